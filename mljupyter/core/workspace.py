@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mljupyter import core
+from mljupyter import core, deploy
 from mljupyter.controller.layout import Layout
 from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.router import Router
@@ -481,7 +481,8 @@ class Workspace(HtmlRepr):
         """Delete the workspace with everything in it.
 
         Parameters:
-            delete_dependent_resources: delete its web services first.
+            delete_dependent_resources: delete its web services first, and its images on Docker engines. Images in
+                container registries stay.
             no_wait: without effect: the workspace is deleted when this returns.
 
         Raises:
@@ -490,6 +491,7 @@ class Workspace(HtmlRepr):
 
         """
         # only to delete a workspace
+        from mljupyter.deploy.images.users import delete_images_of_engine
         from mljupyter.targets.kubernetes.created import created_clusters
         from mljupyter.workspace import submission
 
@@ -506,7 +508,9 @@ class Workspace(HtmlRepr):
             )
         with as_webservice_exception():
             for name in names:
-                self.endpoints.delete(name)
+                deploy.apply.delete(self.context, name)
+            for problem in delete_images_of_engine(self.context) if delete_dependent_resources else ():
+                print(problem)
             submission.cancel_all(self.context)
             self.controller.stop(force=True)
         self.context.close()

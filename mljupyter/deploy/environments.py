@@ -162,7 +162,7 @@ def ensure(
     result = found or ensure_environment(
         environment.definition, root, on_line, policy=policy, shared=shared, cancel=cancel
     )
-    if on_line is None:
+    if on_line is None and found is None:  # said once for each environment, not at each deployment of it
         for change in result.relaxations:
             print(f"Environment {environment.name!r}: {change}")
     return result

@@ -20,7 +20,6 @@ from mljupyter.deploy.environments import environments_directory
 from mljupyter.deploy.images.served_image import MADE_FOR
 from mljupyter.deploy.images.users import delete_unused_image, users_of_image
 from mljupyter.errors import MLJupyterError
-from mljupyter.exceptions import WorkspaceException
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.docker import network
@@ -123,12 +122,7 @@ def _interpreters_of_all(context: WorkspaceContext) -> set[str]:
     """Return the interpreters of endpoints in all workspaces of this user, and all arguments of processes."""
     import sys
 
-    directories = {context.directory.resolve()}
-    for name in index.known():
-        try:
-            directories.add(index.existing(name).resolve())
-        except WorkspaceException:
-            continue  # its directory is gone
+    directories = index.directories() | {context.directory.resolve()}
     interpreters = {
         version.spec.interpreter or "" for directory in directories for version in needed_versions(directory)
     }

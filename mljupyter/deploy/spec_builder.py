@@ -88,6 +88,9 @@ def new_endpoint(
     properties = dict(configuration.properties or {})
     if served.source is not None:
         properties[SOURCE_PROPERTY] = served.source
+    version = new_version(configuration, served)
+    if kind is EndpointKind.AKS_ENDPOINT:  # whose versions have a description and tags of their own
+        version = described(version, configuration)
     return EndpointSpec.parse(
         {
             "name": name,
@@ -99,7 +102,7 @@ def new_endpoint(
             "tls": asked_tls(configuration.given(), None),
             "port": getattr(configuration, "port", None),
             "default_version": version_name,
-            "versions": {version_name: new_version(configuration, served)},
+            "versions": {version_name: version},
             "description": configuration.description,
             "tags": configuration.tags or {},
             "properties": properties,
@@ -181,6 +184,16 @@ def changed_endpoint(spec: EndpointSpec, configuration: Settings, served: Versio
         properties=properties,
     )
     return changed.model_copy(update={"tls": asked_tls(given, spec.tls)})
+
+
+def described(version: VersionSpec, configuration: Settings) -> VersionSpec:
+    """Return a version with the description, tags and properties of a configuration; properties are added."""
+    return merged(
+        version,
+        description=configuration.description,
+        tags=configuration.tags,
+        properties=added_properties(version.properties, configuration.properties),
+    )
 
 
 def in_namespace(version: VersionSpec, namespace: str | None) -> VersionSpec:

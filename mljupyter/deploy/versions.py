@@ -16,8 +16,8 @@ from mljupyter.deploy.configuration_rules import percentile_rule, raise_all
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.spec_builder import (
     Settings,
-    added_properties,
     changed_version,
+    described,
     in_namespace,
     merged,
     new_version,
@@ -68,7 +68,7 @@ def with_new_version(
             "Delete one first: endpoint.delete_version(NAME)"
         )
     insights = spec.versions[spec.default_version].app_insights_enabled
-    version = merged(_described(new_version(configuration, served), configuration), app_insights_enabled=insights)
+    version = merged(described(new_version(configuration, served), configuration), app_insights_enabled=insights)
     version = in_namespace(version, spec.namespace)
     return _with(spec, name, version, is_default=is_default, is_control=is_control)
 
@@ -89,7 +89,7 @@ def with_changed_version(
         SpecError: a value breaks a rule of the documents.
 
     """
-    version = _described(changed_version(known_version(spec, name), configuration, served), configuration)
+    version = described(changed_version(known_version(spec, name), configuration, served), configuration)
     if is_default is False and spec.default_version == name:
         raise WebserviceException(
             f"is_default is False, but {name!r} is the default version and there is always one: make another one the "
@@ -219,15 +219,6 @@ def _with(
         default_version=name if is_default else None,
         # Set when the default moves: a control version that was only implied by the default must not move with it.
         control_version=name if is_control else spec.control if is_default else None,
-    )
-
-
-def _described(version: VersionSpec, configuration: Settings) -> VersionSpec:
-    return merged(
-        version,
-        description=configuration.description,
-        tags=configuration.tags,
-        properties=added_properties(version.properties, configuration.properties),
     )
 
 

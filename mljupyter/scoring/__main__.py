@@ -45,6 +45,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)  # until the HTTP server installs its own handlers
     log.start()
+    for doubt in configuration.doubts(sys.argv[1:], settings):
+        log.record("W", doubt)
     try:
         if settings.template_socket is not None:
             from mljupyter.scoring.server.zygote_manager import run_zygote  # late and in this order, as above

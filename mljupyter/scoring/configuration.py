@@ -91,6 +91,14 @@ class Configuration(NamedTuple):
         return variables
 
 
+def doubts(arguments: Sequence[str], settings: Configuration) -> list[str]:
+    """Return warnings about a command line with which a server starts, though not as its user may expect."""
+    given = _parser().parse_args(arguments).model_dir
+    if given is None or os.path.exists(given):
+        return []
+    return [f"--model-dir {given!r} does not exist: AZUREML_MODEL_DIR is {settings.model_dir}, and has no model"]
+
+
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configuration:
     """Return the configuration for a command line; an option overrides a variable.
 
@@ -108,8 +116,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
     app_root = os.path.abspath(text(flags.app_root, "AML_APP_ROOT", "."))
     if not os.path.isdir(app_root):
         raise ConfigurationError(f"the app root {app_root!r} is not a directory (--app-root or AML_APP_ROOT)")
-    if flags.model_dir is not None and not os.path.exists(flags.model_dir):
-        raise ConfigurationError(f"--model-dir {flags.model_dir!r} does not exist")
     model_dir = text(flags.model_dir, "AZUREML_MODEL_DIR")
     for option in ("--unix-socket", "--template-socket", "--fork-from"):
         path = getattr(flags, option[2:].replace("-", "_"))

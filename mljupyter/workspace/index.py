@@ -54,6 +54,17 @@ def index() -> Path:
     return home() / "workspaces"
 
 
+def directories() -> set[Path]:
+    """Return the directories of all known workspaces that exist, resolved."""
+    found = set()
+    for name in known():
+        try:
+            found.add(existing(name).resolve())
+        except WorkspaceException:
+            continue  # its directory is gone
+    return found
+
+
 def known() -> Iterator[str]:
     """Yield the names in the index, sorted, dangling links included."""
     if index().is_dir():

@@ -171,6 +171,19 @@ def test_one_call_registers_builds_and_deploys(
         Webservice.check_for_existing_webservice(containers, "words")
 
 
+def test_a_workspace_deleted_with_what_depends_on_it_leaves_no_image_on_the_engine(
+    containers: Workspace, project: Path, config: ContainerImageConfig, engine: Any, name: str
+) -> None:
+    (project / "score.py").write_text(f"{SCRIPT}\n# {name}: no other test has an image of this\n")
+    other = Workspace.create(name, path=project / "other")
+    image = Image.create(other, "words", [], config)
+    image.wait_for_creation()
+    location = image.image_location
+    assert engine.images.get(location)
+    other.delete(delete_dependent_resources=True)
+    assert location not in {tag for found in engine.images.list() for tag in found.tags}
+
+
 def test_a_local_web_service_in_a_container_has_its_port_and_reads_the_script_again(
     containers: Workspace, project: Path, config: ContainerImageConfig, model: Model
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mljupyter.core.webservice import AksEndpoint
+from mljupyter.core.webservice import AksEndpoint, AksWebservice
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.spec_builder import new_endpoint
 from mljupyter.deploy.versions import with_changed_version, with_new_version, with_traffic, without_version
@@ -46,6 +46,15 @@ def test_the_first_version_is_default_and_control(one: EndpointSpec) -> None:
     assert one.versions["versiona"].traffic_percentile == 20
     assert roles(one) == ("versiona", "versiona")
     assert list(new_endpoint("shared", CONFIG(), SERVED).versions) == ["shared"]
+
+
+def test_description_tags_and_properties_of_a_deployment_are_those_of_its_first_version_too() -> None:
+    about = {"description": "the first", "tags": {"a": "b"}, "properties": {"p": "q"}}
+    spec = new_endpoint("shared", CONFIG(version_name="versiona", **about), SERVED)
+    for has in (spec, spec.versions["versiona"]):
+        assert (has.description, has.tags, has.properties["p"]) == ("the first", {"a": "b"}, "q")
+    plain = new_endpoint("single", AksWebservice.deploy_configuration(**about), SERVED).versions["single"]
+    assert (plain.description, plain.tags) == (None, {})
 
 
 def test_a_new_version_has_defaults_of_its_own_and_no_role(two: EndpointSpec) -> None:

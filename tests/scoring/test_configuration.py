@@ -56,7 +56,6 @@ def test_a_switch_has_a_flag_for_on_and_for_off(arguments: list[str], variable: 
         ([], {"SCORING_TIMEOUT_MS": "soon"}, "SCORING_TIMEOUT_MS"),
         ([], {"AZUREML_LOG_LEVEL": "LOUD"}, "LOUD"),
         (["--app-root", "/no/such/place"], {}, "/no/such/place"),
-        (["--model-dir", "/no/such/models"], {}, "/no/such/models"),
         (["--max-batch-size", "0"], {}, "--max-batch-size"),
         ([], {"MLJUPYTER_MAX_BATCH_SIZE": "many"}, "MLJUPYTER_MAX_BATCH_SIZE"),
         ([], {"MLJUPYTER_BATCHING": "perhaps"}, "MLJUPYTER_BATCHING is 'perhaps'; use true or false"),
@@ -83,3 +82,11 @@ def test_a_log_file_that_cannot_be_opened_is_said(launch: Callable[..., Replica]
     assert replica.wait_exit() == 2
     assert replica.process.stdout is not None
     assert b"/no/such/place/log" in replica.process.stdout.read()
+
+
+def test_a_model_directory_that_does_not_exist_is_a_warning(serve: Callable[..., Replica]) -> None:
+    script = "import os\ndef init(): pass\ndef run(data): return os.environ['AZUREML_MODEL_DIR']\n"
+    replica = serve(script, "--model-dir", "/no/such/models")
+    assert replica.score("x").json() == "/no/such/models"
+    replica.wait_log("W [")
+    assert "--model-dir '/no/such/models' does not exist" in replica.log()

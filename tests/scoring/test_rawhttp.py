@@ -96,6 +96,13 @@ def test_a_get_request_reaches_run_and_options_does_not(raw: Replica) -> None:
     assert raw.client.options("/score").status_code == 200
 
 
+def test_a_request_without_a_body_has_neither_type_nor_length(raw: Replica) -> None:
+    asked = "[request.content_type, request.content_length, request.mimetype, request.get_data(as_text=True)]"
+    assert raw.client.get("/score", params={"do": asked}).json() == [None, None, "", ""]
+    empty = raw.client.post("/score", params={"do": asked}, content=b"", headers={"content-length": "0"})
+    assert empty.json() == [None, 0, "", ""]
+
+
 @pytest.mark.parametrize(
     ("expression", "status", "body", "content_type"),
     [

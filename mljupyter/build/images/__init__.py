@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         delete_image,
         finish_image,
         relaxations,
+        relaxed_before,
         stored_text,
     )
     from mljupyter.build.images.errors import (
@@ -79,6 +80,7 @@ _HOME_OF = {
     "plan_of": "plan.plan",
     "reference_for": "registry.references",
     "relaxations": "create",
+    "relaxed_before": "create",
     "save_context": "plan.context",
     "scan": "oci.scan",
     "scan_report": "oci.scan",
@@ -113,6 +115,7 @@ __all__ = [
     "plan_of",
     "reference_for",
     "relaxations",
+    "relaxed_before",
     "save_context",
     "scan",
     "scan_report",

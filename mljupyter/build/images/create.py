@@ -149,6 +149,13 @@ def relaxations(record: ImageRecord) -> tuple[Change, ...]:
     return tuple(ChangeRecord.parse(document).change() for document in documents)
 
 
+def relaxed_before(registry: Registry, record: ImageRecord) -> bool:
+    """Return whether another image of the workspace has the same relaxed pins, so that they were told before."""
+    relaxed = record.properties.get(RELAXED)
+    others = registry.images.list() if relaxed else []
+    return any(other.id != record.id and other.properties.get(RELAXED) == relaxed for other in others)
+
+
 def stored_text(registry: Registry, digest: str | None) -> str:
     """Return a text that is stored with an image, such as its log; empty when there is none."""
     if digest is None:

@@ -6,7 +6,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mljupyter.build.images import ImagePlan, build_or_reuse, builder_for, plan_image, plan_of, relaxations
+from mljupyter.build.images import (
+    ImagePlan,
+    build_or_reuse,
+    builder_for,
+    plan_image,
+    plan_of,
+    relaxations,
+    relaxed_before,
+)
 from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.environments import ServingEnvironment, policy_of
 from mljupyter.deploy.images.build_job import ENGINE, default_base_image, print_event
@@ -120,7 +128,7 @@ def image_of(
             properties={MADE_FOR: service},
             cancel=cancel,
         )
-        if on_event is None:  # else it is in the log
+        if on_event is None and not relaxed_before(context.registry, record):  # else it is in the log
             for change in relaxations(record):
                 print(f"Image {record.id}: {change}")
     if place != ENGINE and record.location is not None:

@@ -9,8 +9,10 @@ from mljupyter.build.images import Builder, BuilderUnavailableError, builder_for
 from mljupyter.controller.offline import NeededVersion, needed_versions
 from mljupyter.deploy.images import files
 from mljupyter.deploy.references import release_by_the_gone
+from mljupyter.errors import MLJupyterError
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.registry.errors import ImageInUseError
+from mljupyter.workspace import index
 from mljupyter.workspace.context import WorkspaceContext
 
 
@@ -62,6 +64,34 @@ def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool 
     delete_image(context.registry, record.id, None if keep else partial(_remover, context, record))
     files.remove(context, record)
     return record
+
+
+def delete_images_of_engine(context: WorkspaceContext) -> list[str]:
+    """Remove the images of a workspace that is about to be deleted from their Docker engines.
+
+    Images in container registries stay, since others may pull them. So do images that another workspace runs.
+
+    Returns:
+        Why an image stays that should not, one sentence for each.
+
+    """
+    images = [one for one in context.registry.images.list() if one.place.partition("/")[0] == "docker"]
+    problems = []
+    shared = _run_by_other_workspaces(context) if images else set()
+    for record in images:
+        if record.location in shared:
+            continue
+        try:
+            delete_unused_image(context, record.id)
+        except MLJupyterError as error:
+            problems.append(f"Image {record.id} stays: {error.message.splitlines()[0]}")
+    return problems
+
+
+def _run_by_other_workspaces(context: WorkspaceContext) -> set[str | None]:
+    """Return the locations of the images that endpoints of other workspaces of this user run."""
+    others = index.directories() - {context.directory.resolve()}
+    return {version.spec.image for directory in others for version in needed_versions(directory)}
 
 
 def _remover(context: WorkspaceContext, record: ImageRecord) -> Builder:

@@ -64,11 +64,12 @@ def _environ(call: dict[str, Any], body: bytes) -> dict[str, Any]:
         "SERVER_PORT": port or "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_LENGTH": str(len(body)),
         "wsgi.url_scheme": headers.get("X-Forwarded-Proto", "http"),
         "wsgi.input": BytesIO(body),
         "wsgi.input_terminated": True,
     }
+    if body or "Content-Length" in headers:  # a request without a body has no length, as on the original server
+        environ["CONTENT_LENGTH"] = str(len(body))
     for name, value in headers.items():
         key = name.upper().replace("-", "_")
         if key == "CONTENT_TYPE":

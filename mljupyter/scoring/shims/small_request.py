@@ -71,20 +71,20 @@ class SmallRequest:
         return Fields([*self.args, *self.form])
 
     @property
-    def content_type(self) -> str:
-        """The value of the header `Content-Type`, empty when absent."""
-        value: str = self.environ.get("CONTENT_TYPE", "")
+    def content_type(self) -> str | None:
+        """The value of the header `Content-Type`; None when absent."""
+        value: str | None = self.environ.get("CONTENT_TYPE")
         return value
 
     @property
     def mimetype(self) -> str:
         """The content type without its parameters."""
-        return self.content_type.partition(";")[0].strip().lower()
+        return (self.content_type or "").partition(";")[0].strip().lower()
 
     @property
-    def content_length(self) -> int:
-        """The length of the body in bytes."""
-        return len(self._data)
+    def content_length(self) -> int | None:
+        """The length of the body in bytes; None for a request without a body."""
+        return len(self._data) if "CONTENT_LENGTH" in self.environ else None
 
     @property
     def url(self) -> str:
