@@ -100,6 +100,7 @@ def test_what_was_relaxed_is_shown_when_deploying(live: Workspace, capsys: pytes
     found = answer(live, InferenceConfig("score.py", environment=with_humanize("4.9.999")))
     assert Version(str(found["humanize"])) > Version("4.9.999")
     assert "Environment 'serving': humanize==4.9.999 -> humanize>=4.9.999: " in capsys.readouterr().out
+    live.webservices["sizes"].delete()
     answer(live, InferenceConfig("score.py", environment=with_humanize("4.9.999")))
     assert "humanize" not in capsys.readouterr().out, "said once for each environment"
 

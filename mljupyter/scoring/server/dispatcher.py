@@ -249,8 +249,8 @@ class Dispatcher:
         call = self._running.get(number)
         if call is None or call.stream is not None or len(head) < ANSWER_HEAD.size:
             return
-        status, flags, _ = ANSWER_HEAD.unpack_from(head)
-        if not 200 <= status <= 599:  # a script has written to the worker's socket
+        status, flags, seconds = ANSWER_HEAD.unpack_from(head)
+        if not (200 <= status <= 599 and 0 <= seconds < math.inf):  # a script has written to the worker's socket
             return
 
         def grant(size: int) -> None:
@@ -267,7 +267,8 @@ class Dispatcher:
         self.first_piece_seconds_sum += self._loop.time() - call.arrived_at
         call.stream = AnswerStream(first, grant, cancel)
         call.stop_waiting()
-        call.future.set_result(Answer(status, call.stream, bool(flags & RUN_FAILED), headers=head[ANSWER_HEAD.size :]))
+        own = head[ANSWER_HEAD.size :]
+        call.future.set_result(Answer(status, call.stream, bool(flags & RUN_FAILED), seconds, headers=own))
 
     def add_piece(self, number: int, piece: bytes) -> None:
         """Pass a further piece of an answer to its client."""

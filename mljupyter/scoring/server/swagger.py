@@ -110,7 +110,7 @@ def _health(old: bool) -> dict[str, Any]:
     operation = {
         "operationId": "ServiceHealthCheck",
         "description": "Tell whether the service is ready",
-        "responses": _responses("Ready", {"type": "string"}, old, "text/plain"),
+        "responses": _responses("Ready", {"type": "string", "example": "Healthy"}, old, "text/plain"),
     }
     return {**operation, "produces": ["text/plain"]} if old else {**operation, "security": []}
 

@@ -36,7 +36,9 @@ def send_stream(channel: Channel, call: int, script: Script, outcome: StreamedOu
         for piece in pieces:
             if not begun:
                 begun = True
-                channel.send(protocol.STREAM, call, protocol.ANSWER_HEAD.pack(status, flags, 0.0) + headers)
+                channel.send(
+                    protocol.STREAM, call, protocol.ANSWER_HEAD.pack(status, flags, perf_counter() - start) + headers
+                )
             if not channel.send_pieces(window, piece):
                 break  # nobody takes the rest
     except ResultError as raised:
