@@ -15,6 +15,7 @@ import click
 from mljupyter.cli.options import json_option, place_options, workspace_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Flag = Callable[[Any], Any]
 _SINGLE_DASH = re.compile(r"-([a-z]{2,3})(=.*)?", re.DOTALL)
 _PAIR = "KEY=VALUE"
 
@@ -92,7 +93,7 @@ def pairs_of(ctx: click.Context, param: click.Parameter, values: Sequence[str]) 
     return found or None
 
 
-def flag(*spellings: str, **settings: Any) -> Callable[[Command], Command]:
+def flag(*spellings: str, **settings: Any) -> Flag:
     """Return an option whose value has the name of its last spelling: ``--ct``, ``--compute-target``: `compute_target`.
 
     Parameters:
@@ -104,19 +105,19 @@ def flag(*spellings: str, **settings: Any) -> Callable[[Command], Command]:
     return click.option(*(one for one in spellings if one.startswith("-")), name, **settings)
 
 
-def _switch(*spellings: str, help: str) -> Callable[[Command], Command]:  # noqa: A002 - the name of click
+def _switch(*spellings: str, help: str) -> Flag:  # noqa: A002 - the name of click
     return flag(*spellings, help=help, **SWITCH)
 
 
-def _number(*spellings: str, help: str, whole: bool = True) -> Callable[[Command], Command]:  # noqa: A002
+def _number(*spellings: str, help: str, whole: bool = True) -> Flag:  # noqa: A002
     return flag(*spellings, help=help, type=int if whole else float, metavar="NUMBER")
 
 
-def _text(*spellings: str, help: str, metavar: str = "TEXT") -> Callable[[Command], Command]:  # noqa: A002
+def _text(*spellings: str, help: str, metavar: str = "TEXT") -> Flag:  # noqa: A002
     return flag(*spellings, help=help, metavar=metavar)
 
 
-def _pairs(*spellings: str, help: str) -> Callable[[Command], Command]:  # noqa: A002
+def _pairs(*spellings: str, help: str) -> Flag:  # noqa: A002
     return flag(*spellings, help=help, metavar=_PAIR, multiple=True, callback=pairs_of)
 
 
@@ -225,19 +226,16 @@ PORT = (_number("--po", "--port", help="Local web service: its port."),)
 SETTINGS_OF_A_VERSION = (*SIZE, *LIMITS, *SCALING, *REQUESTS, *PROBE, *COLLECTION)
 
 
-def v1_options(
-    *groups: Callable[[Command], Command] | Sequence[Callable[[Command], Command]],
-) -> Callable[[Command], Command]:
+def v1_options(*options: Flag) -> Callable[[Command], Command]:
     """Return a decorator that adds flags, and those that every command of Azure ML's command line has.
 
     Parameters:
-        groups: flags, or tuples of them.
+        options: the flags.
 
     """
 
     def decorate(command: Command) -> Command:
-        own = [flag for group in groups for flag in ((group,) if callable(group) else group)]
-        for option in reversed((*own, workspace_option, json_option, place_options)):
+        for option in reversed((*options, workspace_option, json_option, place_options)):
             command = option(command)
         return command
 

@@ -91,10 +91,10 @@ def _keep_place(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         ctx.meta.setdefault(_PLACE, {})[param.name] = value
 
 
-def take_resource_group() -> str | None:
-    """Return the value of ``--resource-group`` for a command that uses it itself; None if it is not given."""
-    place: dict[str, str] = click.get_current_context().meta.get(_PLACE, {})
-    return place.pop("resource_group", None)
+def place_given() -> dict[str, str]:
+    """Return ``path``, ``resource_group`` and ``subscription_id`` as given; a command that uses one takes it out."""
+    place: dict[str, str] = click.get_current_context().meta.setdefault(_PLACE, {})
+    return place
 
 
 def open_workspace(text: str | None) -> Workspace:
