@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from mljupyter.azureml import installation
+from mljupyter.azureml import az_program, installation
 from mljupyter.cli.options import json_option
 from mljupyter.cli.output import print_fields, print_json, say
 
@@ -22,8 +22,11 @@ def azureml() -> None:
 
 
 @azureml.command()
-def enable() -> None:
+@click.option("--az", "with_az", is_flag=True, help="Also a program az for old command lines; a real az comes first.")
+def enable(with_az: bool) -> None:
     """Enable it: new interpreters find azureml.core in mljupyter."""
+    if with_az:
+        say(f"az runs old command lines by mljupyter: {az_program.enable()}")
     file = installation.enable()
     found = installation.status()
     say(f"Enabled for {sys.executable}, by {file}")
@@ -42,6 +45,8 @@ def enable() -> None:
 @azureml.command()
 def disable() -> None:
     """Disable it; running interpreters keep it."""
+    if (program := az_program.disable()) is not None:
+        say(f"Removed {program}")
     files = installation.disable()
     say(f"Disabled for {sys.executable}" if files else f"It was not enabled for {sys.executable}")
 
@@ -60,6 +65,7 @@ def status(as_json: bool) -> None:
                 "files": files,
                 "python": sys.executable,
                 "realPackage": found.real,
+                "az": str(program) if (program := az_program.enabled()) is not None else None,
             }
         )
         return
@@ -71,6 +77,7 @@ def status(as_json: bool) -> None:
             ("azureml.core", state),
             ("Python", sys.executable),
             *(("File", str(file)) for file in found.files),
+            ("az", f"{program}, of mljupyter" if (program := az_program.enabled()) is not None else "mljupyter az"),
             ("Real package", f"{found.real}, which is used instead" if found.real else "not installed"),
         ]
     )
