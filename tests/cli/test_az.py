@@ -292,6 +292,7 @@ def test_environments_are_scaffolded_registered_and_downloaded(here: Path, capsy
         ),
         ("token_auth_enabled is False: pass auth_enabled=True", "--token-auth-enabled is False: give --auth-enabled"),
         ("use Model.register(ws, PATH, NAME)", "use mljupyter model register -n NAME -p PATH"),
+        ("failed on line 7 of the cell:", "failed on line 7 of the script:"),
         ("my-auth_enabled stays", "my-auth_enabled stays"),
     ],
 )
