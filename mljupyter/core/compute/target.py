@@ -6,7 +6,7 @@ Azure: azureml.core.compute.ComputeTarget.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.core.router import Router, SslConfiguration
@@ -68,7 +68,7 @@ class ComputeTarget(HtmlRepr):
                 f"ComputeTargetNotFound: compute target {name!r} is of type {found.type!r}: it is no {cls.__name__}. "
                 f"Use ComputeTarget(ws, {name!r})."
             )
-        return object.__new__(cast("type[Self]", kind) if cls is ComputeTarget else cls)
+        return object.__new__(kind if issubclass(kind, cls) else cls)
 
     @classmethod
     def _shows(cls, kind: type[ComputeTarget]) -> bool:
@@ -89,6 +89,11 @@ class ComputeTarget(HtmlRepr):
     def about(self) -> str:
         """One sentence for people who choose a target."""
         return self._target.about
+
+    @property
+    def stands_for(self) -> str:
+        """The name of the target that runs what is deployed here, if this is only another name for it; else empty."""
+        return self._target.stands_for
 
     @property
     def provider(self) -> str:
