@@ -103,7 +103,7 @@ MODULES: dict[str, tuple[Names, ...]] = {
         Names(_ERRORS, "ComputeTargetException"),
     ),
     "azureml.core.compute.compute": (
-        Names(f"{_CORE}.compute", "ComputeTarget"),
+        Names(f"{_CORE}.compute", "ComputeTarget ComputeTargetUpdateConfiguration"),
         Names(f"{_CORE}.compute.cluster", "ComputeTargetProvisioningConfiguration=ClusterProvisioningConfiguration"),
         Names(f"{_CORE}.compute.cluster", "ComputeTargetAttachConfiguration=ClusterAttachConfiguration"),
         Names(_ERRORS, "ComputeTargetException"),

@@ -15,7 +15,7 @@ from mljupyter.core.compute.aks import (
 from mljupyter.core.compute.aml import AmlCompute, AmlComputeProvisioningConfiguration
 from mljupyter.core.compute.kubernetes import KubernetesCompute
 from mljupyter.core.compute.mapping import MappedAksCompute
-from mljupyter.core.compute.target import ComputeTarget
+from mljupyter.core.compute.target import ComputeTarget, ComputeTargetUpdateConfiguration
 from mljupyter.core.router import SslConfiguration
 from mljupyter.exceptions import ComputeTargetException
 
@@ -28,6 +28,7 @@ __all__ = [
     "AmlComputeProvisioningConfiguration",
     "ComputeTarget",
     "ComputeTargetException",
+    "ComputeTargetUpdateConfiguration",
     "KubernetesCompute",
     "MappedAksCompute",
     "SslConfiguration",

@@ -18,6 +18,7 @@ from mljupyter.core.compute.cluster import (
     is_internal,
     subscription_of,
 )
+from mljupyter.core.compute.target import ComputeTargetUpdateConfiguration
 from mljupyter.core.part import Part
 from mljupyter.core.router import SslConfiguration
 from mljupyter.exceptions import ComputeTargetException
@@ -319,6 +320,11 @@ class SystemService(Part):
     version: str
     public_ip_address: str
 
+    @classmethod
+    def deserialize(cls, object_dict: dict[str, Any] | None) -> Self | None:
+        """Return the value from the JSON types of `serialize`; None for None."""
+        return super().deserialize(object_dict)
+
 
 class AksAttachConfiguration(ClusterAttachConfiguration):
     """The settings of `ComputeTarget.attach` for a cluster of AKS. `AksCompute.attach_configuration` makes them.
@@ -495,7 +501,7 @@ def _given(arguments: Mapping[str, Any], names_of_azure: Sequence[str]) -> dict[
     return {name: arguments[name] for name in names_of_azure if arguments[name] is not None}
 
 
-class AksUpdateConfiguration:
+class AksUpdateConfiguration(ComputeTargetUpdateConfiguration):
     """Changes of an attached cluster, for `AksCompute.update`.
 
     Parameters:
@@ -527,6 +533,7 @@ class AksUpdateConfiguration:
         gateway: str | None = None,
         gateway_section: str | None = None,
     ) -> None:
+        super().__init__(AKS)
         self.ssl_configuration = ssl_configuration
         self.load_balancer_type = load_balancer_type
         self.load_balancer_subnet = load_balancer_subnet
