@@ -343,7 +343,7 @@ def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) 
 def detach(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
     """Delete the endpoints of a cluster and all that was installed there; prove that nothing is left."""
     target = ComputeTarget(open_workspace(workspace), name)
-    if not isinstance(target, cluster.ClusterCompute):
+    if not isinstance(target, cluster.ClusterCompute) or target.stands_for:
         target.detach()
         return
     if not yes and not forget:

@@ -300,3 +300,21 @@ def test_environments_are_scaffolded_registered_and_downloaded(here: Path, capsy
 )
 def test_hints_are_commands(said: str, becomes: str) -> None:
     assert as_commands(said) == becomes
+
+
+def test_mapped_aks_targets_are_shown_created_attached_and_deleted(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_AKS", "local")
+    run("az aks show -n gone -g myresourcegroup --query id -o tsv")
+    resource_id = capsys.readouterr().out.strip()
+    assert resource_id.endswith("/managedClusters/gone")
+    run(f"az ml computetarget attach aks -n attached -i {resource_id} -g myresourcegroup -w default")
+    run("az ml computetarget create aks -n created -a 3 -s Standard_D3_v2")
+    capsys.readouterr()
+    for name in ("attached", "created"):
+        run(f"az ml computetarget show -n {name} --query [mappedTo,provisioningState] -o tsv")
+        assert capsys.readouterr().out.split() == ["local", "Succeeded"]
+    run("az ml computetarget delete -n created")
+    run("az ml computetarget detach -n attached")
+    run("az ml computetarget show -n attached", expected=1)
