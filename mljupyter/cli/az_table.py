@@ -114,7 +114,7 @@ TABLE: Mapping[str, Row] = {
 }
 
 OLD_NAMES: Mapping[str, Mapping[str, str]] = {
-    "image": {"--image-name": "--name", "--image-id": "-i", "--model-id": "--model", "--model-name": "--model"},
+    "image": {"--image-name": "--name", "--model-id": "--model", "--model-name": "--model"},
 }
 """Flags of azure-cli-ml that have another name here, by the first word of the command here."""
 

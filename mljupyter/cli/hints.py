@@ -47,6 +47,7 @@ _FORMS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(\w+)=False\b", lambda match: f"{_option(match[1])} false"),
     (r"\b(agent_count|vm_size)=(\w+)", lambda match: f"{_option(match[1])} {match[2]}"),
     (r"in a cell that starts with %%score (\S+)", r"with: mljupyter score \1 SCRIPT.py"),
+    (r"on line (\d+) of the cell", r"on line \1 of the script"),
     (r"%endpoints\b", "mljupyter endpoint list"),
     (r"%logs\b", "mljupyter endpoint logs"),
     (r"%undeploy\b", "mljupyter endpoint delete"),

@@ -28,6 +28,7 @@ from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.environment_build import DockerImageDetails, ImageBuildDetails, LocalBuildDetails
 from mljupyter.core.python_section import PythonSection
+from mljupyter.core.r_section import RSection
 from mljupyter.core.spark_section import SparkPackage, SparkSection
 from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import json_value, whole
@@ -48,15 +49,48 @@ __all__ = [
     "DockerImageDetails",
     "DockerSection",
     "Environment",
+    "EnvironmentReference",
     "ImageBuildDetails",
     "LocalBuildDetails",
     "PythonSection",
+    "RSection",
     "SparkPackage",
     "SparkSection",
 ]
 
 DOCUMENT = "azureml_environment.json"
 DOCKERFILE = "BaseDockerfile"
+_CURATED = "AzureML-"
+
+
+class EnvironmentReference:
+    """The name and version of a registered environment.
+
+    Parameters:
+        name: the name.
+        version: the version; None for the newest one.
+
+    Example:
+        >>> EnvironmentReference("serving", "3")
+        EnvironmentReference(name=serving, version=3)
+
+    """
+
+    def __init__(self, name: str, version: str | None = None) -> None:
+        self.name = name
+        self.version = version
+
+    def get_environment(self, workspace: Workspace) -> Environment:
+        """Return the environment.
+
+        Raises:
+            UserErrorException: it is not registered in the workspace.
+
+        """
+        return Environment.get(workspace, self.name, self.version)
+
+    def __repr__(self) -> str:
+        return f"EnvironmentReference(name={self.name}, version={self.version})"
 
 
 class Environment(HtmlRepr):
@@ -94,7 +128,7 @@ class Environment(HtmlRepr):
         self.docker = DockerSection()
         self.spark = SparkSection()
         self.databricks: dict[str, Any] | None = None
-        self.r: dict[str, Any] | None = None
+        self.r: RSection | dict[str, Any] | None = None
         self.inferencing_stack_version: str | None = None
         self.environment_variables = {}
         self._taken_from: tuple[str, str] | None = None
@@ -134,7 +168,7 @@ class Environment(HtmlRepr):
                     "docker": self.docker.definition(),
                     "spark": self.spark.definition(),
                     "databricks": self.databricks,
-                    "r": self.r,
+                    "r": self.r.definition() if isinstance(self.r, RSection) else self.r,
                     "environmentVariables": self.environment_variables,
                     "inferencingStackVersion": self.inferencing_stack_version,
                 }
@@ -169,6 +203,7 @@ class Environment(HtmlRepr):
         """
         definition = self.definition()
         deploy.environments.say_replaced_base_image(definition)
+        deploy.environments.say_without_effect(definition)
         return deploy.environments.ServingEnvironment(
             definition, self._taken_from == (sys.executable, fingerprint(definition))
         )
@@ -215,8 +250,16 @@ class Environment(HtmlRepr):
         """
         if version is not None and label is not None:
             raise UserErrorException(f"version {version!r} and label {label!r} cannot be combined: give one.")
-        with as_user_error():
-            return _from_record(workspace.registry.environments.get(name, _number(version), label=label))
+        try:
+            with as_user_error():
+                return _from_record(workspace.registry.environments.get(name, _number(version), label=label))
+        except UserErrorException as error:
+            if not str(name).startswith(_CURATED):
+                raise
+            raise UserErrorException(
+                f"{error.message}\nThe curated environments of Azure are not there: list the packages in one of your "
+                "own, as in Environment.from_pip_requirements(NAME, FILE)."
+            ) from error
 
     @staticmethod
     def list(workspace: Workspace) -> dict[str, Environment]:
@@ -462,6 +505,7 @@ class Environment(HtmlRepr):
     def _build_image(self, workspace: Workspace, *, on_engine: bool = False, rebuild: bool = True) -> ImageBuildDetails:
         definition = self.definition()
         deploy.environments.say_replaced_base_image(definition)
+        deploy.environments.say_without_effect(definition)
         with as_user_error():
             record = deploy.images.environment_image.begin(
                 workspace.context, definition, on_engine=on_engine, rebuild=rebuild

@@ -24,6 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.delenv("MLJUPYTER_WORKSPACE", raising=False)
     monkeypatch.chdir(tmp_path)
+    Workspace.create("default")
     (tmp_path / "kubeconfig").write_text("contexts:\n- {name: myexistingcluster}\ncurrent-context: myexistingcluster\n")
     (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
     (tmp_path / "model.txt").write_text("1")
@@ -223,6 +224,9 @@ def test_models_are_listed_by_their_tags_changed_downloaded_and_deleted(here: Pa
         ("az ml workspace show -w nowhere", "WorkspaceNotFound"),
         ("az ml computetarget attach aks -n myaks -i aksresourceid", "it must be /subscriptions/ID/"),
         ("az aks show -n nowhere -g g --query id", "ResourceNotFound"),
+        ("az ml image show -i nothing:1 --path .", "ImageNotFound"),
+        ("az ml computetarget show -n nowhere -g g", "ComputeTargetNotFound"),
+        ("az ml computetarget detach -n nowhere -w default", "ComputeTargetNotFound"),
     ],
 )
 def test_failures_end_with_1_the_token_that_scripts_look_for_and_no_traceback(
@@ -245,13 +249,11 @@ def test_a_context_of_the_kubeconfig_is_shown_with_a_resource_id(here: Path, cap
 
 
 def test_another_resource_group_is_said_to_have_no_effect(here: Path, capsys: Printed) -> None:
-    run("az ml model list -g othergroup -w default --subscription-id 1", expected=1)
-    Workspace.create("default", resource_group="mygroup")
-    capsys.readouterr()
-    run("az ml model list -g othergroup -w default")
-    run("az ml model list -g mygroup -w default")
+    Workspace.create("team", resource_group="mygroup")
+    run("az ml model list -g othergroup -w team")
+    run("az ml model list -g mygroup -w team")
     told = capsys.readouterr().err
-    assert told.count("Without effect: --resource-group 'othergroup'; workspace 'default' notes 'mygroup'.") == 1
+    assert told.count("Without effect: --resource-group 'othergroup'; workspace 'team' notes 'mygroup'.") == 1
     assert told.count("Without effect") == 1
 
 
@@ -292,8 +294,27 @@ def test_environments_are_scaffolded_registered_and_downloaded(here: Path, capsy
         ),
         ("token_auth_enabled is False: pass auth_enabled=True", "--token-auth-enabled is False: give --auth-enabled"),
         ("use Model.register(ws, PATH, NAME)", "use mljupyter model register -n NAME -p PATH"),
+        ("failed on line 7 of the cell:", "failed on line 7 of the script:"),
         ("my-auth_enabled stays", "my-auth_enabled stays"),
     ],
 )
 def test_hints_are_commands(said: str, becomes: str) -> None:
     assert as_commands(said) == becomes
+
+
+def test_mapped_aks_targets_are_shown_created_attached_and_deleted(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_AKS", "local")
+    run("az aks show -n gone -g myresourcegroup --query id -o tsv")
+    resource_id = capsys.readouterr().out.strip()
+    assert resource_id.endswith("/managedClusters/gone")
+    run(f"az ml computetarget attach aks -n attached -i {resource_id} -g myresourcegroup -w default")
+    run("az ml computetarget create aks -n created -a 3 -s Standard_D3_v2")
+    capsys.readouterr()
+    for name in ("attached", "created"):
+        run(f"az ml computetarget show -n {name} --query [mappedTo,provisioningState] -o tsv")
+        assert capsys.readouterr().out.split() == ["local", "Succeeded"]
+    run("az ml computetarget delete -n created")
+    run("az ml computetarget detach -n attached")
+    run("az ml computetarget show -n attached", expected=1)
