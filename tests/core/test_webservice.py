@@ -91,6 +91,41 @@ def answering(service: Webservice, *answers: tuple[int, bytes]) -> Router:
     return router
 
 
+def one_version(state: str, ready: str | None) -> EndpointRecord:
+    """Return the record of the second generation; its only version is to have the revision ``new``."""
+    version = {"state": state, "revision": "new", "readyRevision": ready}
+    status = {"scoringUri": "http://localhost:1/score", "observedGeneration": 2, "versions": {"one": version}}
+    return record("LOCAL", status={**status, "state": state}, generation=2, resourceVersion=2)
+
+
+def test_a_request_waits_for_the_change_before_it_and_not_for_ever(
+    workspace: Workspace, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = one_version("Transitioning", "old"), one_version("Healthy", "new")
+    service = Webservice.from_record(workspace, before, replaced=True)
+    router = answering(service, (200, b'"new"'), (200, b'"again"'))
+    endpoints.records = [before]
+    monkeypatch.setattr("mljupyter.core.webservice.webservice._CHANGE_SECONDS", 0.0)
+    with pytest.raises(WebserviceException, match=r"still Transitioning after 0 s.*\n.*wait_for_deployment"):
+        service.run("x")
+    assert router.requests == []
+    monkeypatch.undo()
+    endpoints.records = [before, before, after]
+    assert service.run("x") == "new"
+    endpoints.records = []
+    assert service.run("x") == "again", "the control plane is asked only once"
+
+
+def test_a_change_that_has_failed_is_told_by_the_next_request_alone(workspace: Workspace, endpoints: Endpoints) -> None:
+    failed = one_version("Failed", "old")
+    service = Webservice.from_record(workspace, failed, replaced=True)
+    answering(service, (200, b'"old"'))
+    endpoints.records = [failed]
+    with pytest.raises(WebserviceException, match="is Failed since its last change"):
+        service.run("x")
+    assert service.run("x") == "old"
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"), [("LOCAL", LocalWebservice), ("AKS", AksWebservice), ("AKSENDPOINT", AksEndpoint)]
 )

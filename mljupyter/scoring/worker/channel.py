@@ -16,16 +16,22 @@ _LOOK_SECONDS = 0.05  # a stream that waits for another thread to read looks aga
 
 
 class Window:
-    """The part of a streamed answer that may be sent: `left` bytes more, until its client has taken some.
+    """The part of a streamed answer that may be sent, until its client has taken more.
 
-    The thread that reads the socket changes it for the thread that sends.
+    The thread that sends changes `sent` alone, and the one that reads the socket the rest: no change is lost.
     """
 
     def __init__(self, call: int) -> None:
         self.call = call
-        self.left = protocol.WINDOW_BYTES
+        self.sent = 0
+        self.granted = protocol.WINDOW_BYTES
         self.cancelled = False
         self.changed = Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing may be sent now, though the answer goes on."""
+        return self.sent >= self.granted and not self.cancelled
 
 
 class Channel:
@@ -93,11 +99,11 @@ class Channel:
         for start in range(0, max(len(data), 1), protocol.PIECE_BYTES):
             piece = data[start : start + protocol.PIECE_BYTES]
             self._look()
-            while window.left <= 0 and not window.cancelled:
+            while window.is_closed:
                 self._wait(window)
             if window.cancelled:
                 return False
-            window.left -= len(piece)
+            window.sent += len(piece)
             self.send(protocol.PIECE, window.call, body=piece)
         return True
 
@@ -124,7 +130,7 @@ class Channel:
         if frame.kind == protocol.CANCEL:
             window.cancelled = True
         else:
-            window.left += protocol.GRANTED.unpack(frame.head)[0]
+            window.granted += protocol.GRANTED.unpack(frame.head)[0]
         window.changed.set()
 
     def _look(self) -> None:
@@ -148,7 +154,7 @@ class Channel:
             window.changed.clear()
             return
         try:
-            if window.left <= 0 and not window.cancelled and not self._frames and not self._read():
+            if window.is_closed and not self._frames and not self._read():
                 window.cancelled = True  # the server is gone
         finally:
             self._reading.release()
