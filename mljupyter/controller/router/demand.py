@@ -40,6 +40,8 @@ class DemandReader:
     async def read(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return the router's counters for every version, by cluster.
 
+        The router has no counters of a cluster before its first request: those in `most_again` are zero then.
+
         Parameters:
             most_again: the limit of concurrent retries, by cluster.
 
@@ -55,9 +57,10 @@ class DemandReader:
             for item in json.loads(body)["stats"]
             if "name" in item
         }
-        clusters = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
+        counted = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
+        clusters = list(dict.fromkeys((*counted, *most_again)))
         totals = {name: values.get(name + _TOTAL, 0) for name in clusters}
-        active = {name: values[name + _ACTIVE] + values.get(name + _PENDING, 0) for name in clusters}
+        active = {name: values.get(name + _ACTIVE, 0) + values.get(name + _PENDING, 0) for name in clusters}
         changed = totals != self._totals or any(active.values())
         if changed or self._again:
             # The router merges its histograms after its answer, so the next reading has the rest.
@@ -68,8 +71,8 @@ class DemandReader:
         readings = {}
         for name in clusters:
             finished, seconds = self._times.get(name, ((), 0.0))
-            remaining = values.get(name + _REMAINING, 0)
-            again = max(most_again.get(name, remaining) - remaining, 0)
+            remaining = values.get(name + _REMAINING)
+            again = 0 if remaining is None else max(most_again.get(name, remaining) - remaining, 0)
             readings[name] = Reading(now, active[name], again, finished, seconds)
         return readings
 

@@ -306,7 +306,10 @@ class _Routes:
 
 
 def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
-    """Return an endpoint's routes: first by version header, then the weighted split, then health."""
+    """Return an endpoint's routes: first by version header, then the weighted split, then health.
+
+    A single version needs no routes by header: the split leads to it as well. Half of all routes are saved by that.
+    """
     clusters = {version.name: cluster_name(endpoint.name, version.name) for version in endpoint.versions}
     limits = {version.name: version.limits for version in endpoint.versions}
     split = {clusters[version.name]: version.weight for version in endpoint.versions if version.weight}
@@ -324,7 +327,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
     routes = []
     for path in ("/score", "/swagger.json"):
         who = envoy.Passes(endpoint.keys, audience, limited if path == "/score" else None)
-        for name, cluster in clusters.items():
+        for name, cluster in clusters.items() if len(clusters) > 1 or mirrors else ():
             target = envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
             routes += [
                 envoy.route(prefix + path, path, target, who, header=(header, name)) for header in VERSION_HEADERS
