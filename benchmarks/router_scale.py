@@ -47,7 +47,7 @@ async def _measure(number: int) -> dict[str, str]:
         (directory / "router").mkdir()
         listening = PublishedListening(directory / "listening.json")
         listening._listening = Listening(
-            RouterSpec(address="0.0.0.0", allow_without_authentication=True),  # noqa: S104 - as in a pod
+            RouterSpec(address="0.0.0.0", allow_without_authentication=True),
             machine="router",
         )
         settings = RouterSettings(
@@ -68,10 +68,11 @@ async def _measure(number: int) -> dict[str, str]:
 
 
 async def _fill(found: dict[str, str], router: Router, routes: list[EndpointRoute], directory: Path) -> None:
-    files = list(directory.glob("*.json"))
-    tables = [path.stat().st_size for path in files if path.name.startswith("rds-")]
-    found["largest table of routes"] = f"{max(tables) / 1e6:.2f} MB"
-    found["configuration"] = f"{sum(path.stat().st_size for path in files) / 1e6:.2f} MB"
+    sizes = _sizes(directory)
+    found["largest table of routes"] = (
+        f"{max(size for name, size in sizes.items() if name.startswith('rds-')) / 1e6:.2f} MB"
+    )
+    found["configuration"] = f"{sum(sizes.values()) / 1e6:.2f} MB"
     for what, change in _CHANGES.items():
         routes = change(routes)
         envoy, own = await _cost(router, lambda routes=routes: router.apply(routes))
@@ -89,13 +90,17 @@ async def _fill(found: dict[str, str], router: Router, routes: list[EndpointRout
     for what, work in {"reading of the statistics": read, "reading of the demand": read_demand}.items():
         envoy, own = await _cost(router, work)
         found[what] = f"{envoy / READINGS * 1000:.1f} + {own / READINGS * 1000:.1f} ms"
-    assert router.pid is not None  # noqa: S101 - narrows the type
+    assert router.pid is not None
     found["memory of Envoy"] = f"{psutil.Process(router.pid).memory_info().rss / _MEBI:.0f} MB"
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in directory.glob("*.json")}
 
 
 async def _cost(router: Router, work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
     """Return the CPU seconds of Envoy and of this process for some work."""
-    assert router.pid is not None  # noqa: S101 - narrows the type
+    assert router.pid is not None
     processes = psutil.Process(router.pid), psutil.Process(os.getpid())
     before = [_cpu(process) for process in processes]
     await work()
@@ -110,7 +115,7 @@ def _cpu(process: psutil.Process) -> float:
 
 def _route(index: int) -> EndpointRoute:
     addresses = tuple(f"127.{index % 200}.{index // 200}.{pod + 1}:9" for pod in range(PODS))
-    keys = {address: f"{index:032x}" for address in addresses}
+    keys = dict.fromkeys(addresses, f"{index:032x}")
     version = VersionRoute(f"endpoint-{index}", 100, addresses, RequestLimits(), replica_keys=keys)
     name = f"endpoint-{index}"
     return EndpointRoute(name, (version,), name, keys=(f"{index:032d}", f"{index + 1:032d}"))

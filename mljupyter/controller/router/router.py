@@ -189,7 +189,7 @@ class Router:
 
     async def statistics(self) -> RouterStatistics:
         """Return the router's counts of every version, or raise `ControllerError` when it does not answer."""
-        return await self._reader.read()
+        return await self._reader.read(self.identity)
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests since the router started."""

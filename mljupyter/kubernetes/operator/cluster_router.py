@@ -241,7 +241,7 @@ class ClusterRouter:
 
     async def statistics(self) -> RouterStatistics:
         """Return the counts of every version, of all router pods together."""
-        return self._counters.statistics(await self._readings(lambda pod: pod.statistics()))
+        return self._counters.statistics(found for _, found in await self._readings(lambda pod: pod.statistics()))
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests, of all router pods together."""
