@@ -72,3 +72,15 @@ async def test_another_router_is_read_as_a_whole_although_its_summary_is_the_sam
         await reader.read("one")
     admin.requests = {"iris.one": 1, "rose.one": 4}
     assert (await reader.read("two")).clusters["iris.one"].counts.requests == 1
+
+
+async def test_after_a_change_of_the_configuration_counts_of_removed_versions_go() -> None:
+    admin = Admin()
+    reader = RouterReader(admin)
+    for _ in range(3):
+        await reader.read()
+    reader.expect_change()
+    await reader.read()
+    await reader.read()
+    admin.requests["rose.one"] += admin.requests.pop("iris.one")  # the summary stays as it is
+    assert (await reader.read()).clusters["rose.one"].counts.requests == 5

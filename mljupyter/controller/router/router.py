@@ -168,6 +168,7 @@ class Router:
             async with self._lock:
                 files = self._builder.files(self._endpoints, self._listening.listening())
                 if self.up:
+                    self._reader.expect_change()
                     await self._writer.apply(files)
                     self._hand_over()
                     return

@@ -143,6 +143,18 @@ def mirror_name(endpoint: str, version: str) -> str:
     return f"{cluster_name(endpoint, version)}.mirror"
 
 
+def version_of(cluster: str) -> tuple[str, str]:
+    """Return endpoint and version of the router's name for a version, or for a version as a mirror.
+
+    Example:
+        >>> version_of(mirror_name("iris", "blue"))
+        ('iris', 'blue')
+
+    """
+    endpoint, version, *_ = cluster.split(".")
+    return endpoint, version
+
+
 def router_resources(
     endpoints: Iterable[EndpointRoute],
     listening: Listening,

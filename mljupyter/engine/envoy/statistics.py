@@ -1,7 +1,7 @@
 """The statistics that Envoy keeps of a cluster: those that are read, and those alone.
 
-Envoy has more than a hundred statistics of each cluster, and looks at all of them for each question. With these settings
-a cluster has about twenty, and one without requests fewer than ten: an idle endpoint costs almost nothing.
+Envoy has more than a hundred statistics of each cluster, and looks at all of them for each question. With these
+settings a cluster has about twenty, and one without requests fewer than ten: an idle endpoint costs almost nothing.
 """
 
 from __future__ import annotations

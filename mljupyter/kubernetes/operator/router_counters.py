@@ -72,6 +72,12 @@ class RouterCounters:
             self._sum = RouterStatistics({**self._sum.clusters, **{name: self._of(name) for name in moved}}, denied)
         return self._sum
 
+    def forget(self, name: str) -> None:
+        """Forget the statistics of a cluster that is removed: another one of its name counts from zero."""
+        if name in self._totals:
+            self._totals[name] = NOTHING
+            self._sum = RouterStatistics({**self._sum.clusters, name: self._of(name)}, self._sum.denied)
+
     def _of(self, name: str) -> Cluster:
         """Return the sum of one cluster over the routers that report it."""
         found = [reading.clusters[name] for reading in self._readings.values() if name in reading.clusters]

@@ -1,8 +1,8 @@
 """Router statistics over a network: the reader gets the clusters that have changed since its last reading.
 
 The source numbers its changes. The reader sends the token of the state that it has, and gets what is newer. If the
-source does not know the token, since it or its Envoy has started again, the answer has the whole state. So a lost answer
-loses nothing: the next question has the same token.
+source does not know the token, since it or its Envoy has started again, the answer has the whole state. So a lost
+answer loses nothing: the next question has the same token.
 """
 
 from __future__ import annotations

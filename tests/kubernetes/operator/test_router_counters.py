@@ -107,3 +107,12 @@ def test_only_versions_with_changes_are_added_up() -> None:
     assert counters.clusters_added_up == 1001
     assert (after.clusters["endpoint-5.one"].counts.requests, after.denied) == (12, 1)
     assert after.clusters["endpoint-6.one"] is before.clusters["endpoint-6.one"]
+
+
+def test_a_version_with_the_name_of_a_removed_one_counts_from_zero() -> None:
+    counters = RouterCounters()
+    counters.statistics([("a", statistics(5))])
+    counters.forget("iris.one")
+    assert counters.statistics([("a", statistics(5))]).clusters["iris.one"].counts.requests == 0
+    counters.statistics([("a", RouterStatistics({}))])
+    assert counters.statistics([("a", statistics(2))]).clusters["iris.one"].counts.requests == 2
