@@ -43,6 +43,8 @@ class RouterCounters:
         self.clusters_added_up = 0
         self._counts: dict[str, tuple[dict[str, RequestCounts], RequestCounts]] = {}
         self._demands: dict[str, _Demand] = {}
+        self._demand_readings: dict[str, Mapping[str, Reading]] = {}
+        self._demand_sum: dict[str, Reading] = {}
 
     def statistics(self, readings: Iterable[tuple[str, RouterStatistics]]) -> RouterStatistics:
         """Return the sum of the statistics of routers, each given with its identity.
@@ -96,10 +98,17 @@ class RouterCounters:
         return total
 
     def demand(self, readings: Iterable[tuple[str, Mapping[str, Reading]]]) -> dict[str, Reading]:
-        """Return the sum of the demand of each version, from that of routers with their identities."""
+        """Return the sum of the demand of each version, from that of routers with their identities.
+
+        It is the same object while the objects of all routers are.
+        """
+        present = dict(readings)
+        before, self._demand_readings = self._demand_readings, present
+        if present.keys() == before.keys() and all(present[identity] is before[identity] for identity in present):
+            return self._demand_sum
         found: dict[str, Reading] = {}
         now = time.monotonic()
-        for identity, clusters in readings:
+        for identity, clusters in present.items():
             for name, reading in clusters.items():
                 demand = self._demands.setdefault(name, _Demand())
                 _advance(demand, identity, reading)
@@ -111,6 +120,7 @@ class RouterCounters:
                     tuple(sorted(demand.finished.items())),
                     demand.seconds,
                 )
+        self._demand_sum = found
         return found
 
 
