@@ -231,3 +231,13 @@ async def test_another_collector_goes_on_where_the_first_one_ended(tmp_path: Pat
         found = await plane.read("iris")
         assert sum(one.counts.requests for one in found) == 7
         assert sum(one.seconds for one in found) == pytest.approx(8)
+
+
+async def test_the_time_without_requests_is_written_at_the_end(tmp_path: Path, clock: Clock) -> None:
+    async with measured(tmp_path, clock) as plane:
+        plane.put("iris")
+        await plane.seconds(7)
+        await plane.collector.close()
+        plane.collector = plane.new(tmp_path)
+        found = plane.collector.series.intervals("iris", 0, START + 100, fine=True)
+        assert [one.time for one in found] == list(range(START + 1, START + 8))

@@ -133,8 +133,12 @@ class Collector:
                 self._failed = False
 
     async def close(self) -> None:
-        """Close the file and all connections."""
+        """Write what is not written yet, and close the file and all connections."""
         await self._meter.keep([])
+        try:
+            await self.write_idle(*self._keys)
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
         await self.in_thread(self.series.close)
         self._thread.shutdown()
 
@@ -155,14 +159,15 @@ class Collector:
         """Look at the replicas of an endpoint again, at the next measurement."""
         self._changed.add(endpoint)
 
-    async def write_idle(self, endpoint: str) -> None:
-        """Write the time without requests of an endpoint's versions until the last measurement, for a reader."""
-        known = {key: self._stored[key] for key in self._keys.get(endpoint, ()) if key in self._stored}
-        found = [interval for key, stored in known.items() for interval in self._idle(key, stored)]
+    async def write_idle(self, *endpoints: str) -> None:
+        """Write the time without requests of endpoints until the last measurement, before somebody reads it."""
+        keys = [key for endpoint in endpoints for key in self._keys.get(endpoint, ())]
+        known = {key: self._stored[key] for key in keys if key in self._stored}
+        found = {key: parts for key, stored in known.items() if (parts := self._idle(key, stored))}
         until, clock = self._last_time, self._last_clock
         if not found or until is None or clock is None:
             return
-        await self.in_thread(partial(self.series.write, Samples({endpoint: found})))
+        await self.in_thread(partial(self.series.write, Samples(_by_endpoint(found))))
         for key, stored in known.items():
             if self._stored.get(key) is stored:
                 self._stored[key] = replace(stored, until=until, clock=clock)
