@@ -135,10 +135,7 @@ class Collector:
     async def close(self) -> None:
         """Write what is not written yet, and close the file and all connections."""
         await self._meter.keep([])
-        try:
-            await self.write_idle(*self._keys)
-        except (sqlite3.Error, OSError) as error:
-            self._complain(error)
+        await self.write_idle(*self._keys)
         await self.in_thread(self.series.close)
         self._thread.shutdown()
 
@@ -167,7 +164,11 @@ class Collector:
         until, clock = self._last_time, self._last_clock
         if not found or until is None or clock is None:
             return
-        await self.in_thread(partial(self.series.write, Samples(_by_endpoint(found))))
+        try:
+            await self.in_thread(partial(self.series.write, Samples(_by_endpoint(found))))
+        except (sqlite3.Error, OSError) as error:  # they are written with the next measurement
+            self._complain(error)
+            return
         for key, stored in known.items():
             if self._stored.get(key) is stored:
                 self._stored[key] = replace(stored, until=until, clock=clock)
