@@ -16,11 +16,11 @@ class Admin(LocalHttp):
 
     def __init__(self) -> None:
         super().__init__("unix:/nowhere", 1)
-        self.total = self.active = self.whole = 0
+        self.total = self.active = self.clients = self.whole = 0
 
     async def get(self, path: str, **query: str) -> tuple[int, bytes]:
         if query == SUMMARY:
-            found = {"http.router.downstream_rq_total": self.total, "http.router.downstream_rq_active": self.active}
+            found = {"http.router.downstream_rq_total": self.total, "http.router.downstream_rq_active": self.clients}
         elif path == "/stats/prometheus":
             labels = 'envoy_cluster_name="iris"'
             lines = [f'envoy_cluster_one_upstream_rq_time_bucket{{{labels},le="1"}} {self.total}']
@@ -59,9 +59,9 @@ async def test_a_request_is_read_at_once_and_again_until_its_duration_is_there()
     reader = DemandReader(admin)
     for _ in range(3):
         await reader.read(MOST)
-    admin.total = admin.active = 1
+    admin.total = admin.active = admin.clients = 1
     assert (await reader.read(MOST))["iris.one"].present == 1
-    admin.active = 0
+    admin.active = admin.clients = 0
     await reader.read(MOST)
     assert (await reader.read(MOST))["iris.one"].count == 1
 
@@ -71,3 +71,13 @@ async def test_another_version_is_read_although_no_request_has_come() -> None:
     for _ in range(3):
         await reader.read({"iris.one": 10})
     assert "rose.one" in await reader.read(MOST)
+
+
+async def test_a_request_that_its_client_sends_slowly_is_read_when_it_reaches_a_version() -> None:
+    admin = Admin()
+    reader = DemandReader(admin)
+    admin.total = admin.clients = 1
+    for _ in range(5):
+        assert (await reader.read(MOST))["iris.one"].present == 0
+    admin.active = 1  # the summary stays as it is
+    assert (await reader.read(MOST))["iris.one"].present == 1

@@ -17,7 +17,7 @@ class Admin(LocalHttp):
         super().__init__("unix:/nowhere", 1)
         self.requests = {"iris.one": 3, "rose.one": 2}
         self.active = {"iris.one": 0, "rose.one.mirror": 0}
-        self.whole = self.short = 0
+        self.whole = self.short = self.clients = 0
 
     async def get(self, path: str, **query: str) -> tuple[int, bytes]:
         if query == QUESTION:
@@ -27,6 +27,7 @@ class Admin(LocalHttp):
         else:
             self.short += 1
             found = {"http.router.downstream_rq_total": sum(self.requests.values())}
+            found["http.router.downstream_rq_active"] = self.clients
         stats: list[dict[str, Any]] = [{"name": name, "value": count} for name, count in found.items()]
         return 200, json.dumps({"stats": stats}).encode()
 
@@ -84,3 +85,13 @@ async def test_after_a_change_of_the_configuration_counts_of_removed_versions_go
     await reader.read()
     admin.requests["rose.one"] += admin.requests.pop("iris.one")  # the summary stays as it is
     assert (await reader.read()).clusters["rose.one"].counts.requests == 5
+
+
+async def test_as_long_as_a_client_waits_all_counts_are_read() -> None:
+    admin = Admin()
+    admin.clients = 1
+    reader = RouterReader(admin)
+    for _ in range(5):
+        await reader.read()
+    admin.active["iris.one"] = 1  # the client has sent its request; the summary stays as it is
+    assert (await reader.read()).clusters["iris.one"].active == 1

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine.scaling.demand import Reading
-from mljupyter.telemetry.metrics.router_statistics import SUMMARY
+from mljupyter.telemetry.metrics.router_statistics import SUMMARY, is_quiet
 
 _ACTIVE, _PENDING, _TOTAL = ".upstream_rq_active", ".upstream_rq_pending_active", ".upstream_rq_total"
 _REMAINING = ".circuit_breakers.default.remaining_retries"
@@ -84,7 +84,7 @@ class DemandReader:
             again = 0 if remaining is None else max(most_again.get(name, remaining) - remaining, 0)
             readings[name] = Reading(now, active[name], again, finished, seconds)
         moving = self._again or any(reading.present for reading in readings.values())
-        self._settled = summary == self._summary and not moving
+        self._settled = summary == self._summary and is_quiet(summary) and not moving
         self._summary, self._most_again, self._readings = summary, most_again, readings
         return readings
 

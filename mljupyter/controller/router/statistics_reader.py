@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
-from mljupyter.telemetry.metrics.router_statistics import QUESTION, SUMMARY, RouterStatistics, parse
+from mljupyter.telemetry.metrics.router_statistics import QUESTION, SUMMARY, RouterStatistics, is_quiet, parse
 
 _MERGE_TAKES = 0.02  # seconds; later merges are seen at the next reading
 _FORGETS_WITHIN = 5.0  # seconds, in which the router forgets the counts of a removed version
@@ -72,7 +72,7 @@ class RouterReader:
             await asyncio.sleep(_MERGE_TAKES)
             self._body = await self._ask(QUESTION)
             self._statistics = parse(self._body).keeping(self._statistics)
-        same = not changed and summary == self._summary
+        same = not changed and summary == self._summary and is_quiet(summary)
         self._settled = same and not self._statistics.busy and time.monotonic() >= self._whole_until
         self._summary = summary
         return self._statistics

@@ -18,7 +18,7 @@ SUMMARY = {
     "format": "json",
     "filter": r"^http\.(router|router-tls|local-[^.]+)\.downstream_rq_(total|completed|active)$",
 }
-"""A query of ``/stats`` with a short answer: if it stays, no request has begun or ended since."""
+"""A query of ``/stats`` with a short answer: if it stays, no request has begun or ended since. See `is_quiet`."""
 _DENIED = r"^http\.[^.]+\.(rbac|jwt_authn)\.denied$"
 QUESTION = {
     "format": "json",
@@ -59,6 +59,15 @@ class RouterStatistics:
             },
             self.denied,
         )
+
+
+def is_quiet(summary: bytes) -> bool:
+    """Return whether no client waits for an answer, from the router's answer to `SUMMARY`.
+
+    A client that does may still send its request, which reaches a version later, without another change of the summary.
+    """
+    found = json.loads(summary)["stats"]
+    return not any(item["value"] for item in found if item["name"].endswith(".downstream_rq_active"))
 
 
 def parse(body: bytes) -> RouterStatistics:
