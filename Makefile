@@ -12,7 +12,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -146,6 +146,10 @@ benchmark-kubernetes-path: $(VENV)/.dev ## measure requests on a cluster beside 
 
 benchmark-kubernetes-scale: $(VENV)/.dev ## measure operator and router agent with simulated nodes; KUBECONFIG of a test cluster, ENDPOINTS, PODS
 	@$(BIN)/python -m benchmarks.kubernetes_scale --endpoints $(or $(ENDPOINTS),1000) --pods $(or $(PODS),10000)
+
+benchmark-router-scale: $(VENV)/.dev ## measure what many endpoints cost a router and a control plane, without a cluster, about 8 minutes
+	@$(BIN)/python -m benchmarks.router_scale 100 300 1000
+	@$(BIN)/python -m benchmarks.idle_endpoints 100 300 1000
 
 benchmark-metrics: $(VENV)/.dev ## measure what metrics cost, about 10 minutes
 	@$(BIN)/python -m benchmarks.metrics

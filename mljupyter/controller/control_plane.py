@@ -179,6 +179,7 @@ class ControlPlane(Generic[AnySupervisor, AnyRouter]):
 
     def _replica_changed(self, endpoint: str) -> None:
         self.queue.add(endpoint)
+        self.collector.replicas_changed(endpoint)
         self.rollouts.wake(endpoint)  # before the reconciler, since another replica may be ready already
 
     async def _keep_listening(self) -> None:

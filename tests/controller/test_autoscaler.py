@@ -241,3 +241,69 @@ async def test_endpoints_without_a_policy_cost_no_look(short_path: Path) -> None
         await deployed(plane, version().model_copy(update={"scaling": Scaling(replicas=1)}))
         await asyncio.sleep(60)
         assert plane.router.demand_times == []
+
+
+NAMES = [f"endpoint-{index}" for index in range(12)]
+
+
+async def at_rest(plane: ControlPlane, **policy: int) -> None:
+    """Return when several autoscaled endpoints have been idle for a while."""
+    for name in NAMES:
+        plane.put({name: version(**policy)})
+        await plane.healthy(name)
+    await asyncio.sleep(120)
+
+
+@on_fake_clock
+async def test_versions_at_their_minimum_without_requests_are_not_looked_at(short_path: Path) -> None:
+    async with control_plane(short_path) as plane:
+        await at_rest(plane)
+        before, read = plane.autoscaler.versions_looked_at, len(plane.router.demand_times)
+        await asyncio.sleep(60)
+        assert plane.autoscaler.versions_looked_at == before
+        assert len(plane.router.demand_times) > read + 50, "the router is read once for all of them"
+
+
+@on_fake_clock
+async def test_a_load_step_after_a_rest_is_answered_within_a_second_and_the_others_rest_on(short_path: Path) -> None:
+    async with control_plane(short_path) as plane:
+        await at_rest(plane)
+        before = plane.autoscaler.versions_looked_at
+        plane.router.present[NAMES[3], NAMES[3]] = 5
+        await until(lambda: len(plane.runtime.running(NAMES[3])) == 5, within=1.0)
+        assert all(len(plane.runtime.running(name)) == 1 for name in NAMES if name != NAMES[3])
+        assert plane.autoscaler.versions_looked_at - before <= 4, "one version, a few times"
+
+
+@on_fake_clock
+async def test_short_requests_between_two_readings_end_a_rest(short_path: Path) -> None:
+    async with control_plane(short_path) as plane:
+        await at_rest(plane)
+
+        async def load() -> None:
+            while True:
+                plane.router.finished[NAMES[3], NAMES[3]] = plane.router.finished.get((NAMES[3], NAMES[3]), 0) + 40
+                await asyncio.sleep(0.1)  # 400 requests a second of 10 ms: four run at a time
+
+        loading = asyncio.create_task(load())
+        await until(lambda: len(plane.runtime.running(NAMES[3])) >= 4, within=10.0)
+        loading.cancel()
+
+
+@on_fake_clock
+async def test_a_version_at_rest_without_replicas_is_woken_by_a_request(short_path: Path) -> None:
+    async with control_plane(short_path) as plane:
+        await at_rest(plane, min_replicas=0, scale_to_zero_seconds=60)
+        await until(lambda: not plane.runtime.running(NAMES[3]))
+        await asyncio.sleep(60)
+        plane.router.present[NAMES[3], NAMES[3]] = 1
+        await until(lambda: plane.runtime.running(NAMES[3]), within=0.5)
+        assert not plane.runtime.running(NAMES[4])
+
+
+@on_fake_clock
+async def test_a_higher_minimum_ends_a_rest(short_path: Path) -> None:
+    async with control_plane(short_path) as plane:
+        await at_rest(plane)
+        plane.put({NAMES[3]: version(min_replicas=3)})
+        await until(lambda: len(plane.runtime.running(NAMES[3])) == 3, within=2.0)

@@ -26,8 +26,9 @@ def meter() -> ReplicaMeter:
 async def test_a_report_gives_cores_and_memory_from_the_second_one_on() -> None:
     async with replicas(REPORT, measures_itself=True) as (_, found):
         metering = meter()
-        assert not (await metering.measure({ONE: found}, [ONE], 100)).usages
-        (usage,) = (await metering.measure({ONE: found}, [ONE], 101)).usages[ONE]
+        metering.learn(ONE, found)
+        assert not (await metering.measure([ONE], 100)).usages
+        (usage,) = (await metering.measure([ONE], 101)).usages[ONE]
         assert usage == Usage(101, "one", "r0", 0.0, 2000)
         assert metering.latest(found) == ([usage], {"r0": 5.0})
         await metering.keep([])
@@ -36,8 +37,9 @@ async def test_a_report_gives_cores_and_memory_from_the_second_one_on() -> None:
 async def test_a_replica_that_reports_no_usage_has_none() -> None:
     async with replicas(COUNTERS, measures_itself=True) as (_, found):
         metering = meter()
+        metering.learn(ONE, found)
         for at in range(2 * IDLE_EVERY):
-            metered = await metering.measure({ONE: found}, [ONE], at)
+            metered = await metering.measure([ONE], at)
             assert metered.counts[ONE] is not None
             assert not metered.usages
         assert metering.latest(found) == ([], {})
@@ -48,8 +50,9 @@ async def test_an_idle_replica_is_measured_too(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(replica_counts, "IDLE_SECONDS", 0.0)
     async with replicas(REPORT, measures_itself=True) as (_, found):
         metering = meter()
-        await metering.measure({ONE: found}, [], 100)
-        assert [usage.time for usage in (await metering.measure({ONE: found}, [], 101)).usages[ONE]] == [101]
+        metering.learn(ONE, found)
+        await metering.measure([], 100)
+        assert [usage.time for usage in (await metering.measure([], 101)).usages[ONE]] == [101]
         await metering.keep([])
 
 
@@ -58,10 +61,11 @@ async def test_a_replica_that_waits_long_for_its_turn_counts_with_its_last_usage
 ) -> None:
     async with replicas(REPORT, measures_itself=True) as (server, found):
         metering = meter()
+        metering.learn(ONE, found)
         for at in range(2):
-            await metering.measure({ONE: found}, [ONE], at)
+            await metering.measure([ONE], at)
         monkeypatch.setattr(replica_meter, "IDLE_SECONDS", 0.0)  # its turn is late at once
-        seen = [(await metering.measure({ONE: found}, [], at)).usages for at in range(2, IDLE_EVERY + 1)]
+        seen = [(await metering.measure([], at)).usages for at in range(2, IDLE_EVERY + 1)]
         assert [[item.time for item in usages.get(ONE, ())] for usages in seen] == [[]] * (IDLE_EVERY - 2) + [
             [IDLE_EVERY]
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -95,6 +95,24 @@ async def test_the_clusters_of_the_state_before_stay_until_no_route_leads_to_the
     await writer.apply(files(tmp_path, IRIS))
     assert envoy.followed == ["rds-router.json", "cds.json"]
     assert envoy.clusters() == {"iris.iris", "no-grpc"}
+
+
+@on_fake_clock
+async def test_the_list_of_clusters_is_written_once_when_no_cluster_goes(
+    tmp_path: Path, writer: FileWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, names = writer.put, []
+
+    def counted(name: str, document: dict[str, Any]) -> None:
+        names.append(name)
+        put(name, document)
+
+    monkeypatch.setattr(writer, "put", counted)
+    await writer.apply(files(tmp_path, IRIS))
+    await writer.apply(files(tmp_path, IRIS, WINE))
+    assert names.count("cds.json") == 2
+    await writer.apply(files(tmp_path, WINE))
+    assert names.count("cds.json") == 4, "with the old cluster, and without it"
 
 
 @on_fake_clock

@@ -285,7 +285,7 @@ def test_authentication_is_looked_at_before_web_pages_are_refused_and_open_endpo
     order = [
         route["match"]["path"].split("/")[4] if "path" in route["match"] else "refusal"
         for route in known[1]
-        if "grpc" not in route["match"] and "headers" in route["match"]
+        if "grpc" not in route["match"]
     ]
     assert list(dict.fromkeys(order)) == ["keyed", "all", "refusal", "pages", "open"]
     assert order.count("refusal") == 2
@@ -475,3 +475,28 @@ def test_where_requests_wait_is_the_only_address_of_a_version_without_replicas()
 def test_the_router_has_no_waiting_room_where_no_version_sleeps() -> None:
     files = router_files(SETTINGS, [EndpointRoute("iris", (version("v"),), "v")]).documents
     assert [item["name"] for item in files[LISTENERS]["resources"]] == ["router", grpc.NAME]
+
+
+def test_a_single_version_has_no_routes_by_header_and_two_have_one_for_each_header_and_path() -> None:
+    def by_header(*names: str) -> int:
+        versions = tuple(VersionRoute(name, 50, ("unix:/1.sock",), RequestLimits()) for name in names)
+        endpoint = EndpointRoute("iris", versions, names[0], keys=("k",))
+        return sum("headers" in route["match"] for route in routes(router_files(SETTINGS, [endpoint])))
+
+    assert by_header("one") == 0
+    assert by_header("one", "two") == 8
+
+
+def test_what_most_routes_have_in_common_is_given_once() -> None:
+    (table,) = resources(router_files(SETTINGS, [KEYED]), "rds-router.json")
+    (start,) = table["request_headers_to_add"]
+    assert start["header"]["key"] == "x-mlj-start"
+    assert all(host["retry_policy"]["num_retries"] > 10 for host in table["virtual_hosts"])
+    for route in routes(router_files(SETTINGS, [KEYED])):
+        assert "retry_policy" not in route["route"]
+        assert "request_headers_to_add" not in route
+
+
+def test_a_route_of_an_endpoint_has_less_than_five_kilobytes() -> None:
+    text = json.dumps(list(routes(router_files(SETTINGS, [KEYED]))))
+    assert len(text) < 5000, "Envoy reads the routes of all endpoints for each change"

@@ -44,3 +44,29 @@ def test_a_mirror_keeps_one_replica_since_copies_wake_no_version() -> None:
 
 def test_the_number_begins_with_the_replicas_that_run_within_the_bounds() -> None:
     assert [VersionScaler.begin(POLICY, running, 0.0).wanted for running in (0, 3, 9)] == [0, 3, 4]
+
+
+def test_a_version_rests_at_its_minimum_when_two_readings_have_no_requests() -> None:
+    policy = AutoscalePolicy(min_replicas=1, max_replicas=4)
+    scaler = VersionScaler.begin(policy, running=1, now=0.0)
+    for at, active, finished, rests in ((1, 0, 0, False), (2, 0, 0, True), (3, 0, 5, False), (4, 1, 5, False)):
+        reading = Reading(at, active, finished=((0.01, finished),), seconds=finished / 100)
+        scaler.look({"iris.iris": reading}, SPEC, policy, at)
+        assert scaler.rests(policy) is rests, f"at {at}"
+
+
+def test_a_version_above_its_minimum_does_not_rest() -> None:
+    scaler = VersionScaler.begin(POLICY, running=2, now=0.0)
+    for at in (1.0, 2.0, 3.0):
+        look(scaler, at, active=0)
+    assert not scaler.rests(POLICY)
+
+
+def test_after_a_rest_a_load_counts_from_the_last_reading_on_and_not_from_the_begin_of_the_rest() -> None:
+    policy = AutoscalePolicy(min_replicas=1, max_replicas=10, target_utilization=100)
+    scaler = VersionScaler.begin(policy, running=1, now=0.0)
+    for at in (1.0, 2.0):
+        scaler.look({"iris.iris": Reading(at, 0, finished=((1.0, 0),))}, SPEC, policy, at)
+    scaler.rested_until(1000.0, policy)
+    scaler.look({"iris.iris": Reading(1001.0, 0, finished=((1.0, 10),), seconds=5.0)}, SPEC, policy, 1001.0)
+    assert scaler.wanted > 1, "5 s of requests in the last second, not in the last quarter of an hour"

@@ -34,14 +34,14 @@ class ControlPlane:
         self.supervisor = Supervisor(runtimes, self._queue.add)
         there = cast("Router", router)
         admissions = CapacityManager(runtimes)
-        self._autoscaler = Autoscaler(self.store, there, admissions, self._queue.add)
+        self.autoscaler = Autoscaler(self.store, there, admissions, self._queue.add)
         self.reconciler = Reconciler(
             workspace="w",
             store=self.store,
             runtimes=runtimes,
             supervisor=self.supervisor,
             router=there,
-            autoscaler=self._autoscaler,
+            autoscaler=self.autoscaler,
             admissions=admissions,
             queue=self._queue,
             notify=self._notify,
@@ -52,7 +52,7 @@ class ControlPlane:
         """Take over what runs, then work on what is wanted."""
         await self.reconciler.begin()
         work = self._queue.run(self.reconciler.reconcile, self.reconciler.failed)
-        self._tasks = [asyncio.create_task(work), asyncio.create_task(self._autoscaler.run())]
+        self._tasks = [asyncio.create_task(work), asyncio.create_task(self.autoscaler.run())]
 
     async def leave(self) -> None:
         """End as a controller that is killed does: replicas and routes stay."""

@@ -30,6 +30,7 @@ from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.published import PublishedRoute
+from mljupyter.kubernetes.operator.router_pod import RouterPod as OperatorsView
 from mljupyter.kubernetes.router_agent.__main__ import memory_limit
 from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import RequestLimits, RouterSpec, RouterTls
@@ -193,6 +194,23 @@ async def scores(pod: RouterPod, status: int) -> None:
     await until(does, f"the endpoint answers {status}")
 
 
+async def counted_by(operator: OperatorsView) -> int:
+    """Return the requests of the endpoint that the operator has read."""
+    _, statistics = await operator.statistics()
+    return statistics.clusters["iris.iris"].counts.requests
+
+
+async def counts(operator: OperatorsView, requests: int) -> None:
+    """Return when the operator has read a number of requests of the endpoint; more are a failure."""
+
+    async def are_read() -> bool:
+        found = await counted_by(operator)
+        assert found <= requests
+        return found == requests
+
+    await until(are_read, f"{requests} requests are counted")
+
+
 async def test_the_memory_of_envoy_is_bounded_by_that_of_its_pod(pod: RouterPod) -> None:
     bootstrap = json.loads((pod.directory / "router" / "bootstrap.json").read_text())
     (heap,) = [one for one in bootstrap["overload_manager"]["resource_monitors"] if one["name"].endswith("fixed_heap")]
@@ -279,6 +297,8 @@ async def test_a_route_that_envoy_refuses_leaves_the_others_in_force(
 async def test_a_router_serves_on_while_its_agent_restarts(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
     await serving(cluster, pod, replica)
     before = (await pod.agent.get("/v1/status")).json()["identity"]
+    operator = OperatorsView("router", "uid", f"127.0.0.1:{pod.agent_port}", SECRET)
+    requests = await counted_by(operator)
     pod.kill()
     assert await pod.score() == 200
     await cluster.publish(route("key-2"))
@@ -287,6 +307,8 @@ async def test_a_router_serves_on_while_its_agent_restarts(cluster: Cluster, pod
     await pod.in_force(route("key-2").version)
     assert await pod.score(key="key-1") == 401
     assert (await pod.agent.get("/v1/status")).json()["identity"] == before
+    await counts(operator, requests + 1)  # the operator knows another state than the new agent
+    await operator.close()
 
 
 async def test_without_the_api_server_a_restarted_router_serves_as_before(
@@ -323,7 +345,14 @@ async def test_statistics_are_read_through_the_agent_with_its_secret_alone(
     found = await DemandReader(admin).read({})
     await admin.close()
     assert "iris.iris" in found
+    operator = OperatorsView("router", "uid", f"127.0.0.1:{pod.agent_port}", SECRET)
+    before = await counted_by(operator)
+    for _ in range(5):
+        assert await pod.score() == 200
+    await counts(operator, before + 5)
+    await operator.close()
     for path in (
+        "/v1/statistics",
         "/stats",
         "/stats/prometheus",
         "/clusters",

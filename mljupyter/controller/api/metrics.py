@@ -77,6 +77,7 @@ class MetricsApi:
         except ValueError as error:
             raise InvalidSpecError(str(error)) from None
         merge = query.get("merge") == "true"
+        await self._collector.write_idle(name)
         found = await self._collector.in_thread(
             partial(report, self._collector.series, name, period, merge=merge, created=created)
         )

@@ -50,9 +50,9 @@ class CapacityManager:
         together = [other for where, other in self._claims.values() if self._machine(where) == capacity.machine]
         return admit(together, capacity)[claim.version]
 
-    def keep(self, versions: set[tuple[str, str]]) -> None:
-        """Forget the claims of all other versions."""
-        self._claims = {version: claim for version, claim in self._claims.items() if version in versions}
+    def forget(self, version: tuple[str, str]) -> None:
+        """Forget the claim of a version."""
+        self._claims.pop(version, None)
 
     def _machine(self, target: str) -> str | None:
         capacity = self._capacities.get(target, (0.0, None))[1]

@@ -1,4 +1,7 @@
-"""The rollout controller advances rollouts: it looks once a second, and at once when replicas change."""
+"""The rollout controller advances rollouts: it looks once a second, and at once when replicas change.
+
+Endpoints without a rollout cost nothing.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,9 @@ class Rollouts:
         changed: called with an endpoint's name when its traffic weights have changed.
         notify: called when a change is visible for clients.
 
+    Attributes:
+        endpoints_looked_at: how often an endpoint was looked at.
+
     """
 
     def __init__(
@@ -80,6 +86,9 @@ class Rollouts:
         self._notify = notify
         self._bell = asyncio.Event()
         self._woken: set[str] = set()
+        self._store_change = 0  # the number of the last change of the store that was processed
+        self._active = {name for name in store.names() if _active(store.find(name)) is not None}
+        self.endpoints_looked_at = 0
 
     def wake(self, name: str) -> None:
         """Check an endpoint again now, since its replicas may have changed."""
@@ -133,7 +142,9 @@ class Rollouts:
             if measure:
                 due = time.monotonic() + EVERY
             woken, self._woken = self._woken, set()
-            for name in self._store.names() if measure else sorted(woken):
+            active = self._with_rollout()
+            for name in sorted(active if measure else active & woken):
+                self.endpoints_looked_at += 1
                 try:
                     await self._look(name, measure=measure)
                 except ControllerError as error:
@@ -141,6 +152,16 @@ class Rollouts:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(due - time.monotonic(), 0.0)):
                     await self._bell.wait()
+
+    def _with_rollout(self) -> set[str]:
+        """Return the names of the endpoints with an active rollout."""
+        for name in self._store.changes.since(self._store_change):
+            if _active(self._store.find(name)) is not None:
+                self._active.add(name)
+            else:
+                self._active.discard(name)
+        self._store_change = self._store.changes.number
+        return self._active
 
     async def _look(self, name: str, *, measure: bool) -> None:
         asked = _active(self._store.find(name))

@@ -1,4 +1,7 @@
-"""The collector samples the router, the replicas and the endpoints once a second and stores the samples."""
+"""The collector samples the router, the replicas and the endpoints once a second and stores the samples.
+
+A second costs the work for the versions with requests or with a change in it, not that for all.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,17 +25,19 @@ from mljupyter.controller.metrics.gauges import MeasuredVersion
 from mljupyter.controller.metrics.replica_meter import Key, ReplicaMeter, replica_source
 from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
-from mljupyter.engine.envoy.routing import cluster_name, mirror_name
+from mljupyter.engine.envoy.routing import cluster_name, mirror_name, version_of
 from mljupyter.runtimes.base import RunningReplica, Runtimes
 from mljupyter.spec import ReplicaPhase
+from mljupyter.telemetry.metrics.idle import idle_intervals
 from mljupyter.telemetry.metrics.progress import Progress
 from mljupyter.telemetry.metrics.prometheus import Totals, VersionTotals
 from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
-from mljupyter.telemetry.metrics.samples import NOTHING, Counts, Interval, Usage
+from mljupyter.telemetry.metrics.samples import NOTHING, Counts, Interval, Levels, Usage, total
 from mljupyter.telemetry.metrics.store import MINUTE, Samples, TimeSeries
 
 EVERY = 1
-_VERSIONS_PER_SECOND = 250
+IDLE_WRITTEN_EVERY = 10
+"""Seconds. The time of a version without requests and changes is written as one interval."""
 _SETTLE = 0.02  # timers may fire a little early; after this time the second is over
 _MEASURED = (ReplicaPhase.READY, ReplicaPhase.DRAINING)
 _NO_CLUSTER = Cluster(NOTHING)
@@ -42,10 +48,20 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """The end of the last stored interval of a version, on the wall clock and the monotonic clock, and its levels."""
+
+    until: int
+    clock: float
+    levels: Levels
+
+
 class Collector:
     """Measures every version of every endpoint once a second, and stores the result at once.
 
-    With more than 250 versions it measures less often, so that the cost stays the same: 1,000 of them every 4 s.
+    It looks at the versions with requests, with a change of their endpoint or replicas, or with counts of their
+    replicas. All others have been idle, and are written together, every ten seconds and before somebody reads them.
 
     Increments are computed from the last reading of each source, which is stored with the samples. So a new controller
     continues where the previous one ended, and its first sample contains everything in between.
@@ -56,6 +72,9 @@ class Collector:
         router: has the counts of requests.
         supervisor: has the replicas.
         runtimes: measure the replicas' usage.
+
+    Attributes:
+        versions_looked_at: how often a version was looked at.
 
     """
 
@@ -77,18 +96,28 @@ class Collector:
         self._busy: set[Key] = set()
         self._created: dict[Key, datetime] = {}
         self._active: set[Key] = set()
-        self._totals: dict[Key, VersionTotals] = {}
         self._denied = 0
         self._failed = False
-        self._measured = 0  # the number of versions at the last measurement
+        self._store_change = 0  # the number of the last change of the store that was processed
+        self._changed: set[str] = set(store.names())  # endpoints whose versions or replicas may have changed
+        self._keys: dict[str, tuple[Key, ...]] = {}  # by endpoint
+        self._versions: dict[Key, MeasuredVersion] = {}
+        self._replicas: dict[Key, list[RunningReplica]] = {}
+        self._due: set[Key] = set()  # changed since the last stored measurement
+        self._statistics: RouterStatistics | None = None  # those of the last stored measurement
+        self._stored: dict[Key, _Stored] = {}
+        self._written = 0  # the number of the ten seconds in which all versions were written
+        self._sums: dict[Key, Counts] = {}
+        self.versions_looked_at = 0
 
     async def run(self) -> None:
         """Measure at the end of every second until cancelled."""
         while True:
             now = time.time()
-            await asyncio.sleep(math.floor(now) + pause(self._measured) + _SETTLE - now)
+            await asyncio.sleep(math.floor(now) + EVERY + _SETTLE - now)
             if not self.enabled:
                 self._last_clock = None
+                self._stored.clear()
                 continue
             try:
                 await self._look()
@@ -104,8 +133,9 @@ class Collector:
                 self._failed = False
 
     async def close(self) -> None:
-        """Close the file and all connections."""
+        """Write what is not written yet, and close the file and all connections."""
         await self._meter.keep([])
+        await self.write_idle(*self._keys)
         await self.in_thread(self.series.close)
         self._thread.shutdown()
 
@@ -115,43 +145,111 @@ class Collector:
 
     def totals(self) -> Totals:
         """Return the counts since this process started, and the current levels."""
-        found = [self._totals[key] for key in sorted(self._totals)]
+        found = [
+            VersionTotals(*key, counts, self._stored[key].levels, *self._meter.latest(self._replicas.get(key, ())))
+            for key, counts in sorted(self._sums.items())
+            if key in self._stored
+        ]
         return Totals(found, self._router.up, self._denied, float(self._last_time or 0))
+
+    def replicas_changed(self, endpoint: str) -> None:
+        """Look at the replicas of an endpoint again, at the next measurement."""
+        self._changed.add(endpoint)
+
+    async def write_idle(self, *endpoints: str) -> None:
+        """Write the time without requests of endpoints until the last measurement, before somebody reads it."""
+        keys = [key for endpoint in endpoints for key in self._keys.get(endpoint, ())]
+        known = {key: self._stored[key] for key in keys if key in self._stored}
+        found = {key: parts for key, stored in known.items() if (parts := self._idle(key, stored))}
+        until, clock = self._last_time, self._last_clock
+        if not found or until is None or clock is None:
+            return
+        try:
+            await self.in_thread(partial(self.series.write, Samples(_by_endpoint(found))))
+        except (sqlite3.Error, OSError) as error:  # they are written with the next measurement
+            self._complain(error)
+            return
+        for key, stored in known.items():
+            if self._stored.get(key) is stored:
+                self._stored[key] = replace(stored, until=until, clock=clock)
 
     async def _look(self) -> None:
         self._progress.begin()
         # Before the router is read: its counts may be those of a deleted endpoint, whose name has just been used again.
-        versions = self._versions()
-        self._measured = len(versions)
+        minute = math.floor(time.time()) // MINUTE
+        if minute != self._rolled:
+            self._changed.update(self._store.names())  # what nobody has announced is found within a minute
+        self._due |= self._refresh()
         statistics = await self._router.statistics() if self._router.up else None
         at, clock = self._time(), time.monotonic()
         seconds = self._seconds(clock)
-        replicas = self._replicas(versions)
-        counted, denied = self._count(versions, statistics)
-        metered = await self._meter.measure(replicas, self._active, at)
+        everything = self._first or at // IDLE_WRITTEN_EVERY != self._written
+        self._due |= self._moved(statistics) | self._busy | self._active
+        due = set(self._versions) if everything else self._due & self._versions.keys()
+        counted, denied = self._count(due, statistics)
+        metered = await self._meter.measure(self._active, at)
+        due |= {key for key, counts in metered.counts.items() if counts is not NOTHING and key in self._versions}
+        self.versions_looked_at += len(due)
         intervals = {
-            version.key: Interval(
-                at,
-                version.name,
-                seconds,
-                counted[version.key].plus(metered.counts.get(version.key, NOTHING)),
-                gauges.levels(version, *_clusters(version, statistics)),
+            key: self._intervals(
+                key,
+                Interval(
+                    at,
+                    key[1],
+                    seconds,
+                    counted.get(key, NOTHING).plus(metered.counts.get(key, NOTHING)),
+                    gauges.levels(self._versions[key], *_clusters(key, statistics)),
+                ),
+                clock,
             )
-            for version in versions
+            for key in due
         }
-        running = [replica for found in replicas.values() for replica in found]
-        gone = self._progress.gone({_DENIED, *map(_source, replicas), *map(replica_source, running)})
+        gone = self._gone() if everything else []
         samples = Samples(_by_endpoint(intervals), _flat(metered.usages), self._progress.changed(), gone)
         await self.in_thread(partial(self.series.write, samples))
         self._progress.commit()
         self._progress.forget(gone)
-        self._last_time, self._last_clock = at, clock
+        self._commit(intervals, statistics, at, clock)
         self._denied += denied
-        self._add_up(intervals, replicas)
-        await self._meter.keep(running)
+        if everything:
+            self._written = at // IDLE_WRITTEN_EVERY
+            await self._meter.keep([replica for found in self._replicas.values() for replica in found])
         if at // MINUTE != self._rolled:
             self._rolled = at // MINUTE
             await self.in_thread(partial(self.series.roll_up, at))
+
+    def _commit(
+        self,
+        intervals: Mapping[Key, Sequence[Interval]],
+        statistics: RouterStatistics | None,
+        at: int,
+        clock: float,
+    ) -> None:
+        """Remember what is stored now."""
+        for key, found in intervals.items():
+            if key in self._versions:
+                self._stored[key] = _Stored(at, clock, found[-1].levels)
+                self._sums[key] = total([self._sums.get(key, NOTHING), *(one.counts for one in found)])
+        self._due.clear()
+        self._statistics = statistics if statistics is not None else self._statistics
+        self._last_time, self._last_clock = at, clock
+
+    def _intervals(self, key: Key, newest: Interval, clock: float) -> list[Interval]:
+        """Return the newest interval of a version after those in which nobody has looked at it."""
+        stored = self._stored.get(key)
+        if stored is None or self._last_time is None or self._last_clock is None:
+            return [newest]
+        if newest.counts is NOTHING and newest.levels == stored.levels and stored.until < self._last_time:
+            seconds = clock - stored.clock
+            return idle_intervals(key[1], stored.until, newest.time, seconds, stored.levels) or [newest]
+        return [*self._idle(key, stored), newest]
+
+    def _idle(self, key: Key, stored: _Stored) -> list[Interval]:
+        """Return the intervals of a version without requests between its last stored one and the last measurement."""
+        if self._last_time is None or self._last_clock is None:
+            return []
+        seconds = self._last_clock - stored.clock
+        return idle_intervals(key[1], stored.until, self._last_time, seconds, stored.levels)
 
     def _time(self) -> int:
         """Return the time of this measurement."""
@@ -166,23 +264,54 @@ class Collector:
             return clock - self._last_clock
         return max(time.time() - self._last_time, EVERY) if self._last_time is not None else float(EVERY)
 
-    def _versions(self) -> list[MeasuredVersion]:
-        records = (self._store.find(name) for name in self._store.names())
-        wanted = (record for record in records if record is not None and not record.deleting)
-        return [version for record in wanted for version in gauges.versions(record)]
+    def _refresh(self) -> set[Key]:
+        """Look at the endpoints that have changed, and return the keys of their versions."""
+        changed, self._changed = self._changed, set()
+        changed.update(self._store.changes.since(self._store_change))
+        self._store_change = self._store.changes.number
+        for name in changed:
+            self._look_at(name)
+        return {key for name in changed for key in self._keys.get(name, ())}
 
-    def _replicas(self, versions: Sequence[MeasuredVersion]) -> dict[Key, list[RunningReplica]]:
-        replicas: dict[Key, list[RunningReplica]] = {version.key: [] for version in versions}
-        for watched in self._supervisor.all():
+    def _look_at(self, name: str) -> None:
+        record = self._store.find(name)
+        found = {} if record is None or record.deleting else {one.key: one for one in gauges.versions(record)}
+        for key in set(self._keys.pop(name, ())) - found.keys():
+            for known in (self._versions, self._replicas, self._stored, self._sums):
+                known.pop(key, None)
+            self._meter.learn(key, ())
+        replicas: dict[Key, list[RunningReplica]] = {key: [] for key in found}
+        for watched in self._supervisor.of(name):
             key = (watched.replica.endpoint, watched.replica.version)
             if watched.phase in _MEASURED and key in replicas:
                 replicas[key].append(watched.replica)
-        return replicas
+        for key, version in found.items():
+            if self._created.get(key, version.created) != version.created:  # deleted and created since
+                self._progress.forget([_source(key)])
+            self._created[key] = version.created
+            self._meter.learn(key, replicas[key])
+        self._versions |= found
+        self._replicas |= replicas
+        if found:
+            self._keys[name] = tuple(found)
 
-    def _count(
-        self, versions: Sequence[MeasuredVersion], statistics: RouterStatistics | None
-    ) -> tuple[dict[Key, Counts], int]:
-        """Return the router's increments of each version since the last measurement, and the number of denied requests.
+    def _moved(self, statistics: RouterStatistics | None) -> set[Key]:
+        """Return the versions whose counts in the router have changed since the last stored measurement."""
+        if statistics is None or statistics is self._statistics:
+            return set()
+        before = self._statistics.clusters if self._statistics is not None else {}
+        now = statistics.clusters
+        moved = [name for name, cluster in now.items() if before.get(name) is not cluster]
+        return {version_of(name) for name in (*moved, *(before.keys() - now.keys()))}
+
+    def _gone(self) -> list[str]:
+        """Return the sources of versions and replicas that do not exist any more."""
+        self._created = {key: created for key, created in self._created.items() if key in self._versions}
+        running = [replica_source(replica) for found in self._replicas.values() for replica in found]
+        return self._progress.gone({_DENIED, *map(_source, self._versions), *running})
+
+    def _count(self, due: Iterable[Key], statistics: RouterStatistics | None) -> tuple[dict[Key, Counts], int]:
+        """Return the router's increments of some versions since the last measurement, and that of denied requests.
 
         Versions with requests are noted as active.
 
@@ -191,18 +320,15 @@ class Collector:
         before, self._busy = self._busy, set()
         counts: dict[Key, Counts] = {}
         router = self._router.identity
-        created, self._created = self._created, {version.key: version.created for version in versions}
-        for version in versions:
-            if created.get(version.key, version.created) != version.created:  # deleted and created since
-                self._progress.forget([_source(version.key)])
-            counts[version.key] = new = NOTHING
-            if statistics is not None:
-                cluster, mirror = _clusters(version, statistics)
-                mirrored = mirror.counts.requests
-                reading = cluster.counts.plus(Counts(mirrored=mirrored) if mirrored else NOTHING)
-                counts[version.key] = new = self._progress.advance(_source(version.key), router, reading)
-                if cluster.active or mirror.active or new.requests or new.mirrored:
-                    self._busy.add(version.key)
+        for key in due if statistics is not None else ():
+            cluster, mirror = _clusters(key, statistics)
+            mirrored = mirror.counts.requests
+            reading = cluster.counts.plus(Counts(mirrored=mirrored) if mirrored else NOTHING)
+            if reading is NOTHING and not self._progress.knows(_source(key)):
+                continue  # it has never had a request
+            counts[key] = new = self._progress.advance(_source(key), router, reading)
+            if cluster.active or mirror.active or new.requests or new.mirrored:
+                self._busy.add(key)
         denied = 0
         if statistics is not None:
             denied = self._progress.advance(_DENIED, router, Counts(requests=statistics.denied)).requests
@@ -211,12 +337,6 @@ class Collector:
             counts = dict.fromkeys(counts, NOTHING)  # the time that these counts cover is unknown
         self._first = self._first and statistics is None
         return counts, denied
-
-    def _add_up(self, intervals: Mapping[Key, Interval], replicas: Mapping[Key, Sequence[RunningReplica]]) -> None:
-        before, self._totals = self._totals, {}
-        for key, interval in intervals.items():
-            counts = before[key].counts.plus(interval.counts) if key in before else interval.counts
-            self._totals[key] = VersionTotals(*key, counts, interval.levels, *self._meter.latest(replicas[key]))
 
     async def _begin_again(self, reason: Exception) -> None:
         """Start a new file in place of a damaged one, and continue."""
@@ -232,26 +352,15 @@ class Collector:
         self._failed = True
 
 
-def pause(versions: int) -> int:
-    """Return the seconds between two measurements of this number of versions.
-
-    Example:
-        >>> pause(10), pause(1000)
-        (1, 4)
-
-    """
-    return max(EVERY, math.ceil(versions / _VERSIONS_PER_SECOND))
-
-
-def _clusters(version: MeasuredVersion, statistics: RouterStatistics | None) -> tuple[Cluster, Cluster]:
+def _clusters(key: Key, statistics: RouterStatistics | None) -> tuple[Cluster, Cluster]:
     known = statistics.clusters if statistics is not None else {}
-    return known.get(cluster_name(*version.key), _NO_CLUSTER), known.get(mirror_name(*version.key), _NO_CLUSTER)
+    return known.get(cluster_name(*key), _NO_CLUSTER), known.get(mirror_name(*key), _NO_CLUSTER)
 
 
-def _by_endpoint(intervals: Mapping[Key, Interval]) -> dict[str, list[Interval]]:
+def _by_endpoint(intervals: Mapping[Key, Sequence[Interval]]) -> dict[str, list[Interval]]:
     found: dict[str, list[Interval]] = {}
-    for (endpoint, _), interval in intervals.items():
-        found.setdefault(endpoint, []).append(interval)
+    for (endpoint, _), parts in intervals.items():
+        found.setdefault(endpoint, []).extend(parts)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +15,7 @@ from mljupyter.telemetry.metrics.progress import Progress
 from mljupyter.telemetry.metrics.samples import Counts, Usage, total
 
 IDLE_EVERY = 10  # measurements; replicas with requests are measured at each one
+IDLE_AT_A_TIME = 4  # replicas without requests that are asked at one measurement
 Key = tuple[str, str]  # endpoint and version
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ class ReplicaMeter:
     time, and their counters are read once, for the process that runs their script.
 
     Replicas that measure themselves are asked for CPU time and memory together with their counters; those without
-    requests every ten seconds, or less often if there are many. One that does not report them has no usage.
+    requests every ten seconds, or less often if there are more than 40, so that they cost the same for any number. One
+    that does not report them has no usage.
 
     Parameters:
         runtimes: measure CPU time and memory.
@@ -47,35 +50,57 @@ class ReplicaMeter:
         self._progress = progress
         self._asker = ReplicaAsker()
         self._looks = 0
+        self._replicas: dict[Key, Sequence[RunningReplica]] = {}
+        self._of: dict[str, tuple[Key, RunningReplica]] = {}
+        self._silent: dict[str, None] = {}  # replicas that have not answered yet
+        self._turns: OrderedDict[str, None] = OrderedDict()  # those that measure themselves, the next one first
         self._worker_pids: dict[str, int] = {}
         self._used: dict[str, tuple[float, float]] = {}  # time of the measurement, and the CPU time until then
         self._latest: dict[str, Usage] = {}
 
-    async def measure(
-        self, replicas: Mapping[Key, Sequence[RunningReplica]], active: Collection[Key], at: int
-    ) -> Metered:
+    def learn(self, key: Key, replicas: Sequence[RunningReplica]) -> None:
+        """Replace the running replicas of a version; none: it is not measured any more.
+
+        Parameters:
+            key: endpoint and version.
+            replicas: its running replicas.
+
+        """
+        for replica in self._replicas.pop(key, ()):
+            self._of.pop(replica.id, None)
+        if replicas:
+            self._replicas[key] = replicas
+        for replica in replicas:
+            self._of[replica.id] = (key, replica)
+            if replica.id not in self._worker_pids:
+                self._silent[replica.id] = None
+            if replica.measures_itself:
+                self._turns.setdefault(replica.id)
+
+    async def measure(self, active: Collection[Key], at: int) -> Metered:
         """Measure replicas.
 
         Parameters:
-            replicas: all running replicas, by endpoint and version.
             active: the versions with requests.
             at: the time of the measurement.
 
         """
         everything = self._looks % IDLE_EVERY == 0
         self._looks += 1
-        reports = await self._ask(replicas, active)
+        reports = await self._ask(active)
         used = {replica_id: report.usage for replica_id, report in reports.items() if report.usage is not None}
-        due = [one for key, found in replicas.items() if everything or key in active for one in found]
+        keys = self._replicas if everything else [key for key in active if key in self._replicas]
+        due = [replica for key in keys for replica in self._replicas[key]]
         used |= await self._measured([replica for replica in due if not replica.measures_itself])
         usages: dict[Key, list[Usage]] = {}
-        for key, found in replicas.items():
-            samples = [sample for one in found if one.id in used and (sample := self._sample(one, used[one.id], at))]
-            if everything:
-                samples += self._kept([one for one in found if one.measures_itself and one.id not in used], at)
-            if samples:
-                usages[key] = samples
-        return Metered(self._counts(replicas, reports), usages)
+        for replica_id, usage in used.items():
+            if (known := self._of.get(replica_id)) is not None and (sample := self._sample(known[1], usage, at)):
+                usages.setdefault(known[0], []).append(sample)
+        for key in keys if everything else ():
+            others = [one for one in self._replicas[key] if one.measures_itself and one.id not in used]
+            if kept := self._kept(others, at):
+                usages.setdefault(key, []).extend(kept)
+        return Metered(self._counts(reports), usages)
 
     def latest(self, replicas: Sequence[RunningReplica]) -> tuple[list[Usage], dict[str, float]]:
         """Return the latest usage of replicas, and the CPU time of each since its start, in seconds."""
@@ -90,36 +115,40 @@ class ReplicaMeter:
             for replica_id in known.keys() - kept:
                 del known[replica_id]
 
-    async def _ask(
-        self, replicas: Mapping[Key, Sequence[RunningReplica]], active: Collection[Key]
-    ) -> dict[str, ReplicaReport]:
-        busy, idle = [], []
-        for key, found in replicas.items():
-            for replica in found:
-                if key in active or replica.id not in self._worker_pids:
-                    busy.append(replica)
-                elif replica.measures_itself:
-                    idle.append(replica)
-        reports = await self._asker.ask(busy, idle)
+    async def _ask(self, active: Collection[Key]) -> dict[str, ReplicaReport]:
+        busy = {one.id: one for key in active for one in self._replicas.get(key, ())}
+        for replica_id in list(self._silent):
+            if replica_id in self._of:
+                busy[replica_id] = self._of[replica_id][1]
+            else:
+                del self._silent[replica_id]
+        idle = [self._of[replica_id][1] for replica_id in self._next_turns() if replica_id not in busy]
+        reports = await self._asker.ask(busy.values(), idle)
         for replica_id, report in reports.items():
             self._worker_pids[replica_id] = report.worker_pid or 0
+            self._silent.pop(replica_id, None)
         return reports
 
-    def _counts(
-        self, replicas: Mapping[Key, Sequence[RunningReplica]], reports: Mapping[str, ReplicaReport]
-    ) -> dict[Key, Counts]:
+    def _next_turns(self) -> list[str]:
+        """Return the replicas whose turn it is, although they may have no requests."""
+        found: list[str] = []
+        for _ in range(min(IDLE_AT_A_TIME, len(self._turns))):
+            replica_id = next(iter(self._turns))
+            if replica_id in self._of:
+                self._turns.move_to_end(replica_id)
+                found.append(replica_id)
+            else:
+                del self._turns[replica_id]
+        return found
+
+    def _counts(self, reports: Mapping[str, ReplicaReport]) -> dict[Key, Counts]:
         """Return the increments of the counters since the last report of each replica."""
-        return {
-            key: total(
-                [
-                    self._progress.advance(replica_source(replica), "", reports[replica.id].counts)
-                    for replica in found
-                    if replica.id in reports
-                ]
-            )
-            for key, found in replicas.items()
-            if any(replica.id in reports for replica in found)
-        }
+        found: dict[Key, list[Counts]] = {}
+        for replica_id, report in reports.items():
+            if (known := self._of.get(replica_id)) is not None:
+                key, replica = known
+                found.setdefault(key, []).append(self._progress.advance(replica_source(replica), "", report.counts))
+        return {key: total(counts) for key, counts in found.items()}
 
     async def _measured(self, replicas: Sequence[RunningReplica]) -> dict[str, UsageSinceStart]:
         """Return the usage of replicas that their runtimes measure, by id."""

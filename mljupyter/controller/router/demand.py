@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine.scaling.demand import Reading
+from mljupyter.telemetry.metrics.router_statistics import SUMMARY, is_quiet
 
 _ACTIVE, _PENDING, _TOTAL = ".upstream_rq_active", ".upstream_rq_pending_active", ".upstream_rq_total"
 _REMAINING = ".circuit_breakers.default.remaining_retries"
@@ -24,7 +25,7 @@ _BUSY = re.compile(r"^.+?::(?P<address>.+)::rq_active::[1-9]\d*$", re.MULTILINE)
 
 
 class DemandReader:
-    """Reads the router's counters. Unchanged ones are not requested again.
+    """Reads the router's counters. While no request begins or ends, it reads a short summary alone.
 
     Parameters:
         admin: a client of the router's admin interface.
@@ -36,9 +37,15 @@ class DemandReader:
         self._totals: dict[str, int] = {}
         self._again = False
         self._times: dict[str, tuple[tuple[tuple[float, int], ...], float]] = {}
+        self._summary = b""
+        self._settled = False
+        self._most_again: Mapping[str, int] = {}
+        self._readings: dict[str, Reading] = {}
 
     async def read(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
-        """Return the router's counters for every version, by cluster.
+        """Return the router's counters for every version, by cluster: the same object while nothing changes.
+
+        The router has no counters of a cluster before its first request: those in `most_again` are zero then.
 
         Parameters:
             most_again: the limit of concurrent retries, by cluster.
@@ -47,6 +54,10 @@ class DemandReader:
             ControllerError: when the router does not answer.
 
         """
+        summary = await self._get("/stats", **SUMMARY)
+        if self._settled and summary == self._summary and most_again == self._most_again:
+            return self._readings
+        self._settled = False
         body = await self._get("/stats", format="json", filter=_GAUGES)
         # The monotonic time of the answer, which is when the counters were valid.
         now = time.monotonic()
@@ -55,9 +66,10 @@ class DemandReader:
             for item in json.loads(body)["stats"]
             if "name" in item
         }
-        clusters = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
+        counted = [name.removesuffix(_ACTIVE) for name in values if name.endswith(_ACTIVE)]
+        clusters = list(dict.fromkeys((*counted, *most_again)))
         totals = {name: values.get(name + _TOTAL, 0) for name in clusters}
-        active = {name: values[name + _ACTIVE] + values.get(name + _PENDING, 0) for name in clusters}
+        active = {name: values.get(name + _ACTIVE, 0) + values.get(name + _PENDING, 0) for name in clusters}
         changed = totals != self._totals or any(active.values())
         if changed or self._again:
             # The router merges its histograms after its answer, so the next reading has the rest.
@@ -65,12 +77,15 @@ class DemandReader:
                 await self._get("/stats/prometheus", filter=r"^cluster\..*\.upstream_rq_time$"), clusters
             )
             self._totals, self._again = totals, changed
-        readings = {}
+        readings: dict[str, Reading] = {}
         for name in clusters:
             finished, seconds = self._times.get(name, ((), 0.0))
-            remaining = values.get(name + _REMAINING, 0)
-            again = max(most_again.get(name, remaining) - remaining, 0)
+            remaining = values.get(name + _REMAINING)
+            again = 0 if remaining is None else max(most_again.get(name, remaining) - remaining, 0)
             readings[name] = Reading(now, active[name], again, finished, seconds)
+        moving = self._again or any(reading.present for reading in readings.values())
+        self._settled = summary == self._summary and is_quiet(summary) and not moving
+        self._summary, self._most_again, self._readings = summary, most_again, readings
         return readings
 
     async def busy(self) -> frozenset[str]:

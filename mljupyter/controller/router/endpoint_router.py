@@ -72,7 +72,10 @@ class EndpointRouter(RequestStatistics, Protocol):
         ...
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
-        """Return the counters of every version, by cluster; see `DemandReader.read`."""
+        """Return the counters of every version, by cluster: the same object while nothing changes.
+
+        See `DemandReader.read`.
+        """
         ...
 
     async def busy(self) -> frozenset[str]:

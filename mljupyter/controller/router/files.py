@@ -157,6 +157,7 @@ class FileWriter:
         others = {name for name in changed if name.startswith(("ecds-", "sds-"))}  # filters, certificates
         for name in (*others, *replicas):
             self.put(name, files.documents[name])
+        merged = files.documents[CLUSTERS]
         if CLUSTERS in changed:
             merged = files.merged_clusters(self._written)
             self.put(CLUSTERS, merged)
@@ -171,7 +172,7 @@ class FileWriter:
         if LISTENERS in changed:
             self.put(LISTENERS, files.documents[LISTENERS])
             await self._in_force({name: files.version(name) for name in (LISTENERS, *routes, *others)})
-        if CLUSTERS in changed:
+        if merged is not files.documents[CLUSTERS]:
             self.put(CLUSTERS, files.documents[CLUSTERS])
             await self._in_force({CLUSTERS: files.version(CLUSTERS)})
 

@@ -90,10 +90,13 @@ class RouterFiles:
         return frozenset(item["address"]["pipe"]["path"] for item in listeners if "pipe" in item["address"])
 
     def merged_clusters(self, before: RouterFiles) -> Resource:
-        """Return the clusters of both states, with the newer definition of each, for use while routes change."""
+        """Return the clusters of both states, with the newer definition of each, for use while routes change.
+
+        It is the newer document itself if no cluster goes.
+        """
         known = {item["name"]: item for item in before.documents.get(CLUSTERS, {}).get("resources", [])}
-        known.update({item["name"]: item for item in self.documents[CLUSTERS]["resources"]})
-        return discovery(known.values())
+        newer = {item["name"]: item for item in self.documents[CLUSTERS]["resources"]}
+        return discovery({**known, **newer}.values()) if known.keys() - newer.keys() else self.documents[CLUSTERS]
 
 
 def bootstrap(settings: RouterSettings) -> Resource:

@@ -168,6 +168,7 @@ class Router:
             async with self._lock:
                 files = self._builder.files(self._endpoints, self._listening.listening())
                 if self.up:
+                    self._reader.expect_change()
                     await self._writer.apply(files)
                     self._hand_over()
                     return
@@ -189,7 +190,7 @@ class Router:
 
     async def statistics(self) -> RouterStatistics:
         """Return the router's counts of every version, or raise `ControllerError` when it does not answer."""
-        return await self._reader.read()
+        return await self._reader.read(self.identity)
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests since the router started."""

@@ -15,6 +15,7 @@ from mljupyter.controller.storage.database import Database
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.keys import Keys
 from mljupyter.controller.storage.scaling_history import ScalingHistory
+from mljupyter.engine.changes import Changes
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointStatus, Problem, Rollout, VersionSpec
 from mljupyter.spec.history import HistoryEntry
@@ -30,9 +31,14 @@ class Store:
     """The controller's store. Every write is one transaction; a failed one raises `StorageError`.
 
     All data is cached in memory, since the controller is the only writer of the database.
+
+    Attributes:
+        changes: the names of endpoints that were written or removed, for readers that look at changed ones alone.
+
     """
 
     def __init__(self, path: Path) -> None:
+        self.changes = Changes()
         self._database = Database(path)
         self.scaling = ScalingHistory(self._database)
         try:
@@ -126,15 +132,14 @@ class Store:
             history.add(connection, before.spec if before else None, spec, change, now)
             if rollout is not None:
                 connection.execute(_PUT_ROLLOUT, (spec.name, rollout.json_text(), "{}"))
-        self._records[spec.name] = self._read(spec.name)
-        return self._records[spec.name]
+        return self._keep(spec.name, self._read(spec.name))
 
     def put_status(self, name: str, status: EndpointStatus) -> None:
         """Write the observed status of an endpoint. Clients get it even if it cannot be written."""
         record = self._records.get(name)
         if record is not None:
             update = {"status": status, "resource_version": self._next()}
-            self._records[name] = record.model_copy(update=update)
+            self._keep(name, record.model_copy(update=update))
             self._unwritten.add(name)
         self._update(name, "status = ?", status.json_text(), wanted=False)
         self._unwritten.discard(name)
@@ -160,7 +165,7 @@ class Store:
             connection.execute("DELETE FROM endpoints WHERE name = ?", (name,))
             for table in ("revisions", "history", "rollouts", "scaling"):
                 connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))  # noqa: S608 - ours
-        self._records.pop(name, None)
+        self._drop(name)
 
     def revision(self, endpoint: str, version: str, revision: str) -> tuple[str, VersionSpec] | None:
         """Return compute target and spec of the stored revision of a version, if it is this one."""
@@ -187,7 +192,7 @@ class Store:
         with self._wanted() as connection:
             connection.execute(_PUT_ROLLOUT, (name, rollout.json_text(), seen))
             connection.execute("UPDATE endpoints SET resource_version = ? WHERE name = ?", (self._next(), name))
-        self._records[name] = self._read(name)
+        self._keep(name, self._read(name))
 
     def seen(self, name: str) -> str:
         """Return the counts of the last `put_rollout`."""
@@ -221,9 +226,9 @@ class Store:
             if rows is not None:
                 connection.execute("UPDATE endpoints SET resource_version = ? WHERE name = ?", (self._next(), name))
         if rows is None:
-            self._records.pop(name, None)
+            self._drop(name)
         else:
-            self._records[name] = self._read(name)
+            self._keep(name, self._read(name))
 
     def setting(self, name: str) -> str | None:
         """Return a setting."""
@@ -250,7 +255,16 @@ class Store:
                 f"UPDATE endpoints SET {assignments}, resource_version = ? WHERE name = ?",  # noqa: S608 - ours
                 (*values, self._next(), name),
             )
-        self._records[name] = self._read(name)
+        self._keep(name, self._read(name))
+
+    def _keep(self, name: str, record: EndpointRecord) -> EndpointRecord:
+        self._records[name] = record
+        self.changes.note(name)
+        return record
+
+    def _drop(self, name: str) -> None:
+        if self._records.pop(name, None) is not None:
+            self.changes.note(name)
 
     def _read(self, name: str) -> EndpointRecord:
         row = self._database.rows("SELECT * FROM endpoints WHERE name = ?", name)[0]

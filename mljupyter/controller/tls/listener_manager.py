@@ -7,7 +7,7 @@ import contextlib
 import logging
 import platform
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Protocol
@@ -123,6 +123,8 @@ class ListenerManager:
 
     def __init__(self, layout: Layout, store: Store, surroundings: RouterSurroundings | None = None) -> None:
         self._store = store
+        self._seen_change: int | None = None  # the number of the last change of the store that was processed
+        self._of_endpoints: dict[str, EndpointTls] = {}
         self._surroundings = surroundings
         self._public: PublicAddress | None = None
         text = store.setting(_SETTING)
@@ -316,8 +318,7 @@ class ListenerManager:
         """Delete the stored certificates of endpoints that none has had for some seconds."""
         if self._surroundings is None:
             return
-        specs = (self._store.get(name).spec for name in self._store.names())
-        used = {spec.tls.secret for spec in specs if spec.tls is not None}
+        used = {tls.secret for tls in self._own_tls().values()}
         now = time.monotonic()
         unused = [name for name in self._surroundings.stored_pairs if name not in used]
         self._unused = {name: self._unused.get(name, now) for name in unused}
@@ -353,10 +354,20 @@ class ListenerManager:
             async with asyncio.timeout(_FOLLOWED_WITHIN):
                 await self._followed.wait()
 
+    def _own_tls(self) -> Mapping[str, EndpointTls]:
+        """Return the settings of endpoints with a certificate of their own, after a look at the changed endpoints."""
+        changes, before = self._store.changes, self._seen_change
+        for name in self._store.names() if before is None else changes.since(before):
+            record = self._store.find(name)
+            if record is not None and record.spec.tls is not None:
+                self._of_endpoints[name] = record.spec.tls
+            else:
+                self._of_endpoints.pop(name, None)
+        self._seen_change = changes.number
+        return self._of_endpoints
+
     def _wanted(self) -> dict[str, Wanted]:
-        wanted: dict[str, Wanted] = {
-            name: own.own for name in self._store.names() if (own := self._store.get(name).spec.tls) is not None
-        }
+        wanted: dict[str, Wanted] = {name: tls.own for name, tls in sorted(self._own_tls().items())}
         tls = self._spec.tls
         if tls is not None and tls.own is not None:
             wanted[ROUTER_CERTIFICATE] = tls.own

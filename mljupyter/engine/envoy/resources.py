@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.engine.envoy import activator, overload
+from mljupyter.engine.envoy import activator, overload, statistics
 from mljupyter.engine.envoy import limits as envoy_limits
 from mljupyter.engine.envoy import tokens as envoy_tokens
 from mljupyter.engine.envoy.error_replies import local_replies
@@ -90,6 +90,7 @@ def bootstrap(
         "overload_manager": overload_manager,
         "layered_runtime": runtime,
         "memory_allocator_manager": overload.memory_release(),
+        **statistics.kept(),
         **counted,
     }
 
@@ -199,9 +200,10 @@ def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
     return {
         "@type": f"{TYPE}config.route.v3.RouteConfiguration",
         "name": name,
-        "virtual_hosts": list(virtual_hosts),
+        "virtual_hosts": [{**host, "retry_policy": DEFAULT_RETRIES} for host in virtual_hosts],
         "ignore_port_in_host_matching": True,
         "validate_clusters": False,  # clusters are a separate resource, and the writer keeps the order
+        "request_headers_to_add": [_sent(START_HEADER, "%START_TIME(%s%3f)%")],
         "response_headers_to_remove": [BUSY_HEADER, KEY_HEADER, START_HEADER],
     }
 
@@ -228,7 +230,7 @@ def route(
     header: tuple[str, str] | None = None,
     base: str | None = None,
 ) -> Resource:
-    """Return one route.
+    """Return one route. Its retry policy is that of its virtual host, `DEFAULT_RETRIES`, unless it needs another one.
 
     Parameters:
         path: the path of the client's request, matched exactly.
@@ -243,12 +245,13 @@ def route(
     if header:
         match["headers"] = [{"name": header[0], "string_match": {"exact": header[1]}}]
     limits = to.limits
+    again = _try_again(limits.max_queue_wait_ms, to.wake_wait_ms)
     longest = f"{(to.wake_wait_ms + limits.max_queue_wait_ms + limits.scoring_timeout_ms + _SPARE_MS) / 1000}s"
     action: Resource = {
         "prefix_rewrite": upstream_path,
         "timeout": longest,
         "idle_timeout": longest,
-        "retry_policy": _try_again(limits.max_queue_wait_ms, to.wake_wait_ms),
+        **({"retry_policy": again} if again != DEFAULT_RETRIES else {}),
         "weighted_clusters": {
             "clusters": [{"name": name, "weight": weight} for name, weight in sorted(to.clusters.items())]
         },
@@ -269,12 +272,9 @@ def route(
     return {
         "match": match,
         "route": action,
-        "metadata": envoy_limits.counted_for(who.rate_limited) if who.rate_limited is not None else {},
+        **({"metadata": envoy_limits.counted_for(who.rate_limited)} if who.rate_limited is not None else {}),
         "request_body_buffer_limit": limits.max_body_bytes,  # a retry needs the body
-        "request_headers_to_add": [
-            _sent(START_HEADER, "%START_TIME(%s%3f)%"),
-            *([] if base is None else [_sent(BASE_HEADER, base)]),
-        ],
+        **({"request_headers_to_add": [_sent(BASE_HEADER, base)]} if base is not None else {}),
         "request_headers_to_remove": (
             ["authorization"] if who.keys is not None or who.audience or who.withheld else []
         ),
@@ -420,3 +420,7 @@ def _allow_keys(keys: Iterable[str]) -> Resource:
             }
         },
     }
+
+
+DEFAULT_RETRIES = _try_again(RequestLimits().max_queue_wait_ms, 0)
+"""The retry policy of most routes. It is given once for each virtual host, since a table has thousands of routes."""

@@ -143,6 +143,18 @@ def mirror_name(endpoint: str, version: str) -> str:
     return f"{cluster_name(endpoint, version)}.mirror"
 
 
+def version_of(cluster: str) -> tuple[str, str]:
+    """Return endpoint and version of the router's name for a version, or for a version as a mirror.
+
+    Example:
+        >>> version_of(mirror_name("iris", "blue"))
+        ('iris', 'blue')
+
+    """
+    endpoint, version, *_ = cluster.split(".")
+    return endpoint, version
+
+
 def router_resources(
     endpoints: Iterable[EndpointRoute],
     listening: Listening,
@@ -309,6 +321,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
     """Return an endpoint's routes: first by version header, then the weighted split, then health.
 
     The document of its interface needs no key or token, so that tools can read it first (Azure ML v1: swagger_uri).
+    A single version needs no routes by header: the split leads to it as well. Half of all routes are saved by that.
     """
     clusters = {version.name: cluster_name(endpoint.name, version.name) for version in endpoint.versions}
     limits = {version.name: version.limits for version in endpoint.versions}
@@ -328,7 +341,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
     scoring = envoy.Passes(endpoint.keys, audience, limited)
     anybody = envoy.Passes(withheld=endpoint.guarded)
     for path, who, base in (("/score", scoring, None), ("/swagger.json", anybody, prefix or "/")):
-        for name, cluster in clusters.items():
+        for name, cluster in clusters.items() if len(clusters) > 1 or mirrors else ():
             target = envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
             routes += [
                 envoy.route(prefix + path, path, target, who, header=(header, name), base=base)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mljupyter.engine.scaling.autoscaling import Decision, Sample, decide, look_every
 from mljupyter.engine.scaling.capacity import Claim
@@ -52,6 +52,27 @@ class VersionScaler:
         if not proven or spec.mirror_percentile:
             self.wanted = max(self.wanted, 1)
         return self.wanted
+
+    def rests(self, policy: AutoscalePolicy) -> bool:
+        """Return whether only another request can change the number: it is the minimum, and none is on its way."""
+        if self.wanted != policy.min_replicas:
+            return False
+        return not self.wanted or all(len(kept) > 1 and not asked(kept) for kept in self._readings.values())
+
+    def rested_until(self, time: float, policy: AutoscalePolicy) -> None:
+        """Record that nothing has changed until a time, as readings until then would have.
+
+        Parameters:
+            time: the time of the last reading before the next one.
+            policy: the autoscaling policy.
+
+        """
+        if not self.wanted:
+            return  # versions without replicas keep no readings
+        for kept in self._readings.values():
+            if kept and kept[-1].time < time:
+                kept.append(replace(kept[-1], time=time))
+        self._samples.add(Sample(time, 0.0), policy)
 
     def look(
         self, readings: Mapping[str, Reading], spec: VersionSpec, policy: AutoscalePolicy, now: float

@@ -18,7 +18,7 @@ from mljupyter.client.errors import ControllerError
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.envoy.hosts import bracketed
 from mljupyter.engine.envoy.listener import SERVICE_PREFIX, Listening
-from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
+from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute, cluster_name, mirror_name
 from mljupyter.engine.rollout.request_counts import RequestCounts
 from mljupyter.engine.scaling.demand import Reading
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
@@ -194,6 +194,7 @@ class ClusterRouter:
         wanted = {route.name: route for route in endpoints}
         changed = [name for name, route in wanted.items() if self._is_due(route)]
         gone = [name for name in self._routes if name not in wanted]
+        former = [self._made[name].route for name in (*changed, *gone) if name in self._made]
         made = {name: self._make(wanted[name]) for name in changed}
         listening, listening_version = self._listening_document()
         listens_anew = listening_version != self._listening or not self._is_published(names.LISTENING_SECRET)
@@ -230,6 +231,9 @@ class ClusterRouter:
             del self._routes[name]
         for name, one in made.items():
             self._routes[name], self._made[name] = one.version, one
+        kept = {cluster for one in made.values() for cluster in _clusters(one.route)}
+        for removed in {cluster for route in former for cluster in _clusters(route)} - kept:
+            self._counters.forget(removed)
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return the counters of every version, by cluster, of all router pods together."""
@@ -241,7 +245,7 @@ class ClusterRouter:
 
     async def statistics(self) -> RouterStatistics:
         """Return the counts of every version, of all router pods together."""
-        return self._counters.statistics(await self._readings(lambda pod: pod.statistics()))
+        return self._counters.statistics(found for _, found in await self._readings(lambda pod: pod.statistics()))
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests, of all router pods together."""
@@ -427,6 +431,10 @@ def _version_in(secret: Object) -> str:
         return version_of(base64.b64decode(data.get(ROUTE_KEY) or data.get(LISTENING_KEY) or ""))
     except (binascii.Error, ValueError):
         return ""
+
+
+def _clusters(route: EndpointRoute) -> set[str]:
+    return {name(route.name, version.name) for version in route.versions for name in (cluster_name, mirror_name)}
 
 
 def _route_wait(name: str, version: str) -> Callable[[RouterPod], Awaitable[None]]:

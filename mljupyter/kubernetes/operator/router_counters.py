@@ -14,6 +14,8 @@ from mljupyter.telemetry.metrics.progress import Progress
 from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
 from mljupyter.telemetry.metrics.samples import NOTHING, Counts
 
+_NOTHING = RouterStatistics({})
+
 
 @dataclass
 class _Demand:
@@ -25,30 +27,66 @@ class _Demand:
 
 
 class RouterCounters:
-    """Adds up what router pods report. Each has an identity, which changes when its counters start at zero again."""
+    """Adds up what router pods report. Each has an identity, which changes when its counters start at zero again.
+
+    Attributes:
+        clusters_added_up: how often the statistics of a cluster were added up.
+
+    """
 
     def __init__(self) -> None:
         self._progress = Progress({})
         self._totals: dict[str, Counts] = {}
         self._denied = 0
+        self._readings: dict[str, RouterStatistics] = {}
+        self._sum = RouterStatistics({})
+        self.clusters_added_up = 0
         self._counts: dict[str, tuple[dict[str, RequestCounts], RequestCounts]] = {}
         self._demands: dict[str, _Demand] = {}
+        self._demand_readings: dict[str, Mapping[str, Reading]] = {}
+        self._demand_sum: dict[str, Reading] = {}
 
     def statistics(self, readings: Iterable[tuple[str, RouterStatistics]]) -> RouterStatistics:
-        """Return the sum of the statistics of routers, each given with its identity."""
-        clusters: dict[str, tuple[int, int | None]] = {}
+        """Return the sum of the statistics of routers, each given with its identity.
+
+        It is the same object while nothing changes, and has the same object for each version that stays. A version that
+        no router reports keeps its counts: a new router has none of a version before its first request.
+        """
+        before, self._readings = self._readings, dict(readings)
+        moved = {name for identity in before.keys() - self._readings.keys() for name in before[identity].clusters}
+        denied = self._denied
         self._progress.begin()
-        for identity, reading in readings:
-            denied = self._progress.advance(f"{identity}:", identity, Counts(requests=reading.denied))
-            self._denied += denied.requests
+        for identity, reading in self._readings.items():
+            known = before.get(identity, _NOTHING)
+            if known is reading:
+                continue
+            denied += self._progress.advance(f"{identity}:", identity, Counts(requests=reading.denied)).requests
             for name, cluster in reading.clusters.items():
-                new = self._progress.advance(f"{identity}:{name}", identity, cluster.counts)
-                self._totals[name] = self._totals.get(name, NOTHING).plus(new)
-                active, remaining = clusters.get(name, (0, None))
-                clusters[name] = (active + cluster.active, _least(remaining, cluster.remaining_tries))
+                if known.clusters.get(name) is not cluster:
+                    new = self._progress.advance(f"{identity}:{name}", identity, cluster.counts)
+                    self._totals[name] = self._totals.get(name, NOTHING).plus(new)
+                    moved.add(name)
+            moved |= known.clusters.keys() - reading.clusters.keys()
         self._progress.commit()
-        found = {name: Cluster(self._totals[name], *levels) for name, levels in clusters.items()}
-        return RouterStatistics(found, self._denied)
+        self.clusters_added_up += len(moved)
+        if moved or denied != self._denied:
+            self._denied = denied
+            self._sum = RouterStatistics({**self._sum.clusters, **{name: self._of(name) for name in moved}}, denied)
+        return self._sum
+
+    def forget(self, name: str) -> None:
+        """Forget the statistics of a cluster that is removed: another one of its name counts from zero."""
+        if name in self._totals:
+            self._totals[name] = NOTHING
+            self._sum = RouterStatistics({**self._sum.clusters, name: self._of(name)}, self._sum.denied)
+
+    def _of(self, name: str) -> Cluster:
+        """Return the sum of one cluster over the routers that report it."""
+        found = [reading.clusters[name] for reading in self._readings.values() if name in reading.clusters]
+        remaining: int | None = None
+        for cluster in found:
+            remaining = _least(remaining, cluster.remaining_tries)
+        return Cluster(self._totals[name], sum(cluster.active for cluster in found), remaining)
 
     def counts(self, cluster: str, readings: Iterable[tuple[str, RequestCounts]]) -> RequestCounts:
         """Return the sum of the counts of one version, from those of routers with their identities."""
@@ -60,10 +98,17 @@ class RouterCounters:
         return total
 
     def demand(self, readings: Iterable[tuple[str, Mapping[str, Reading]]]) -> dict[str, Reading]:
-        """Return the sum of the demand of each version, from that of routers with their identities."""
+        """Return the sum of the demand of each version, from that of routers with their identities.
+
+        It is the same object while the objects of all routers are.
+        """
+        present = dict(readings)
+        before, self._demand_readings = self._demand_readings, present
+        if present.keys() == before.keys() and all(present[identity] is before[identity] for identity in present):
+            return self._demand_sum
         found: dict[str, Reading] = {}
         now = time.monotonic()
-        for identity, clusters in readings:
+        for identity, clusters in present.items():
             for name, reading in clusters.items():
                 demand = self._demands.setdefault(name, _Demand())
                 _advance(demand, identity, reading)
@@ -75,6 +120,7 @@ class RouterCounters:
                     tuple(sorted(demand.finished.items())),
                     demand.seconds,
                 )
+        self._demand_sum = found
         return found
 
 

@@ -18,10 +18,11 @@ from mljupyter.engine.scaling.demand import Reading
 from mljupyter.kubernetes.objects import names
 from mljupyter.outside import json_value
 from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
+from mljupyter.telemetry.metrics.statistics_delta import StatisticsCopy
 
 _ANSWER_WITHIN = 5.0
 _POLL = "2"
-_OK, _REFUSED = 200, 409
+_OK, _UNKNOWN, _REFUSED = 200, 404, 409
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class RouterPod:
         self._waits = LocalHttp(address, _ANSWER_WITHIN, headers)
         self._demand = DemandReader(self._admin)
         self._reader = RouterReader(self._admin)
+        self._copy = StatisticsCopy()
         self._identity = ""
 
     @property
@@ -99,9 +101,25 @@ class RouterPod:
         """Return the addresses of the replicas with its requests."""
         return await self._demand.busy()
 
-    async def statistics(self) -> RouterStatistics:
-        """Return its counts of every version."""
-        return await self._reader.read()
+    async def statistics(self) -> tuple[str, RouterStatistics]:
+        """Return its counts of every version with requests so far, after the identity of the Envoy that counted them.
+
+        The counts are the same object while nothing changes.
+
+        Only what has changed since the last reading is sent; see `StatisticsCopy`.
+
+        Raises:
+            ControllerError: when it does not answer.
+
+        """
+        status, body = await self._get(self._admin, "/v1/statistics", after=self._copy.token)
+        if status == _UNKNOWN:  # an agent of an earlier release
+            return self.identity, await self._reader.read(self.identity)
+        try:
+            answer = json_value(body)
+            return f"{self.uid}/{answer['identity']}", self._copy.take(answer)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            raise ControllerError(f"router {self.name} does not tell its statistics ({status}).") from None
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return its counts of one version's requests."""

@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import json
 import math
+import secrets
 
 import psutil
 from starlette.applications import Starlette
@@ -14,10 +15,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import mljupyter
+from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.files import ConfigurationRefusedError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.router_agent.agent import Agent
+from mljupyter.telemetry.metrics.statistics_delta import StatisticsSource
 
 _LONGEST_WAIT = 10.0
 _ADMIN_WITHIN = 5.0
@@ -39,6 +42,8 @@ class _Api:
     def __init__(self, agent: Agent, secret: str) -> None:
         self._agent = agent
         self._secret = secret.encode()
+        self._counting = ""  # the identity of the Envoy whose statistics these are
+        self._source = StatisticsSource(secrets.token_hex(8))
         self.application = Starlette(
             routes=[
                 Route("/healthz", self._alive),
@@ -47,6 +52,7 @@ class _Api:
                 Route("/v1/routes/{name}", self._route),
                 Route("/v1/listening", self._listening),
                 Route("/v1/load", self._load),
+                Route("/v1/statistics", self._changed_statistics),
                 *(Route(path, self._statistics) for path in ("/stats", "/stats/prometheus", "/clusters")),
             ]
         )
@@ -103,6 +109,24 @@ class _Api:
         if status != _OK:
             return Response(body, status, media_type="application/json")
         return JSONResponse({"identity": identity, "cpuSeconds": _cpu_seconds(), "turns": _turns(body)})
+
+    async def _changed_statistics(self, request: Request) -> Response:
+        """Answer with the statistics of clusters that have changed since an earlier answer; see `StatisticsSource`."""
+        if (refusal := self._refused(request)) is not None:
+            return refusal
+        router = self._agent.router
+        identity = router.identity
+        try:
+            statistics = await router.statistics()
+        except ControllerError as error:
+            return Response(_message(error.message), 503)
+        if router.identity != identity:
+            return Response(_message("the router has just started again."), 503)
+        if identity != self._counting:  # the counters of another Envoy begin at zero
+            self._counting, self._source = identity, StatisticsSource(secrets.token_hex(8))
+        self._source.put(statistics)
+        answer = self._source.answer(request.query_params.get("after", ""))
+        return JSONResponse({"identity": self._counting, **answer})
 
     async def _statistics(self, request: Request) -> Response:
         if (refusal := self._refused(request)) is not None:

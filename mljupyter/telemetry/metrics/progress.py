@@ -45,6 +45,10 @@ class Progress:
         self._new[source] = (identity, reading)
         return reading.since(before[1]) if before is not None and before[0] == identity else reading
 
+    def knows(self, source: str) -> bool:
+        """Return whether a source was read before."""
+        return source in self._last or source in self._new
+
     def changed(self) -> dict[str, str]:
         """Return the positions of sources that have advanced since `begin`, in a form to save."""
         return {source: _text(*reading) for source, reading in self._new.items()}

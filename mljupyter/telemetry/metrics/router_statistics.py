@@ -14,6 +14,11 @@ _CLUSTER = (
     r"(upstream_rq_(completed|4xx|5xx|503|504|active|retry|time)|upstream_cx_(rx|tx)_bytes_total"
     r"|upstream_cx_destroy_remote_with_active_rq|circuit_breakers\.default\.remaining_retries)$"
 )
+SUMMARY = {
+    "format": "json",
+    "filter": r"^http\.(router|router-tls|local-[^.]+)\.downstream_rq_(total|completed|active)$",
+}
+"""A query of ``/stats`` with a short answer: if it stays, no request has begun or ended since. See `is_quiet`."""
 _DENIED = r"^http\.[^.]+\.(rbac|jwt_authn)\.denied$"
 QUESTION = {
     "format": "json",
@@ -39,6 +44,30 @@ class RouterStatistics:
 
     clusters: Mapping[str, Cluster]
     denied: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is on its way."""
+        return any(cluster.active for cluster in self.clusters.values())
+
+    def keeping(self, before: RouterStatistics) -> RouterStatistics:
+        """Return these statistics with the objects of an earlier reading for all clusters that have not changed."""
+        return RouterStatistics(
+            {
+                name: known if (known := before.clusters.get(name)) == cluster and known is not None else cluster
+                for name, cluster in self.clusters.items()
+            },
+            self.denied,
+        )
+
+
+def is_quiet(summary: bytes) -> bool:
+    """Return whether no client waits for an answer, from the router's answer to `SUMMARY`.
+
+    A client that does may still send its request, which reaches a version later, without another change of the summary.
+    """
+    found = json.loads(summary)["stats"]
+    return not any(item["value"] for item in found if item["name"].endswith(".downstream_rq_active"))
 
 
 def parse(body: bytes) -> RouterStatistics:

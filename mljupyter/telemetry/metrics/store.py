@@ -11,6 +11,7 @@ from typing import Any
 
 from mljupyter.telemetry.metrics import database
 from mljupyter.telemetry.metrics.aggregate import longer, usage_bins
+from mljupyter.telemetry.metrics.idle import by_second
 from mljupyter.telemetry.metrics.samples import Interval, Usage
 
 MINUTE, HOUR = 60, 3600
@@ -126,6 +127,8 @@ class TimeSeries:
     def intervals(self, endpoint: str, after: int, until: int, *, fine: bool) -> list[Interval]:
         """Return the intervals of an endpoint's versions that end after one time and not after another.
 
+        Fine ones of versions without requests are single seconds, although they were written as longer intervals.
+
         Parameters:
             endpoint: its name.
             after, until: seconds since the epoch.
@@ -139,7 +142,8 @@ class TimeSeries:
             rolled = 0 if fine else _newest(connection, "minutes")
             found = [] if fine else connection.execute(query % "minutes", (after, until)).fetchall()
             found += connection.execute(query % "seconds", (max(after, rolled), until)).fetchall()
-        return [database.interval_of(row, versions[row[1]]) for row in found]
+        intervals = [database.interval_of(row, versions[row[1]]) for row in found]
+        return sorted(by_second(intervals, after), key=lambda interval: interval.time) if fine else intervals
 
     def usages(self, endpoint: str, after: int, until: int, *, fine: bool) -> list[Usage]:
         """Return the usages of an endpoint's replicas. The parameters are those of `intervals`."""

@@ -84,3 +84,35 @@ def test_a_pod_that_has_started_again_is_measured_from_its_second_reading_on(sec
     meter.measure([("a/1", RouterLoad(10, 5.0, {0.001: 100}))])
     assert meter.measure([second]) is None
     assert meter.measure([(second[0], RouterLoad(30, 1.1, {}))]) == MeanLoad(pytest.approx(0.1), None)
+
+
+def test_a_new_router_without_counts_of_a_version_takes_none_away() -> None:
+    counters = RouterCounters()
+    counters.statistics([("a", statistics(5, active=1))])
+    found = counters.statistics([("b", RouterStatistics({}))]).clusters["iris.one"]
+    assert (found.counts.requests, found.active) == (5, 0)
+    assert counters.statistics([("b", statistics(2))]).clusters["iris.one"].counts.requests == 7
+
+
+def test_only_versions_with_changes_are_added_up() -> None:
+    counters = RouterCounters()
+    clusters = {f"endpoint-{index}.one": Cluster(Counts(requests=index)) for index in range(1000)}
+    first, other = RouterStatistics(clusters), RouterStatistics(clusters)
+    before = counters.statistics([("a", first), ("b", other)])
+    assert counters.clusters_added_up == 1000
+    assert counters.statistics([("a", first), ("b", other)]) is before
+    assert counters.clusters_added_up == 1000
+    changed = RouterStatistics({**clusters, "endpoint-5.one": Cluster(Counts(requests=7), active=2)}, denied=1)
+    after = counters.statistics([("a", changed), ("b", other)])
+    assert counters.clusters_added_up == 1001
+    assert (after.clusters["endpoint-5.one"].counts.requests, after.denied) == (12, 1)
+    assert after.clusters["endpoint-6.one"] is before.clusters["endpoint-6.one"]
+
+
+def test_a_version_with_the_name_of_a_removed_one_counts_from_zero() -> None:
+    counters = RouterCounters()
+    counters.statistics([("a", statistics(5))])
+    counters.forget("iris.one")
+    assert counters.statistics([("a", statistics(5))]).clusters["iris.one"].counts.requests == 0
+    counters.statistics([("a", RouterStatistics({}))])
+    assert counters.statistics([("a", statistics(2))]).clusters["iris.one"].counts.requests == 2
