@@ -114,7 +114,7 @@ class Guide:
         if block.language in PYTHON:
             return self._python(block, text)
         assert block.language in COMMANDS, f"block {number} of {self.name} is {block.language}: it cannot be run"
-        return "".join(in_process.run(*arguments).output for arguments in self._commands(text))
+        return "".join(in_process.run(*arguments).stdout for arguments in self._commands(text))
 
     def shows(self, number: int, printed: str) -> None:
         """Compare a block that shows output with the output, see `shown_as`.
