@@ -97,7 +97,7 @@ def follow_authentication(guide: Guide, none: int, keys: int, tokens: int) -> No
 
     guide.run(tokens)
     assert guide["deployment_config"].token_auth_enabled is True
-    service.update(token_auth_enabled=guide["deployment_config"].token_auth_enabled)
+    service.update(auth_enabled=False, token_auth_enabled=guide["deployment_config"].token_auth_enabled)
     service.wait_for_deployment()
     printed = guide.run(tokens + 1)
     assert printed == f"{guide['token']}\n"
