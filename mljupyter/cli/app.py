@@ -9,6 +9,7 @@ import click
 from mljupyter import __version__
 
 _COMMANDS = {
+    "az": ("az:az", "Old command lines of Azure as they stand: az ml ..."),
     "azureml": (
         "azureml:azureml",
         "Let old notebooks import azureml.core.",
@@ -26,7 +27,9 @@ _COMMANDS = {
     "endpoint": ("endpoint:endpoint", "List, show, change, call and delete endpoints."),
     "gc": ("gc:gc", "Remove unused content, environments, images and revisions."),
     "image": ("image:image", "List, show, scan and delete images."),
+    "model": ("model:model", "Register, deploy, package and manage models."),
     "router": ("router:router", "Show and change the router: address, TLS, limits."),
+    "service": ("service:service", "Web services: list, call, change, keys, logs."),
 }
 
 

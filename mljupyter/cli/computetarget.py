@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from mljupyter.cli.options import json_option, open_workspace, workspace_option
+from mljupyter.cli import aks
+from mljupyter.cli.flags import PairedGroup
+from mljupyter.cli.options import json_option, open_workspace, place_options, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
 from mljupyter.core import ComputeTarget, Workspace
 from mljupyter.core.compute import AksCompute, KubernetesCompute, cluster
@@ -38,9 +40,16 @@ _PUBLISHING_OPTIONS = ("ingress_class", "scoring_host", "scoring_path", "tls_sec
 _FINDING_COLUMNS = ("CHECK", "STATE", "FINDING")
 
 
-@click.group()
+@click.group(cls=PairedGroup)
 def computetarget() -> None:
-    """Create, attach, check, list, detach and delete compute targets: Kubernetes clusters."""
+    """Create, attach, check, list, detach and delete compute targets: Kubernetes clusters.
+
+    As in Azure ML: create aks, attach aks, attach kubernetes, update aks, each with -n NAME.
+    """
+
+
+for _command in (*aks.PAIRED, aks.get_credentials):
+    computetarget.add_command(_command)
 
 
 def _cluster_options(command: Command) -> Command:
@@ -272,6 +281,7 @@ def _follow(target: ComputeTarget) -> None:
 
 
 @computetarget.command("list", short_help="List the compute targets of the workspace.")
+@place_options
 @workspace_option
 @json_option
 def list_targets(workspace: str | None, as_json: bool) -> None:
@@ -289,6 +299,7 @@ def list_targets(workspace: str | None, as_json: bool) -> None:
 
 @computetarget.command()
 @click.argument("name")
+@place_options
 @workspace_option
 @json_option
 def show(name: str, workspace: str | None, as_json: bool) -> None:
@@ -330,6 +341,7 @@ def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) 
 @click.argument("name")
 @click.option("--forget", is_flag=True, help="Change nothing in the cluster: it is gone, or cannot be reached.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@place_options
 @workspace_option
 def detach(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
     """Delete the endpoints of a cluster and all that was installed there; prove that nothing is left."""
@@ -347,6 +359,7 @@ def detach(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
 @click.argument("name")
 @click.option("--forget", is_flag=True, help="The cluster is gone: only remove it from the workspace.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@place_options
 @workspace_option
 def delete(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
     """Detach a cluster that `create` has created, and delete it with its provider. It may be detached already."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from mljupyter.cli import release
+from mljupyter.cli.data import body_of
 from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.cli.realtime import realtime
 from mljupyter.cli.scaling import scale, scaling
 from mljupyter.core import Webservice
 from mljupyter.notebook.endpoint_commands import change_traffic
@@ -159,7 +160,7 @@ def delete(name: str, workspace: str | None, as_json: bool) -> None:
 @json_option
 def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
     """Send DATA to an endpoint and print the answer. DATA is JSON text, @FILE, or - for standard input."""
-    body = _body(data)
+    body = body_of(data)
     answer = _service(workspace, name).run(body)
     if isinstance(answer, str) and not as_json:
         say(answer)
@@ -202,23 +203,13 @@ for command in (
     *(release.rollout, release.promote, release.rollback, release.history),
 ):
     endpoint.add_command(command)
+endpoint.add_command(realtime)
 
 
 def _service(workspace: str | None, name: str) -> Webservice:
     found = open_workspace(workspace)
     found.endpoints.endpoint(name)  # raises an error that suggests the nearest name
     return found.webservices[name]
-
-
-def _body(data: str) -> str | bytes:
-    if data == "-":
-        return sys.stdin.buffer.read()
-    if not data.startswith("@"):
-        return data
-    try:
-        return Path(data[1:]).expanduser().read_bytes()
-    except OSError as error:
-        raise click.BadParameter(f"{data[1:]}: {error.strerror}", param_hint="DATA") from None
 
 
 def _document(record: EndpointRecord, show_secrets: bool) -> dict[str, Any]:

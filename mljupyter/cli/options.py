@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import click
 
+from mljupyter.cli.output import FORMATS, documents_wanted, keep_format, keep_query, progress_on_stderr, say
 from mljupyter.core import Workspace, selection
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.core.router import Router
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_PLACE = "mljupyter.place"
 
 
 class FiniteNumber(click.FloatRange):
@@ -27,27 +29,98 @@ class FiniteNumber(click.FloatRange):
         return number
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def json_option(command: Command) -> Command:
+    """Add ``--json``, ``--output`` and ``--query``.
+
+    The command gets `as_json`: whether to print its document, by `print_document`, and no text for people.
+    """
+    for option in (
+        click.option("--json", "as_json", is_flag=True, callback=documents_wanted, help="Print JSON."),
+        click.option(
+            "--query",
+            metavar="JMESPATH",
+            is_eager=True,
+            expose_value=False,
+            callback=keep_query,
+            help="Print this part of the JSON.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            metavar="FORMAT",
+            type=click.Choice(FORMATS, case_sensitive=False),
+            is_eager=True,
+            expose_value=False,
+            callback=keep_format,
+            help="json, jsonc (coloured), table, tsv, yaml or none.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def workspace_option(command: Command) -> Command:
     """Add the option ``--workspace``, which the command gets as `workspace`."""
     return click.option(
+        "-w",
         "--workspace",
+        "--workspace-name",
+        "workspace",
         metavar="NAME|DIR",
         help="Name or directory of the workspace. Defaults: $MLJUPYTER_WORKSPACE, "
         "then .azureml/config.json here or in a parent directory, then 'default'.",
     )(command)
 
 
+def place_options(command: Command) -> Command:
+    """Add the hidden options of Azure ML's command line: ``--path``, ``--resource-group``, ``--subscription-id``."""
+    for option in (
+        click.option("--path", metavar="DIR", help="Directory where the search for a configuration file begins."),
+        click.option("-g", "--resource-group", metavar="NAME", help="Without effect."),
+        click.option("--subscription-id", "--subscription", metavar="ID", help="Without effect."),
+        click.option("--verbose", "--debug", is_flag=True, help="Without effect."),
+    ):
+        command = option(command)
+        kept: click.Option = command.__click_params__[-1]  # type: ignore[attr-defined]
+        kept.hidden, kept.expose_value, kept.is_eager, kept.callback = True, False, True, _keep_place
+    return command
+
+
+def _keep_place(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if isinstance(value, str) and param.name is not None:
+        ctx.meta.setdefault(_PLACE, {})[param.name] = value
+
+
+def take_resource_group() -> str | None:
+    """Return the value of ``--resource-group`` for a command that uses it itself; None if it is not given."""
+    place: dict[str, str] = click.get_current_context().meta.get(_PLACE, {})
+    return place.pop("resource_group", None)
+
+
 def open_workspace(text: str | None) -> Workspace:
     """Return the workspace that ``--workspace`` names, or the default workspace.
+
+    A resource group or subscription that is given and is not that of the workspace is named as without effect.
 
     Raises:
         WorkspaceException: if there is no workspace of that name, or in that directory.
 
     """
-    return selection.default_workspace() if text is None else selection.open_workspace(text)
+    ctx = click.get_current_context(silent=True)
+    place: dict[str, str] = ctx.meta.get(_PLACE, {}) if ctx is not None else {}
+    with progress_on_stderr():
+        if text is not None:
+            found = selection.open_workspace(text)
+        elif "path" in place:
+            found = Workspace.from_config(place["path"])
+        else:
+            found = selection.default_workspace()
+    for name, present in (("resource_group", found.resource_group), ("subscription_id", found.subscription_id)):
+        asked = place.pop(name, present)
+        if asked != present:
+            option = f"--{name.replace('_', '-')}"
+            say(f"Without effect: {option} {asked!r}; workspace {found.name!r} notes {present!r}.", err=True)
+    return found
 
 
 def router_target_option(command: Command) -> Command:
