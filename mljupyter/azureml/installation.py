@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import site
 import subprocess
 import sys
-import sysconfig
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mljupyter import interpreter_files
 from mljupyter.errors import MLJupyterError
-from mljupyter.files import write_whole
+from mljupyter.targets.mapped import setting
 
 FILE_NAME = "mljupyter-azureml.pth"
 # Every interpreter runs this line, so it imports nothing before the first name of the SDK or of scikit-learn.
@@ -34,7 +32,6 @@ from importlib.util import find_spec
 there = any(getattr(finder, "__name__", "") == "MljupyterHook" for finder in sys.meta_path)
 print(there and find_spec("mljupyter") is not None)"""
 _START_SECONDS = 60
-_READABLE = 0o644
 
 
 class HookError(MLJupyterError):
@@ -49,12 +46,14 @@ class Status:
         files: the files that enable it; empty when it is disabled.
         active: whether new interpreters have it.
         real: the installed real package and its version, such as ``azureml-core 1.61.0``; None if there is none.
+        aks: the compute target that AKS targets are mapped to; None if they are clusters of Azure.
 
     """
 
     files: tuple[Path, ...]
     active: bool
     real: str | None
+    aks: str | None = None
 
     @property
     def enabled(self) -> bool:
@@ -64,8 +63,7 @@ class Status:
 
 def status() -> Status:
     """Return the state of the hook; this starts an interpreter."""
-    files = tuple(file for place in _places() if (file := place / FILE_NAME).exists())
-    return Status(files, _is_active(), real_package())
+    return Status(tuple(interpreter_files.find(FILE_NAME)), _is_active(), real_package(), setting.aks_place())
 
 
 def enable() -> Path:
@@ -75,20 +73,7 @@ def enable() -> Path:
         HookError: no directory of installed packages is writable.
 
     """
-    places = _places()
-    for place in places:
-        if place.is_dir() and os.access(place, os.W_OK):
-            write_whole(place / FILE_NAME, _LINE, mode=_READABLE)
-            return place / FILE_NAME
-    user = site.getusersitepackages() if site.ENABLE_USER_SITE else None
-    if user is not None:
-        Path(user).mkdir(parents=True, exist_ok=True)
-        write_whole(Path(user) / FILE_NAME, _LINE, mode=_READABLE)
-        return Path(user) / FILE_NAME
-    raise HookError(
-        f"{', '.join(map(str, places))} cannot be written, so the hook cannot be enabled for {sys.executable}.\n"
-        "For one notebook: %load_ext mljupyter. For one script: python -m mljupyter.azureml SCRIPT.py"
-    )
+    return _written(FILE_NAME, _LINE)
 
 
 def disable() -> tuple[Path, ...]:
@@ -98,19 +83,31 @@ def disable() -> tuple[Path, ...]:
         HookError: a file cannot be removed.
 
     """
-    removed = []
-    for place in _places():
-        file = place / FILE_NAME
-        try:
-            file.unlink()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise HookError(
-                f"{file} cannot be removed: {error.strerror}. Remove it as the owner of that directory."
-            ) from None
-        removed.append(file)
-    return tuple(removed)
+    return _removed(FILE_NAME)
+
+
+def map_aks(place: str) -> Path:
+    """Keep the compute target that AKS targets are mapped to, for this Python environment, and return the file.
+
+    Parameters:
+        place: the name of a compute target: ``local``, ``docker``, or an attached cluster.
+
+    Raises:
+        ComputeTargetException: it is no name of a compute target.
+        HookError: no directory of installed packages is writable.
+
+    """
+    return _written(setting.FILE_NAME, f"{setting.checked(place)}\n")
+
+
+def unmap_aks() -> tuple[Path, ...]:
+    """Let AKS targets be clusters of Azure again, in this Python environment, and return the removed files.
+
+    Raises:
+        HookError: a file cannot be removed.
+
+    """
+    return _removed(setting.FILE_NAME)
 
 
 def real_package() -> str | None:
@@ -123,12 +120,24 @@ def real_package() -> str | None:
     return next((f"azureml.core in {file.parent}" for file in found if file.is_file()), None)
 
 
-def _places() -> list[Path]:
-    """Return the directories of installed packages, that of this environment first."""
-    places = [sysconfig.get_path("purelib"), *site.getsitepackages()]
-    if site.ENABLE_USER_SITE:
-        places.append(site.getusersitepackages())
-    return [Path(place) for place in dict.fromkeys(places)]
+def _written(name: str, text: str) -> Path:
+    file = interpreter_files.write(name, text)
+    if file is None:
+        raise HookError(
+            f"{', '.join(map(str, interpreter_files.directories()))} cannot be written, so it cannot be enabled for "
+            f"{sys.executable}.\n"
+            "For one notebook: %load_ext mljupyter. For one script: python -m mljupyter.azureml SCRIPT.py"
+        )
+    return file
+
+
+def _removed(name: str) -> tuple[Path, ...]:
+    try:
+        return interpreter_files.remove(name)
+    except OSError as error:
+        raise HookError(
+            f"{error.filename} cannot be removed: {error.strerror}. Remove it as the owner of that directory."
+        ) from None
 
 
 def _is_active() -> bool:

@@ -59,7 +59,9 @@ def _later(module: str, names: str) -> Names:
 
 _CORE = "mljupyter.core"
 _WEBSERVICE = f"{_CORE}.webservice"
-_TYPES = Names(f"{_WEBSERVICE}.types", "AutoScaler ContainerResourceRequirements LivenessProbeRequirements")
+_TYPES = Names(
+    f"{_WEBSERVICE}.types", "AutoScaler ContainerResourceRequirements DataCollection LivenessProbeRequirements"
+)
 _ERRORS = "mljupyter.exceptions"
 _ENVIRONMENT = Names(
     f"{_CORE}.environment",
@@ -86,20 +88,22 @@ MODULES: dict[str, tuple[Names, ...]] = {
         _later(_CORE, "Dataset Datastore Experiment Keyvault Run RunConfiguration ScriptRunConfig"),
     ),
     "azureml.core.authentication": (_AUTHENTICATION,),
-    "azureml.core.compute": (
-        Names(f"{_CORE}.compute", "AksCompute ComputeTarget KubernetesCompute"),
-        _later(f"{_CORE}.compute", "AmlCompute"),
-    ),
+    "azureml.core.compute": (Names(f"{_CORE}.compute", "AksCompute AmlCompute ComputeTarget KubernetesCompute"),),
     "azureml.core.compute.aks": (
         Names(
             f"{_CORE}.compute",
-            "AksCompute AksProvisioningConfiguration AksUpdateConfiguration ComputeTarget SslConfiguration",
+            "AksAttachConfiguration AksCompute AksProvisioningConfiguration AksUpdateConfiguration ComputeTarget "
+            "SslConfiguration SystemService",
         ),
-        Names(f"{_CORE}.compute.cluster", "AksAttachConfiguration=ClusterAttachConfiguration"),
+        Names(_ERRORS, "ComputeTargetException"),
+    ),
+    "azureml.core.compute.amlcompute": (
+        Names(f"{_CORE}.compute", "AmlCompute AmlComputeProvisioningConfiguration ComputeTarget"),
+        Names(f"{_CORE}.compute.aml", "AmlComputeStatus"),
         Names(_ERRORS, "ComputeTargetException"),
     ),
     "azureml.core.compute.compute": (
-        Names(f"{_CORE}.compute", "ComputeTarget"),
+        Names(f"{_CORE}.compute", "ComputeTarget ComputeTargetUpdateConfiguration"),
         Names(f"{_CORE}.compute.cluster", "ComputeTargetProvisioningConfiguration=ClusterProvisioningConfiguration"),
         Names(f"{_CORE}.compute.cluster", "ComputeTargetAttachConfiguration=ClusterAttachConfiguration"),
         Names(_ERRORS, "ComputeTargetException"),
@@ -110,13 +114,10 @@ MODULES: dict[str, tuple[Names, ...]] = {
     ),
     "azureml.core.compute_target": (Names(_ERRORS, "ComputeTargetException"),),
     "azureml.core.conda_dependencies": (Names(f"{_CORE}.conda_dependencies", "CondaDependencies"),),
-    "azureml.core.container_registry": (
-        Names(f"{_CORE}.container_registry", "ContainerRegistry"),
-        _later(f"{_CORE}.container_registry", "RegistryIdentity"),
-    ),
+    "azureml.core.container_registry": (Names(f"{_CORE}.container_registry", "ContainerRegistry RegistryIdentity"),),
     "azureml.core.dataset": (_later(_CORE, "Dataset"),),
     "azureml.core.datastore": (_later(_CORE, "Datastore"),),
-    "azureml.core.environment": (_ENVIRONMENT, _later(f"{_CORE}.environment", "EnvironmentReference RSection")),
+    "azureml.core.environment": (_ENVIRONMENT, Names(f"{_CORE}.environment", "EnvironmentReference RSection")),
     "azureml.core.experiment": (_later(_CORE, "Experiment"),),
     "azureml.core.image": (Names(f"{_CORE}.image", "ContainerImage Image"),),
     "azureml.core.image.container": (Names(f"{_CORE}.image", "ContainerImage ContainerImageConfig"),),
@@ -128,7 +129,7 @@ MODULES: dict[str, tuple[Names, ...]] = {
     ),
     "azureml.core.profile": (Names(f"{_CORE}.profile", "ModelProfile"),),
     "azureml.core.resource_configuration": (Names(f"{_CORE}.resource_configuration", "ResourceConfiguration"),),
-    "azureml.core.run": (_later(_CORE, "Run"), _later(f"{_CORE}.run", "get_run")),
+    "azureml.core.run": (_later(_CORE, "Run"), _later(f"{_CORE}.run", "_OfflineRun _SubmittedRun get_run")),
     "azureml.core.runconfig": (
         _ENVIRONMENT,
         _RUN_CONFIGURATION,
@@ -144,14 +145,12 @@ MODULES: dict[str, tuple[Names, ...]] = {
     "azureml.core.webservice.aci": (
         Names(_WEBSERVICE, "AciWebservice"),
         Names(f"{_WEBSERVICE}.configuration", "AciServiceDeploymentConfiguration"),
-        Names(f"{_WEBSERVICE}.types", "ContainerResourceRequirements"),
-        _later(f"{_WEBSERVICE}.types", "EncryptionProperties VnetConfiguration"),
+        Names(f"{_WEBSERVICE}.types", "ContainerResourceRequirements EncryptionProperties VnetConfiguration"),
     ),
     "azureml.core.webservice.aks": (
         Names(_WEBSERVICE, "AksEndpoint AksServiceAccessToken AksWebservice"),
         Names(f"{_WEBSERVICE}.configuration", "AksEndpointDeploymentConfiguration AksServiceDeploymentConfiguration"),
         _TYPES,
-        _later(f"{_WEBSERVICE}.types", "DataCollection"),
     ),
     "azureml.core.webservice.local": (
         Names(_WEBSERVICE, "LocalWebservice"),
@@ -160,7 +159,6 @@ MODULES: dict[str, tuple[Names, ...]] = {
     "azureml.core.webservice.webservice": (
         Names(_WEBSERVICE, "WebServiceAccessToken Webservice WebserviceDeploymentConfiguration WebserviceException"),
         _TYPES,
-        _later(f"{_WEBSERVICE}.types", "DataCollection"),
     ),
     "azureml.core.workspace": (Names(_CORE, "Workspace"), Names(_ERRORS, "UserErrorException WorkspaceException")),
     "azureml.data": (_later(_DATA, "DataType FileDataset TabularDataset"),),
@@ -176,7 +174,10 @@ MODULES: dict[str, tuple[Names, ...]] = {
         _later(f"{_DATA}.dataset_factory", "DataType FileDatasetFactory TabularDatasetFactory"),
     ),
     "azureml.data.dataset_type_definitions": (
-        _later(f"{_DATA}.dataset_type_definitions", "FileType HistoryType PromoteHeadersBehavior"),
+        _later(
+            f"{_DATA}.dataset_type_definitions",
+            "FileEncoding FileType HistogramCompareMethod PromoteHeadersBehavior SkipLinesBehavior",
+        ),
     ),
     "azureml.data.file_dataset": (_later(f"{_DATA}.file_dataset", "FileDataset"),),
     "azureml.data.tabular_dataset": (_later(f"{_DATA}.tabular_dataset", "TabularDataset"),),

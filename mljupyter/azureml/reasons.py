@@ -17,7 +17,7 @@ class Reason:
 
 _CLUSTERS = Reason(
     "it manages training clusters of Azure, and mljupyter trains on none",
-    "Train in the notebook. To deploy, use AksCompute or KubernetesCompute, or a web service of this machine.",
+    "Submit scripts with compute_target='local' or AmlCompute. To deploy, use AksCompute or KubernetesCompute.",
 )
 _TRACKING = Reason(
     "this version of mljupyter keeps no experiments and runs",
@@ -54,12 +54,11 @@ _NAMES: dict[str, Reason] = {
     "Keyvault": Reason("this version of mljupyter keeps no secrets for you", "Use the package keyring."),
     **dict.fromkeys(
         (
-            *("AmlCompute", "AdlaCompute", "BatchCompute", "ComputeInstance", "DatabricksCompute"),
+            *("AdlaCompute", "BatchCompute", "ComputeInstance", "DatabricksCompute"),
             *("DataFactoryCompute", "DsvmCompute", "HDInsightCompute", "RemoteCompute", "SynapseCompute"),
         ),
         _CLUSTERS,
     ),
-    **dict.fromkeys(("EncryptionProperties", "VnetConfiguration"), _NETWORK),
     "LinkedService": Reason("it connects a workspace to Azure Synapse", "Leave it out."),
 }
 """Reasons by the last part of a name."""

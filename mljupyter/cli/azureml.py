@@ -9,6 +9,7 @@ import click
 from mljupyter.azureml import installation
 from mljupyter.cli.options import json_option
 from mljupyter.cli.output import print_fields, print_json, say
+from mljupyter.targets.mapped.setting import HOW, words
 
 _TRY = "Try: python -c 'import azureml.core; print(azureml.core.VERSION)'"
 
@@ -22,11 +23,21 @@ def azureml() -> None:
 
 
 @azureml.command()
-def enable() -> None:
-    """Enable it: new interpreters find azureml.core in mljupyter."""
+@click.option(
+    "--aks", metavar="TARGET", help="Run what is deployed to AKS on local, docker, or an attached cluster instead."
+)
+def enable(aks: str | None) -> None:
+    """Enable it: new interpreters find azureml.core in mljupyter.
+
+    With --aks, AKS targets of old notebooks are mapped to another compute target: AksCompute.create and attach use no
+    cluster of Azure. It is kept for this Python environment, and takes effect at once.
+    """
+    mapping = None if aks is None else installation.map_aks(aks)
     file = installation.enable()
     found = installation.status()
     say(f"Enabled for {sys.executable}, by {file}")
+    if mapping is not None:
+        say(f"AKS targets are mapped to {aks!r}, by {mapping}")
     if found.real is not None:
         say(f"{found.real} is installed and is used instead. To use mljupyter: pip uninstall azureml-core", err=True)
     elif not found.active:
@@ -40,8 +51,14 @@ def enable() -> None:
 
 
 @azureml.command()
-def disable() -> None:
-    """Disable it; running interpreters keep it."""
+@click.option("--aks", is_flag=True, help="Only end the mapping of AKS targets; compute targets that are mapped stay.")
+def disable(aks: bool) -> None:
+    """Disable it, and the mapping of AKS targets; running interpreters keep it."""
+    unmapped = installation.unmap_aks()
+    if unmapped or aks:
+        say("AKS targets are no longer mapped" if unmapped else "AKS targets were not mapped")
+    if aks:
+        return
     files = installation.disable()
     say(f"Disabled for {sys.executable}" if files else f"It was not enabled for {sys.executable}")
 
@@ -60,6 +77,7 @@ def status(as_json: bool) -> None:
                 "files": files,
                 "python": sys.executable,
                 "realPackage": found.real,
+                "aks": found.aks,
             }
         )
         return
@@ -71,6 +89,13 @@ def status(as_json: bool) -> None:
             ("azureml.core", state),
             ("Python", sys.executable),
             *(("File", str(file)) for file in found.files),
+            ("AKS targets", _mapping(found.aks)),
             ("Real package", f"{found.real}, which is used instead" if found.real else "not installed"),
         ]
     )
+
+
+def _mapping(place: str | None) -> str:
+    if place is None:
+        return f"clusters of Azure. {HOW}"
+    return f"mapped to {place!r} ({words(place)}): no cluster of Azure is used"

@@ -11,6 +11,26 @@ from mljupyter.build.environments.definition import RegistryDefinition
 from mljupyter.core.sections import Section
 
 
+class RegistryIdentity(Section):
+    """The managed identity of Azure that reads a container registry. It is kept, and has no effect.
+
+    Example:
+        >>> RegistryIdentity(client_id="1234")
+        RegistryIdentity(resource_id=None, client_id='1234')
+
+    """
+
+    __slots__ = ("client_id", "resource_id")
+    _defaults = {"resource_id": None, "client_id": None}
+
+    resource_id: str | None
+    client_id: str | None
+
+    def definition(self) -> dict[str, Any]:
+        """Return the identity as a document."""
+        return {"resourceId": self.resource_id, "clientId": self.client_id}
+
+
 class ContainerRegistry(Section):
     """A container registry; `repr` does not show the password.
 
@@ -33,12 +53,13 @@ class ContainerRegistry(Section):
 
     def definition(self) -> RegistryDefinition:
         """Return the registry as a document."""
+        identity = self.registry_identity
         return RegistryDefinition.parse(
             {
                 "address": self.address,
                 "username": self.username,
                 "password": self.password,
-                "registryIdentity": self.registry_identity,
+                "registryIdentity": identity.definition() if isinstance(identity, RegistryIdentity) else identity,
             }
         )
 

@@ -222,23 +222,27 @@ def print_configuration(
 
 
 def target_of(workspace: Workspace, target: ComputeTarget | str | None, configured: str | None = None) -> Target:
-    """Return a compute target: the one given, the configuration's, or the default.
+    """Return the target that runs endpoints for a compute target: the one given, the configuration's, or the default.
+
+    If another one runs what is deployed to the given one, a line says so.
 
     Raises:
-        ComputeTargetException: `ComputeTargetNotFound`.
+        ComputeTargetException: `ComputeTargetNotFound`, or it runs no endpoints.
         WebserviceException: the value is not a compute target.
 
     """
     if target is None:
         target = configured or default_name()
-    if isinstance(target, str):
-        return workspace.context.target(target)
-    if not isinstance(target, core.ComputeTarget):
+    if not isinstance(target, (str, core.ComputeTarget)):
         raise WebserviceException(
             f"deployment_target is a {type(target).__name__}: it must be a compute target, such as "
             f"ws.compute_targets[{default_name()!r}], or None."
         )
-    return workspace.context.target(target.name)
+    found = workspace.context.target(target if isinstance(target, str) else target.name)
+    serving = found.serving()
+    if found.stands_for:
+        print(f"Compute target {found.name!r} is a mapping: the deployment runs on {serving.name!r}.")
+    return serving
 
 
 def _wants_container(

@@ -28,6 +28,7 @@ from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.environment_build import DockerImageDetails, ImageBuildDetails, LocalBuildDetails
 from mljupyter.core.python_section import PythonSection
+from mljupyter.core.r_section import RSection
 from mljupyter.core.spark_section import SparkPackage, SparkSection
 from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.outside import json_value, whole
@@ -48,15 +49,47 @@ __all__ = [
     "DockerImageDetails",
     "DockerSection",
     "Environment",
+    "EnvironmentReference",
     "ImageBuildDetails",
     "LocalBuildDetails",
     "PythonSection",
+    "RSection",
     "SparkPackage",
     "SparkSection",
 ]
 
 DOCUMENT = "azureml_environment.json"
 DOCKERFILE = "BaseDockerfile"
+
+
+class EnvironmentReference:
+    """The name and version of a registered environment.
+
+    Parameters:
+        name: the name.
+        version: the version; None for the newest one.
+
+    Example:
+        >>> EnvironmentReference("serving", "3")
+        EnvironmentReference(name=serving, version=3)
+
+    """
+
+    def __init__(self, name: str, version: str | None = None) -> None:
+        self.name = name
+        self.version = version
+
+    def get_environment(self, workspace: Workspace) -> Environment:
+        """Return the environment.
+
+        Raises:
+            UserErrorException: it is not registered in the workspace.
+
+        """
+        return Environment.get(workspace, self.name, self.version)
+
+    def __repr__(self) -> str:
+        return f"EnvironmentReference(name={self.name}, version={self.version})"
 
 
 class Environment(HtmlRepr):
@@ -94,7 +127,7 @@ class Environment(HtmlRepr):
         self.docker = DockerSection()
         self.spark = SparkSection()
         self.databricks: dict[str, Any] | None = None
-        self.r: dict[str, Any] | None = None
+        self.r: RSection | dict[str, Any] | None = None
         self.inferencing_stack_version: str | None = None
         self.environment_variables = {}
         self._taken_from: tuple[str, str] | None = None
@@ -134,7 +167,7 @@ class Environment(HtmlRepr):
                     "docker": self.docker.definition(),
                     "spark": self.spark.definition(),
                     "databricks": self.databricks,
-                    "r": self.r,
+                    "r": self.r.definition() if isinstance(self.r, RSection) else self.r,
                     "environmentVariables": self.environment_variables,
                     "inferencingStackVersion": self.inferencing_stack_version,
                 }

@@ -167,7 +167,8 @@ class Experiment(HtmlRepr):
             )
         if kwargs:
             raise UserErrorException(f"submit() does not take {', '.join(sorted(kwargs))}.")
-        config.check()
+        targets = self.workspace.context.targets
+        config.check([name for name, target in targets.items() if target.runs_scripts])
         for note in config.notes():
             print(note)
         context = self.workspace.context

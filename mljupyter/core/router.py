@@ -6,7 +6,7 @@ Azure: SslConfiguration of azureml.core.compute.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -273,6 +273,22 @@ class SslConfiguration:
     def serialize(self) -> dict[str, Any]:
         """Return the configuration as JSON types, without the key."""
         return {"status": self.status, "cname": self.cname, "leafDomainLabel": self.leaf_domain_label}
+
+    @staticmethod
+    def deserialize(object_dict: Mapping[str, Any] | None) -> SslConfiguration | None:
+        """Return the configuration from JSON types; None for None.
+
+        Parameters:
+            object_dict: the result of `serialize`; a certificate of your own needs ``cert`` and ``key`` as well.
+
+        Raises:
+            ComputeTargetException: a rule is broken.
+
+        """
+        if object_dict is None:
+            return None
+        names = ("status", "cert", "key", "cname", "leafDomainLabel")
+        return SslConfiguration(*(object_dict.get(name) for name in names))
 
 
 def _absolute(path: str | Path | None) -> str | None:

@@ -9,7 +9,7 @@ import copy
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +37,8 @@ class ScriptRunConfig:
         arguments: texts and numbers; inputs such as ``dataset.as_named_input("data").as_mount()`` and
             ``datastore.path("data").as_mount()`` become local paths.
         run_config: further settings; those given here come first.
-        compute_target: ``local``; another one is refused by `Experiment.submit`.
+        compute_target: ``local``, or an `AmlCompute`, which stands for this machine; another one is refused by
+            `Experiment.submit`.
         environment: the environment. Its variables are set. Its packages are not installed: those that are missing are
             named. With ``python.user_managed_dependencies`` its `interpreter_path` is used.
         distributed_job_config: refused: the script runs as one process.
@@ -105,18 +106,23 @@ class ScriptRunConfig:
         """The environment of the script."""
         return self.run_config.environment
 
-    def check(self) -> None:
+    def check(self, targets: Collection[str] = ()) -> None:
         """Check that the script can run here.
+
+        Parameters:
+            targets: the names of the compute targets that stand for this machine.
 
         Raises:
             ExperimentExecutionException: the target is not this machine, or more than one process is asked for.
             UserErrorException: the script does not exist.
 
         """
-        if self.compute_target.lower() != LOCAL:
+        if self.compute_target.lower() != LOCAL and self.compute_target not in targets:
             raise ExperimentExecutionException(
                 f"compute_target is {self.compute_target!r}: scripts run on this machine only, there is no training on "
-                "clusters.\nUse compute_target='local'; models are deployed to clusters with Model.deploy."
+                "clusters.\nUse compute_target='local', or let the name stand for this machine: ComputeTarget.create("
+                f"ws, {self.compute_target!r}, AmlCompute.provisioning_configuration()). Models are deployed to "
+                "clusters with Model.deploy."
             )
         asked = self.run_config.node_count, self.run_config.mpi.process_count_per_node, self.run_config.mpi.node_count
         if self.distributed_job_config is not None or self.run_config.communicator != "None" or max(asked) > 1:
@@ -155,6 +161,8 @@ class ScriptRunConfig:
     def notes(self) -> list[str]:
         """Return sentences on settings that have no effect here, and on packages that are missing."""
         found = []
+        if self.compute_target.lower() != LOCAL:
+            found.append(f"{self.compute_target!r} stands for this machine: the script runs here as a process.")
         docker = self.docker_runtime_config or self.run_config.docker
         if getattr(docker, "use_docker", False) or getattr(self.environment.docker, "enabled", False):
             found.append("The script runs as a process of this machine, not in a container.")

@@ -69,8 +69,8 @@ def apply_specification(context: WorkspaceContext, document: Mapping[str, Any] |
     """
     spec = document if isinstance(document, EndpointSpec) else EndpointSpec.parse(document)
     SERVICE.check(spec.name)
-    context.target(spec.compute_target)
-    spec = spec.model_copy(update={"created_by": spec.created_by or user_name()})
+    target = context.serving_target(spec.compute_target).name
+    spec = spec.model_copy(update={"compute_target": target, "created_by": spec.created_by or user_name()})
     check_content(context, spec)
     return apply(context, DeploymentPlan(spec, None))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.core.deployment import target_of
 from mljupyter.notebook.options.cell_body import SPECIFICATION
 from mljupyter.notebook.plan import Deployment, settings_of
 from mljupyter.notebook.session import Session
@@ -35,7 +36,7 @@ def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mappin
     estimator = planned_estimator(workspace, values, namespace)
     models = [] if estimator is not None else registered_models(workspace, values["model"], namespace)
     preparation = preparation_of(session, namespace, values, estimator)
-    name, kind, target = values["name"], values["kind"], values["to"]
+    name, kind, target = values["name"], values["kind"], target_of(workspace, values["to"]).name
     described = (workspace, name, models, preparation)
     if values["version"] is None:
         return Deployment(*described, kind, settings, target)

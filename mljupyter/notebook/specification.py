@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mljupyter.core import Webservice
-from mljupyter.core.deployment import prepare_version
+from mljupyter.core.deployment import prepare_version, target_of
 from mljupyter.deploy.configuration_rules import DELIVERIES
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.plan import DeploymentPlan, check_content
@@ -187,7 +187,8 @@ def specification_of(
 
     """
     document = with_options(cell, values)
-    target = str(document.get("computeTarget", default_name()))
+    target = target_of(session.workspace(), str(document.get("computeTarget", default_name()))).name
+    document = {**document, "computeTarget": target}
     return SpecificationDeployment(
         session.workspace(),
         values["name"],

@@ -81,6 +81,9 @@ class Target:
         cautions: arguments of deployment configurations that do less here than users may expect, each with a sentence
             that says so and names the way out.
         mounts_models: whether its replicas can fetch models from the workspace's container registry when they start.
+        stands_for: the name of the target that runs what is deployed here, for a target that is only another name;
+            empty for all others.
+        runs_scripts: whether scripts that are submitted to it run as processes of this machine.
         shares_router: whether its endpoints are behind the router of the workspace on this machine, and use its
             address, certificates and token keys.
 
@@ -93,11 +96,22 @@ class Target:
     ignored_arguments: frozenset[str] = frozenset()
     cautions: Mapping[str, str] = MappingProxyType({})
     mounts_models: bool = False
+    stands_for: str = ""
+    runs_scripts: bool = False
     shares_router: bool = False
 
     def availability(self) -> str | None:
         """Return why the target cannot be used now, with a solution; None if it can. May take seconds."""
         raise NotImplementedError
+
+    def serving(self) -> Target:
+        """Return the target that runs what is deployed here: this one, unless it is only another name.
+
+        Raises:
+            ComputeTargetException: nothing can be deployed here.
+
+        """
+        return self
 
     def endpoints(self) -> EndpointClient:
         """Return the client of the control plane that runs this target's endpoints.

@@ -193,6 +193,8 @@ class WorkspaceEndpoints:
         """Return the control planes without duplicates: several targets may share one."""
         found: list[EndpointClient] = []
         for target in self._targets().values():
+            if target.stands_for:
+                continue  # its endpoints belong to another target
             if (only_with_endpoints and not target.has_endpoints()) or (only_running and not target.is_running()):
                 continue
             client = target.endpoints()

@@ -87,6 +87,15 @@ class WorkspaceContext:
         """
         return check_target(self.targets, name)
 
+    def serving_target(self, name: object) -> Target:
+        """Return the compute target that runs what is deployed to the target of a name: mostly that target itself.
+
+        Raises:
+            ComputeTargetException: there is no such target, or it runs no endpoints.
+
+        """
+        return self.target(name).serving()
+
     @cached_property
     def endpoints(self) -> WorkspaceEndpoints:
         """The endpoints of all targets."""

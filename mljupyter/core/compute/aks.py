@@ -6,8 +6,10 @@ Azure: azureml.core.compute.AksCompute.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mljupyter.core.compute.cluster import (
     ClusterAttachConfiguration,
@@ -16,16 +18,22 @@ from mljupyter.core.compute.cluster import (
     is_internal,
     subscription_of,
 )
+from mljupyter.core.compute.target import ComputeTargetUpdateConfiguration
+from mljupyter.core.part import Part
 from mljupyter.core.router import SslConfiguration
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.kubernetes.objects.publishing import Publishing
+from mljupyter.targets.catalog import TargetNotFoundError
+from mljupyter.targets.kubernetes.attached import check_name
 from mljupyter.targets.kubernetes.attachment import ClusterSettings, namespaces_given, publishing_of, replica_defaults
 from mljupyter.targets.kubernetes.preflight import FAST_PROD_CPUS
 from mljupyter.targets.kubernetes.providers import AksProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
 from mljupyter.targets.kubernetes.providers.vm_sizes import vcpus_of
+from mljupyter.targets.mapped import AKS, MappedTarget, map_target
+from mljupyter.targets.mapped.setting import HOW, aks_place, words
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -37,8 +45,20 @@ _NOT_IN_AZURE = "local"
 """The resource group and location of a workspace that was created without them."""
 
 
-class AksCompute(ClusterCompute, kind="AKS"):
+_BALANCER = ("cluster_purpose", "load_balancer_type", "load_balancer_subnet")
+_OF_ATTACH = ("resource_group", "cluster_name", "resource_id", *_BALANCER)
+_NETWORK = (
+    *("vnet_resourcegroup_name", "vnet_name", "subnet_name"),
+    *("service_cidr", "dns_service_ip", "docker_bridge_cidr"),
+)
+_OF_CREATION = ("agent_count", "vm_size", "location", *_NETWORK, "resource_group", "cluster_name", *_BALANCER)
+
+
+class AksCompute(ClusterCompute, kind=AKS):
     """A cluster that was created or attached with `AksCompute`.
+
+    If the user has mapped AKS targets to another target (``mljupyter azureml enable --aks local``), a name that the
+    workspace does not have is such a mapping: old notebooks name clusters that are gone.
 
     Parameters:
         workspace: the workspace.
@@ -48,6 +68,15 @@ class AksCompute(ClusterCompute, kind="AKS"):
         ComputeTargetException: `ComputeTargetNotFound`: there is no such cluster.
 
     """
+
+    def __new__(cls, workspace: Workspace, name: str) -> Self:
+        """Return an object of the class for the target's type; map an unknown name if the user has asked for it."""
+        try:
+            return super().__new__(cls, workspace, name)
+        except TargetNotFoundError as error:
+            if not map_aks(workspace, name, {}):
+                raise TargetNotFoundError(f"{error.message}\n{HOW}") from None
+        return super().__new__(cls, workspace, name)
 
     class ClusterPurpose:
         """The purposes of clusters. FAST_PROD needs at least 12 vCPU; DEV_TEST is for development and tests."""
@@ -82,7 +111,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
         annotations: Mapping[str, str] | None = None,
         gateway: str | None = None,
         gateway_section: str | None = None,
-    ) -> ClusterAttachConfiguration:
+    ) -> AksAttachConfiguration:
         """Return the settings to attach a cluster by its place in Azure, or by its kubeconfig.
 
         With a place, Azure gives the kubeconfig (the extra ``azure``, and a login such as ``az login``). The
@@ -121,18 +150,19 @@ class AksCompute(ClusterCompute, kind="AKS"):
             ComputeTargetException: an argument breaks a rule.
 
         """
-        place = ClusterId.of(resource_id) if resource_id is not None else None
-        if place is not None and (resource_group or cluster_name):
+        given = _given(locals(), _OF_ATTACH)
+        place = None if resource_id is None or aks_place() is not None else ClusterId.of(resource_id)
+        if resource_id is not None and (resource_group or cluster_name):
             raise ComputeTargetException("resource_id is given with resource_group or cluster_name: give one of both.")
         if bool(resource_group) != bool(cluster_name):
             missing = "cluster_name" if resource_group else "resource_group"
             raise ComputeTargetException(f"{missing} is missing: give resource_group and cluster_name, or resource_id.")
-        by_place = kubeconfig is None and context is None and (place is not None or resource_group is not None)
+        by_place = kubeconfig is None and context is None and bool(resource_id or resource_group)
 
         def place_of(workspace: Workspace) -> ClusterId:
             return place or ClusterId(subscription_of(workspace), resource_group or "", cluster_name or "")
 
-        return ClusterAttachConfiguration(
+        return AksAttachConfiguration(
             ClusterSettings(
                 os.fspath(kubeconfig) if kubeconfig is not None else None,
                 context,
@@ -158,6 +188,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
                 endpoint_namespaces=namespaces_given(endpoint_namespaces),
             ),
             place_of if by_place else None,
+            given,
         )
 
     @staticmethod
@@ -228,6 +259,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
             'Standard_D3_v2'
 
         """
+        given = _given(locals(), _OF_CREATION)
         settings = ClusterSettings(
             namespace=namespace,
             purpose=str(cluster_purpose or Purpose.FAST_PROD.value),
@@ -246,7 +278,7 @@ class AksCompute(ClusterCompute, kind="AKS"):
             "docker_bridge_cidr": docker_bridge_cidr,
         }
         configuration = AksProvisioningConfiguration(
-            settings, agent_count, vm_size, location, network, resource_group, cluster_name
+            settings, agent_count, vm_size, location, network, resource_group, cluster_name, given
         )
         if ssl_cname or ssl_cert_pem_file or ssl_key_pem_file:
             configuration.enable_ssl(ssl_cname, ssl_cert_pem_file, ssl_key_pem_file)
@@ -280,6 +312,55 @@ class AksCompute(ClusterCompute, kind="AKS"):
         return None if created is None else created.provider.get(setting)
 
 
+@dataclass
+class SystemService(Part):
+    """A service that Azure runs in a cluster; clusters here have none."""
+
+    service_type: str
+    version: str
+    public_ip_address: str
+
+    @classmethod
+    def deserialize(cls, object_dict: dict[str, Any] | None) -> Self | None:
+        """Return the value from the JSON types of `serialize`; None for None."""
+        return super().deserialize(object_dict)
+
+
+class AksAttachConfiguration(ClusterAttachConfiguration):
+    """The settings of `ComputeTarget.attach` for a cluster of AKS. `AksCompute.attach_configuration` makes them.
+
+    Parameters:
+        settings: the cluster and the installation there.
+        place: returns the place in Azure; None if there is a kubeconfig.
+        given: the arguments that were given, by name.
+
+    """
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        place: Callable[[Workspace], ClusterId] | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(settings, place)
+        self.given = dict(given or {})
+
+    @property
+    def cluster_purpose(self) -> str:
+        """The purpose: ``FastProd`` or ``DevTest``."""
+        return self.settings.purpose
+
+    def attach(self, workspace: Workspace, name: str, *, force: bool = False) -> None:
+        """Check the cluster and begin to attach it, or map the target if the user has asked for it."""
+        if self._place is None:
+            super().attach(workspace, name, force=force)
+        elif map_aks(workspace, name, self.given):
+            self.finish(workspace, name)
+        else:
+            with _told_of_mapping():
+                super().attach(workspace, name, force=force)
+
+
 class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
     """The settings of `ComputeTarget.create` for a cluster of AKS. `AksCompute.provisioning_configuration` makes them.
 
@@ -287,6 +368,7 @@ class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
         settings: the installation in the cluster.
         agent_count, vm_size, location, resource_group, cluster_name: see `AksCompute.provisioning_configuration`.
         network: the arguments for a virtual network; all are None without one.
+        given: the arguments that were given, by name.
 
     Raises:
         ComputeTargetException: an argument breaks a rule.
@@ -302,9 +384,11 @@ class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
         network: dict[str, str | None],
         resource_group: str | None,
         cluster_name: str | None,
+        given: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(settings, self._aks)
-        self.agent_count = agent_count if agent_count is not None else _AGENTS[settings.purpose]
+        self.given = dict(given or {})
+        self.agent_count = agent_count if agent_count is not None else agents_of(settings.purpose)
         self.vm_size = vm_size or DEFAULT_VM_SIZE
         self.location = location
         self.network = network
@@ -342,6 +426,14 @@ class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
                 f"a virtual network needs all of {', '.join(self.network)}: {', '.join(missing)} is missing."
             )
 
+    def create(self, workspace: Workspace, name: str) -> None:
+        """Begin to create the cluster and to attach it, or map the target if the user has asked for it."""
+        if map_aks(workspace, name, self.given):
+            self.finish(workspace, name)
+            return
+        with _told_of_mapping():
+            super().create(workspace, name)
+
     def _aks(self, workspace: Workspace, name: str) -> AksProvider:
         """Return the provider: place and region come from the workspace unless they are given."""
         place = {"resource_group": self.resource_group or workspace.resource_group}
@@ -362,7 +454,54 @@ class AksProvisioningConfiguration(ClusterProvisioningConfiguration):
         )
 
 
-class AksUpdateConfiguration:
+def agents_of(purpose: str) -> int:
+    """Return the number of nodes that Azure takes for a purpose if none is given."""
+    return _AGENTS.get(purpose, _AGENTS[Purpose.FAST_PROD.value])
+
+
+def map_aks(workspace: Workspace, name: str, given: Mapping[str, Any]) -> bool:
+    """Map a target of AKS to the target that the user has chosen for that, and say so; return whether there is one.
+
+    Parameters:
+        workspace: the workspace.
+        name: the name of the target. One that is a real cluster of the workspace is not mapped.
+        given: the arguments that are kept and shown, and have no effect.
+
+    Raises:
+        ComputeTargetException: the name breaks the rule, or the chosen target is not there.
+
+    """
+    place = aks_place()
+    if place is None:
+        return False
+    check_name(name)
+    present = workspace.context.targets.get(name)
+    if present is not None and not isinstance(present, MappedTarget):
+        return False
+    map_target(workspace.context, name, AKS, place, dict(given))
+    print(
+        f"Compute target {name!r} is a mapping: no cluster of Azure is used, and what is deployed to it runs on "
+        f"{place!r} ({words(place)})."
+    )
+    if given:
+        print(f"Kept without effect: {', '.join(given)}")
+    return True
+
+
+@contextmanager
+def _told_of_mapping() -> Iterator[None]:
+    """Add the way to a mapping to the error of a cluster in Azure."""
+    try:
+        yield
+    except ComputeTargetException as error:
+        raise ComputeTargetException(f"{error.message}\n{HOW}") from error
+
+
+def _given(arguments: Mapping[str, Any], names_of_azure: Sequence[str]) -> dict[str, Any]:
+    return {name: arguments[name] for name in names_of_azure if arguments[name] is not None}
+
+
+class AksUpdateConfiguration(ComputeTargetUpdateConfiguration):
     """Changes of an attached cluster, for `AksCompute.update`.
 
     Parameters:
@@ -394,6 +533,7 @@ class AksUpdateConfiguration:
         gateway: str | None = None,
         gateway_section: str | None = None,
     ) -> None:
+        super().__init__(AKS)
         self.ssl_configuration = ssl_configuration
         self.load_balancer_type = load_balancer_type
         self.load_balancer_subnet = load_balancer_subnet

@@ -43,6 +43,7 @@ from mljupyter.targets.kubernetes.created import (
 from mljupyter.targets.kubernetes.providers import Provider
 from mljupyter.targets.kubernetes.providers.azure import SUBSCRIPTION_VARIABLE, AzureClusters, ClusterId
 from mljupyter.targets.kubernetes.removal import detach, endpoint_names, forget_only
+from mljupyter.targets.mapped import check_not_mapped
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -65,6 +66,9 @@ class ClusterConfiguration:
     def __init__(self, settings: ClusterSettings) -> None:
         self.settings = settings
         self.ssl_configuration: SslConfiguration | None = None
+
+    def validate_configuration(self) -> None:
+        """Do nothing: the rules were checked when the configuration was made."""
 
     def enable_ssl(
         self,
@@ -139,6 +143,7 @@ class ClusterProvisioningConfiguration(ClusterConfiguration):
         """Check that the provider can be used, and begin to create the cluster and to attach it."""
         with as_compute_target_exception():
             check_name(name)
+            check_not_mapped(workspace.context, name)
             creation.create(
                 workspace.context,
                 name,
@@ -173,6 +178,7 @@ def begin(
 ) -> Attachment:
     """Begin to attach a cluster; see `mljupyter.targets.kubernetes.attachment.attach`."""
     context = workspace.context
+    check_not_mapped(context, name)
     with as_compute_target_exception():
         return attach(context, name, settings, registry=registry_of(context), force=force, then=then)
 

@@ -5,8 +5,8 @@ Azure: azureml.core.compute.ComputeTarget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.core.router import Router, SslConfiguration
@@ -30,6 +30,21 @@ class ProvisioningConfiguration(Protocol):
     def create(self, workspace: Workspace, name: str) -> None:
         """Begin to create a compute target under a name."""
         ...
+
+
+class ComputeTargetUpdateConfiguration:
+    """Base class of changes of a compute target, for its `update`.
+
+    Parameters:
+        type: the type of the compute target, such as ``AKS``.
+
+    """
+
+    def __init__(self, type: str) -> None:  # noqa: A002 - the name of the original
+        self.type = type
+
+    def validate_configuration(self) -> None:
+        """Do nothing: the rules were checked when the configuration was made."""
 
 
 class ComputeTarget(HtmlRepr):
@@ -68,7 +83,7 @@ class ComputeTarget(HtmlRepr):
                 f"ComputeTargetNotFound: compute target {name!r} is of type {found.type!r}: it is no {cls.__name__}. "
                 f"Use ComputeTarget(ws, {name!r})."
             )
-        return object.__new__(cast("type[Self]", kind) if cls is ComputeTarget else cls)
+        return object.__new__(kind if issubclass(kind, cls) else cls)
 
     @classmethod
     def _shows(cls, kind: type[ComputeTarget]) -> bool:
@@ -89,6 +104,11 @@ class ComputeTarget(HtmlRepr):
     def about(self) -> str:
         """One sentence for people who choose a target."""
         return self._target.about
+
+    @property
+    def stands_for(self) -> str:
+        """The name of the target that runs what is deployed here, if this is only another name for it; else empty."""
+        return self._target.stands_for
 
     @property
     def provider(self) -> str:
@@ -233,6 +253,22 @@ class ComputeTarget(HtmlRepr):
     def disable_ssl(self) -> None:
         """Turn TLS off."""
         self.router.disable_tls()
+
+    @staticmethod
+    def deserialize(workspace: Workspace, object_dict: Mapping[str, Any]) -> ComputeTarget:
+        """Return the compute target that the result of `serialize` is about.
+
+        Parameters:
+            workspace: the workspace.
+            object_dict: the result of `serialize`; its ``name`` counts.
+
+        Raises:
+            ComputeTargetException: it has no name; `ComputeTargetNotFound`: there is no such target any more.
+
+        """
+        if not isinstance(object_dict, Mapping) or not isinstance(object_dict.get("name"), str):
+            raise ComputeTargetException("object_dict has no 'name': it must be the result of serialize().")
+        return ComputeTarget(workspace, object_dict["name"])
 
     def serialize(self) -> dict[str, Any]:
         """Return the target as JSON types."""

@@ -25,6 +25,7 @@ from mljupyter.deploy.configuration_rules import (
     texts,
     tls_files,
 )
+from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointKind, SpecError
 from mljupyter.spec.names import VERSION
 from mljupyter.spec.version import ModelDelivery
@@ -106,6 +107,24 @@ class WebserviceDeploymentConfiguration(ABC):
     def print_deploy_configuration(self) -> None:
         """Print the arguments that were given, without keys."""
         print(repr(self))
+
+    @staticmethod
+    def validate_image(image: Any) -> None:
+        """Check that an image can be deployed.
+
+        Parameters:
+            image: an `Image`.
+
+        Raises:
+            WebserviceException: there is none, or it was not built.
+
+        """
+        state = getattr(image, "creation_state", None)
+        if state != "Succeeded":
+            about = "there is no image" if state is None else f"image {image.id!r} is in state {state!r}"
+            raise WebserviceException(
+                f"{about}: only a built image can be deployed: image.wait_for_creation(show_output=True)"
+            )
 
     def given(self) -> dict[str, Any]:
         """Return the arguments that were given, by name."""

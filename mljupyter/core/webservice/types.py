@@ -1,4 +1,4 @@
-"""Value types of web services: size of a replica, liveness probe and autoscaling.
+"""Value types of web services: size of a replica, liveness probe, autoscaling, collected data, network and keys.
 
 Azure: azureml.core.webservice.webservice and azureml.core.webservice.aks.
 """
@@ -7,34 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from mljupyter.core.part import Part
 from mljupyter.spec import LivenessProbe, Resources, Scaling
-from mljupyter.spec.document import camel_case
 
 
 @dataclass
-class _Part:
-    """Base class: attributes that are read from and written to JSON types with camelCase keys."""
-
-    def serialize(self) -> dict[str, Any]:
-        """Return the value as JSON types with camelCase keys."""
-        return {_key(field): getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    @classmethod
-    def deserialize(cls, payload_obj: dict[str, Any] | None) -> Self | None:
-        """Return the value from the JSON types of `serialize`; None for None."""
-        if payload_obj is None:
-            return None
-        return cls(**{field.name: payload_obj.get(_key(field)) for field in dataclasses.fields(cls)})
-
-
-def _key(field: dataclasses.Field[Any]) -> str:
-    return str(field.metadata.get("key", camel_case(field.name)))
-
-
-@dataclass
-class ContainerResourceRequirements(_Part):
+class ContainerResourceRequirements(Part):
     """Size of a replica: cores, GB and GPUs, as request and limit."""
 
     cpu: float
@@ -50,7 +30,7 @@ class ContainerResourceRequirements(_Part):
 
 
 @dataclass
-class LivenessProbeRequirements(_Part):
+class LivenessProbeRequirements(Part):
     """Liveness probe of replicas, as in Kubernetes; times in seconds."""
 
     period_seconds: int
@@ -66,7 +46,7 @@ class LivenessProbeRequirements(_Part):
 
 
 @dataclass
-class AutoScaler(_Part):
+class AutoScaler(Part):
     """Rules of autoscaling. All values except the first are None if the number of replicas is fixed."""
 
     autoscale_enabled: bool
@@ -82,3 +62,28 @@ class AutoScaler(_Part):
         if policy is None:
             return cls(False, None, None, None, None)
         return cls(True, policy.max_replicas, policy.min_replicas, policy.refresh_seconds, policy.target_utilization)
+
+
+@dataclass
+class DataCollection(Part):
+    """The data that a web service collects, as in a document of Azure."""
+
+    event_hub_enabled: bool | None
+    storage_enabled: bool | None
+
+
+@dataclass
+class VnetConfiguration(Part):
+    """A virtual network of Azure. It has no effect."""
+
+    vnet_name: str | None
+    subnet_name: str | None
+
+
+@dataclass
+class EncryptionProperties(Part):
+    """The customer-managed key with which Azure encrypts a web service. It has no effect."""
+
+    cmk_vault_base_url: str | None = dataclasses.field(metadata={"key": "vaultBaseUrl"})
+    cmk_key_name: str | None = dataclasses.field(metadata={"key": "keyName"})
+    cmk_key_version: str | None = dataclasses.field(metadata={"key": "keyVersion"})

@@ -92,7 +92,7 @@ def _environment(
     if (
         estimator is None
         or estimator.script is None
-        or not session.workspace().context.target(values["to"]).runs_images
+        or not session.workspace().context.serving_target(values["to"]).runs_images
     ):
         return None, []
 

@@ -20,6 +20,7 @@ class LocalTarget(MachineTarget):
     about = "Processes on this machine, ready in about a second."
     needs = Needs.INTERPRETER
     ignored_arguments = CLOUD_ARGUMENTS
+    runs_scripts = True
 
     def availability(self) -> str | None:
         """Return None: this machine is always available."""

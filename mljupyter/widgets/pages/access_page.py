@@ -33,7 +33,7 @@ class AccessPage(DraftPage):
     def enter(self) -> None:
         """Read the present TLS state."""
         workspace = self.draft.session.workspace()
-        target = workspace.context.target(self.draft.typed.get("to", default_name()))
+        target = workspace.context.serving_target(self.draft.typed.get("to", default_name()))
         self._transport = _transport(workspace) if target.shares_router else f"as {target.name} is set up"
 
     def fields(self) -> list[Field]:

@@ -46,7 +46,11 @@ class TargetPage(DraftPage):
 
     def enter(self) -> None:
         """Start to check all targets."""
-        self._targets = self.draft.session.workspace().compute_targets
+        self._targets = {
+            name: target
+            for name, target in self.draft.session.workspace().compute_targets.items()
+            if not target.stands_for
+        }
         self._present = self.draft.endpoint()
         self._checks = TargetChecks(self.refresh)
         self._checks.look(looks(self._targets))
