@@ -13,6 +13,7 @@ from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.targets.kubernetes.cluster import ClusterUnreachableError, contexts_of
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
+from mljupyter.targets.mapped.setting import HOW, aks_place
 
 _TYPE = "Microsoft.ContainerService/ManagedClusters"
 
@@ -20,7 +21,8 @@ _TYPE = "Microsoft.ContainerService/ManagedClusters"
 def shown_cluster(workspace: Workspace, name: str, resource_group: str | None) -> dict[str, Any]:
     """Return a cluster as a document of Azure: ``id``, ``name``, ``provisioningState`` and so on.
 
-    It is an attached cluster of that name, or a context of the kubeconfig.
+    It is an attached cluster of that name, or a context of the kubeconfig. If the user has mapped AKS targets to another
+    target, any name is a cluster: old scripts name clusters that are gone.
 
     Parameters:
         workspace: the workspace.
@@ -43,9 +45,12 @@ def shown_cluster(workspace: Workspace, name: str, resource_group: str | None) -
             )
     if name in _contexts():
         return _document(ClusterId(workspace.subscription_id, group, name), "Succeeded", context=name)
+    if (mapped_to := aks_place()) is not None:
+        return _document(ClusterId(workspace.subscription_id, group, name), "Succeeded", mappedTo=mapped_to)
     raise ComputeTargetException(
         f"ResourceNotFound: there is no cluster {name!r}: no compute target and no context of the kubeconfig has this "
-        "name.\nCompute targets: mljupyter computetarget list. Contexts: kubectl config get-contexts -o name"
+        "name.\nCompute targets: mljupyter computetarget list. Contexts: kubectl config get-contexts -o name\n"
+        f"{HOW}"
     )
 
 

@@ -79,7 +79,10 @@ def test_the_version_is_that_of_the_sdk() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("from azureml.core.compute import DsvmCompute", "DsvmCompute is not in mljupyter: it manages training clusters"),
+        (
+            "from azureml.core.compute import DsvmCompute",
+            "DsvmCompute is not in mljupyter: it manages training clusters",
+        ),
         ("from azureml.widgets import RunDetails", "azureml.widgets is not in mljupyter: its widget shows"),
         ("import azureml.train.dnn", "azureml.train.dnn is not in mljupyter: it starts training"),
         ("from azureml.train.hyperdrive import HyperDriveConfig", "HyperDriveConfig is not in mljupyter"),
