@@ -86,6 +86,18 @@ def test_the_table_is_about_blocks_that_there_are_and_gives_each_one_reason() ->
     assert all(len(change.why.split()) > 5 for change in changes())
 
 
+def test_python_blocks_are_python_after_the_replacements() -> None:
+    table = {(document, change.block): change for change in changes() for document in change.documents}
+    checked = 0
+    for path in DOCUMENTS.glob("*.json"):
+        for block in read(path.stem):
+            change = table.get((path.stem, block.number))
+            if block.language == "python" and (change is None or change.replace is not None):
+                compile(block.text if change is None else change.of(block.text, {}), path.stem, "exec")
+                checked += 1
+    assert checked > 20
+
+
 @pytest.fixture
 def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guide:
     monkeypatch.setattr("tests.seeds.extract.DOCUMENTS", tmp_path)
