@@ -273,8 +273,10 @@ WAYS: dict[str, tuple[str, Follow]] = {
     "images-2018-ja": ("cluster", follow_images),
     "aks-2021-ja": ("cluster", follow_aks_of_2021),
 }
-"""The documents: the workspace of each, and how it is followed. Two that use the same names are not in sequence: the pods
-of the first end meanwhile."""
+"""The documents: the workspace of each, and how it is followed.
+
+Two that use the same names are not next to each other: the pods of the first end meanwhile.
+"""
 
 
 def test_every_document_is_followed() -> None:
