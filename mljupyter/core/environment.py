@@ -60,6 +60,7 @@ __all__ = [
 
 DOCUMENT = "azureml_environment.json"
 DOCKERFILE = "BaseDockerfile"
+_CURATED = "AzureML-"
 
 
 class EnvironmentReference:
@@ -202,6 +203,7 @@ class Environment(HtmlRepr):
         """
         definition = self.definition()
         deploy.environments.say_replaced_base_image(definition)
+        deploy.environments.say_without_effect(definition)
         return deploy.environments.ServingEnvironment(
             definition, self._taken_from == (sys.executable, fingerprint(definition))
         )
@@ -248,8 +250,16 @@ class Environment(HtmlRepr):
         """
         if version is not None and label is not None:
             raise UserErrorException(f"version {version!r} and label {label!r} cannot be combined: give one.")
-        with as_user_error():
-            return _from_record(workspace.registry.environments.get(name, _number(version), label=label))
+        try:
+            with as_user_error():
+                return _from_record(workspace.registry.environments.get(name, _number(version), label=label))
+        except UserErrorException as error:
+            if not str(name).startswith(_CURATED):
+                raise
+            raise UserErrorException(
+                f"{error.message}\nThe curated environments of Azure are not there: list the packages in one of your "
+                "own, as in Environment.from_pip_requirements(NAME, FILE)."
+            ) from error
 
     @staticmethod
     def list(workspace: Workspace) -> dict[str, Environment]:
@@ -495,6 +505,7 @@ class Environment(HtmlRepr):
     def _build_image(self, workspace: Workspace, *, on_engine: bool = False, rebuild: bool = True) -> ImageBuildDetails:
         definition = self.definition()
         deploy.environments.say_replaced_base_image(definition)
+        deploy.environments.say_without_effect(definition)
         with as_user_error():
             record = deploy.images.environment_image.begin(
                 workspace.context, definition, on_engine=on_engine, rebuild=rebuild

@@ -288,7 +288,8 @@ class SslConfiguration:
         if object_dict is None:
             return None
         names = ("status", "cert", "key", "cname", "leafDomainLabel")
-        return SslConfiguration(*(object_dict.get(name) for name in names))
+        status, cert, key, cname, label = (object_dict.get(name) for name in names)
+        return SslConfiguration(status, cert, key, cname, label)
 
 
 def _absolute(path: str | Path | None) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -126,7 +126,7 @@ class Workspace(HtmlRepr):
     ) -> Workspace:
         """Create a workspace and return it.
 
-        Arguments that name parts of a cloud are accepted and have no effect.
+        Arguments that name parts of a cloud are accepted, and a line says that they have no effect.
 
         Parameters:
             name: 3 to 33 letters, digits, '-' and '_'.
@@ -146,6 +146,23 @@ class Workspace(HtmlRepr):
 
         """
         index.check_name(name)
+        _say_parts_of_a_cloud(
+            {
+                "sku": sku if sku != "basic" else None,
+                "storage_account": storage_account,
+                "key_vault": key_vault,
+                "app_insights": app_insights,
+                "adb_workspace": adb_workspace,
+                "primary_user_assigned_identity": primary_user_assigned_identity,
+                "cmk_keyvault": cmk_keyvault,
+                "resource_cmk_uri": resource_cmk_uri,
+                "hbi_workspace": hbi_workspace,
+                "default_cpu_compute_target": default_cpu_compute_target,
+                "default_gpu_compute_target": default_gpu_compute_target,
+                "private_endpoint_config": private_endpoint_config,
+                "user_assigned_identity_for_cmk_encryption": user_assigned_identity_for_cmk_encryption,
+            }
+        )
         place = Path(path).expanduser() if path is not None else None
         if exist_ok and (found := index.found(name, place)) is not None:
             return Workspace.at(found)
@@ -670,3 +687,9 @@ def _registry_host(container_registry: str | None) -> str | None:
     if not container_registry or container_registry.startswith("/subscriptions/"):
         return None
     return container_registry.partition("://")[2].partition("/")[0] or container_registry.partition("/")[0]
+
+
+def _say_parts_of_a_cloud(arguments: Mapping[str, Any]) -> None:
+    """Print the arguments of `Workspace.create` that are given and have no effect."""
+    if given := [name for name, value in arguments.items() if value]:
+        _say_no_effect(f"{', '.join(given)} of Workspace.create", "a workspace is a directory of this machine")

@@ -29,6 +29,7 @@ from mljupyter.workspace import index
 
 SHARED_VARIABLE = "MLJUPYTER_SHARED_ENVIRONMENTS"
 PINS_VARIABLE = "MLJUPYTER_PINS"
+_DEFAULT_SHM_SIZE = "2g"
 _said_replaced: set[str] = set()
 STAGE = "environment"
 """The stage of a deployment in which an environment is built."""
@@ -113,6 +114,29 @@ def say_replaced_base_image(definition: EnvironmentDefinition) -> None:
         f"The default base image takes the place of {image}, an image of Azure. "
         "Packages come from the environment's list, CUDA from the wheels of its packages."
     )
+
+
+def without_effect(definition: EnvironmentDefinition) -> list[str]:
+    """Return the settings of a definition that have no effect here, as users write them."""
+    docker, spark = definition.docker, definition.spark
+    given = {
+        "docker.arguments": docker.arguments,
+        "docker.shm_size": docker.shm_size not in (None, _DEFAULT_SHM_SIZE),
+        "spark.packages": spark is not None and spark.packages,
+        "databricks": any((definition.databricks or {}).values()),
+        "r": any((definition.r or {}).values()),
+    }
+    return [name for name, value in given.items() if value]
+
+
+def say_without_effect(definition: EnvironmentDefinition) -> None:
+    """Print, once for each environment, its settings that have no effect here."""
+    names = ", ".join(without_effect(definition))
+    line = f"Environment {definition.name or 'environment'!r}, without effect: {names}"
+    if not names or line in _said_replaced:
+        return
+    _said_replaced.add(line)
+    print(line)
 
 
 def interpreter_of(environment: ServingEnvironment | None, *, build: bool = True, show_output: bool = False) -> str:

@@ -28,6 +28,18 @@ from mljupyter.spec import (
 from mljupyter.spec.names import SERVICE
 
 SOURCE_PROPERTY = "mljupyter.source"
+AZURE_PROPERTY = "azure."
+"""The beginning of the properties that keep arguments of Azure, which have no effect here."""
+
+_OF_AZURE = (
+    "location",
+    "dns_name_label",
+    "cmk_vault_base_url",
+    "cmk_key_name",
+    "cmk_key_version",
+    "vnet_name",
+    "subnet_name",
+)
 
 # A single container has no limit for waiting requests; the AKS front end answers 503 after half a second.
 _CONTAINER_QUEUE_WAIT_MS = 60_000
@@ -86,6 +98,8 @@ def new_endpoint(
     aks = kind in _LIKE_AKS
     version_name = configuration.given().get("version_name", name)
     properties = dict(configuration.properties or {})
+    given = configuration.given()
+    properties |= {f"{AZURE_PROPERTY}{one}": str(given[one]) for one in _OF_AZURE if given.get(one)}
     if served.source is not None:
         properties[SOURCE_PROPERTY] = served.source
     return EndpointSpec.parse(

@@ -182,6 +182,23 @@ def test_the_mapping_is_kept_for_the_python_environment_until_it_is_disabled(int
 
 
 class TestWithoutAMapping:
+    def test_a_configuration_of_another_kind_is_refused(self, workspace: Workspace) -> None:
+        for call in (ComputeTarget.create, ComputeTarget.attach):
+            with pytest.raises(ComputeTargetException, match="_configuration is of type NoneType: it must be"):
+                call(workspace, "my-aks", None)  # type: ignore[arg-type]
+
+    def test_a_cluster_of_azure_arc_is_attached_by_its_kubeconfig(self) -> None:
+        place = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Kubernetes/connectedClusters/c"
+        with pytest.raises(ComputeTargetException, match="Azure Arc is attached by its kubeconfig"):
+            KubernetesCompute.attach_configuration(resource_id=place)
+        assert KubernetesCompute.attach_configuration(resource_id=place, kubeconfig="file").settings.kubeconfig
+
+    def test_a_serialized_target_is_found_again(self, workspace: Workspace) -> None:
+        target = ComputeTarget(workspace, "local")
+        assert ComputeTarget.deserialize(workspace, target.serialize()).name == "local"
+        with pytest.raises(ComputeTargetException, match="has no 'name'"):
+            ComputeTarget.deserialize(workspace, {})
+
     def test_an_unknown_cluster_says_how_to_map_it(self, workspace: Workspace) -> None:
         with pytest.raises(ComputeTargetException, match="ComputeTargetNotFound") as raised:
             AksCompute(workspace, "my-aks")

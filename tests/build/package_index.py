@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import tarfile
 import threading
 import zipfile
 from collections import Counter
@@ -30,6 +31,23 @@ def wheel(name: str, version: str, *, requires: tuple[str, ...] = (), size: int 
     return buffer.getvalue()
 
 
+def source(name: str, version: str) -> bytes:
+    """Return a source archive whose metadata are there, and which cannot be built."""
+    metadata = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n"
+    files = {
+        "PKG-INFO": metadata,
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": "def build_wheel(*a, **k):\n    raise RuntimeError('no compiler')\n",
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for file, text in files.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{file}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
 class PackageIndex:
     """Serves wheels to who has the password. `go` holds up files while it is not set."""
 
@@ -46,6 +64,10 @@ class PackageIndex:
     def add(self, name: str, version: str, *, tag: str = "py3-none-any", requires: tuple[str, ...] = ()) -> None:
         """Put a wheel into the index."""
         self.files[f"{name}-{version}-{tag}.whl"] = wheel(name, version, requires=requires)
+
+    def add_source(self, name: str, version: str) -> None:
+        """Put a source archive that cannot be built into the index."""
+        self.files[f"{name}-{version}.tar.gz"] = source(name, version)
 
     @property
     def option(self) -> str:
@@ -77,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
             links = [
                 f'<a href="/files/{file}#sha256={hashlib.sha256(content).hexdigest()}">{file}</a>'
                 for file, content in self.index.files.items()
-                if file.split("-")[0] == name
+                if file.split("-")[0].replace("_", "-") == name
             ]
             self._answer(200 if links else 404, f"<html><body>{''.join(links)}</body></html>".encode())
             return

@@ -193,6 +193,29 @@ def test_a_pin_made_for_another_python_is_relaxed_and_says_for_which(index: Pack
     assert evaluate(built, "native.VERSION", "native") == "2.0"
 
 
+def test_a_pin_that_is_there_only_as_source_that_cannot_be_built_is_relaxed(index: PackageIndex, root: Path) -> None:
+    index.add_source("native", "1.0")
+    index.add("native", "2.0")
+    built = ensure_environment(definition("native==1.0", "tiny", index.option), root)
+    (change,) = built.relaxations
+    assert (change.became, change.reason) == (
+        "native>=1.0",
+        f"there only as source, which cannot be built on Python {HERE}",
+    )
+    assert evaluate(built, "native.VERSION", "native") == "2.0"
+
+
+def test_a_pin_of_inference_schema_is_lifted_to_the_version_of_the_scoring_server(
+    index: PackageIndex, root: Path
+) -> None:
+    index.add("inference_schema", "1.1.0")
+    index.add("inference_schema", "1.8")
+    built = ensure_environment(definition("inference-schema==1.1.0", index.option), root)
+    assert changes(built) == [("inference-schema==1.1.0", "inference-schema>=1.8", "relaxed")]
+    with pytest.raises(EnvironmentBuildError):
+        ensure_environment(definition("inference-schema==1.2.0", index.option), root, policy="strict")
+
+
 def test_pins_that_exclude_each_other_only_after_a_relaxation_are_loosened(index: PackageIndex, root: Path) -> None:
     index.add("native", "2.0", requires=("tiny>=2",))
     index.add("tiny", "2.0")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import ContainerRegistry, Environment
+from mljupyter.core.container_registry import RegistryIdentity
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
-from mljupyter.core.environment import DEFAULT_CPU_IMAGE, CondaDependencies
+from mljupyter.core.environment import DEFAULT_CPU_IMAGE, CondaDependencies, EnvironmentReference, RSection
 from mljupyter.core.spark_section import SparkPackage
 from mljupyter.core.workspace import Workspace
 from mljupyter.deploy import environments
@@ -260,6 +261,40 @@ def test_the_replacement_of_an_image_of_azure_is_said_once(
     environment.clone("other").serving()
     Environment("new").serving()
     assert capsys.readouterr().out == ""
+
+
+def test_settings_without_effect_are_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "_said_replaced", set())
+    environment = Environment("old")
+    environment.serving()
+    assert capsys.readouterr().out == ""
+    environment.r = RSection()
+    environment.r.r_version = "3.6"
+    environment.docker.arguments = ["--privileged"]
+    environment.spark.packages = [SparkPackage("group", "artifact", "1")]
+    environment.serving()
+    environment.serving()
+    assert capsys.readouterr().out == ("Environment 'old', without effect: docker.arguments, spark.packages, r\n")
+
+
+def test_sections_of_r_and_identities_of_registries_are_kept(workspace: Workspace) -> None:
+    environment = Environment("old")
+    environment.r = RSection()
+    environment.r.cran_packages = ["ggplot2"]
+    environment.docker.base_image_registry.registry_identity = RegistryIdentity(client_id="1234")
+    environment.register(workspace)
+    again = EnvironmentReference("old", "1").get_environment(workspace)
+    assert again.r is not None and again.r["cranPackages"] == ["ggplot2"]
+    assert again.docker.base_image_registry.registry_identity["clientId"] == "1234"
+    with pytest.raises(UserErrorException, match="EnvironmentNotFound"):
+        EnvironmentReference("new").get_environment(workspace)
+
+
+def test_a_curated_environment_of_azure_is_told_what_takes_its_place(workspace: Workspace) -> None:
+    with pytest.raises(UserErrorException, match=r"EnvironmentNotFound(.|\n)*curated environments of Azure"):
+        Environment.get(workspace, "AzureML-Minimal")
 
 
 def test_passwords_are_not_shown() -> None:

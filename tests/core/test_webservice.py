@@ -9,10 +9,13 @@ import pytest
 
 from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.client.scorer import Answer
-from mljupyter.core import AksEndpoint, AksWebservice, LocalWebservice, Webservice, Workspace
+from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice, Workspace
+from mljupyter.core.webservice.types import EncryptionProperties, VnetConfiguration
+from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.rollout import follow_rollout
+from mljupyter.deploy.spec_builder import new_endpoint
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import EndpointRecord
+from mljupyter.spec import CodeReference, EndpointRecord
 
 CODE = {"digest": "sha256:" + "0" * 64, "entryScript": "score.py"}
 
@@ -197,3 +200,17 @@ class TestFollowRollout:
         running = record("AKSENDPOINT", ["one", "two"], rollout=rollout("Running"))
         with pytest.raises(WebserviceException, match=r"has not ended after 0 s: two Running: 10 %"):
             self.follow(running, timeout=0)
+
+
+def test_arguments_of_azure_are_kept_and_shown_without_effect(workspace: Workspace) -> None:
+    given = {"location": "eastus", "vnet_name": "net", "subnet_name": "sub", "cmk_vault_base_url": "https://v"}
+    configuration = AciWebservice.deploy_configuration(**given, cmk_key_name="k", cmk_key_version="1")
+    spec = new_endpoint("shown", configuration, VersionContent(code=CodeReference.parse(CODE)))
+    assert spec.properties["azure.location"] == "eastus"
+    service = Webservice.from_record(workspace, record("ACI", spec=spec.document()))
+    assert isinstance(service, AciWebservice)
+    assert (service.location, service.dns_name_label) == ("eastus", None)
+    assert service.vnet_configuration == VnetConfiguration("net", "sub")
+    document = {"vaultBaseUrl": "https://v", "keyName": "k", "keyVersion": "1"}
+    assert service.encryption_properties == EncryptionProperties.deserialize(document)
+    assert service.serialize()["encryptionProperties"] == document

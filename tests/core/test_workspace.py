@@ -206,3 +206,15 @@ def test_a_workspace_is_opened_by_name_or_directory_and_the_nearest_name_is_told
         open_workspace("churn-tem")
     with pytest.raises(WorkspaceException, match="no workspace in the directory './nothing'"):
         open_workspace("./nothing")
+
+
+def test_arguments_that_name_parts_of_a_cloud_are_said_to_have_no_effect(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Workspace.create("plain", location="eastus", sku="basic")
+    assert capsys.readouterr().out == ""
+    Workspace.create("cloudy", sku="enterprise", storage_account="account", hbi_workspace=True)
+    assert capsys.readouterr().out == (
+        "sku, storage_account, hbi_workspace of Workspace.create has no effect here: "
+        "a workspace is a directory of this machine.\n"
+    )

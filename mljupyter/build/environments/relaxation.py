@@ -2,7 +2,8 @@
 
 The policy ``strict`` relaxes nothing. ``compatible`` takes wheels only, and where that fails looks at each requirement
 by itself: one that has wheels for other Pythons, or that does not exist any more, becomes ``>=`` of its version, and
-without a version if even that fails; one that exists as source alone is built.
+without a version if even that fails. One that exists as source alone is built; if it cannot be, it is relaxed as well.
+A pin of inference-schema that excludes the version of the scoring server is lifted first.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mljupyter.build.environments.requirements import Change, WantedPackage
+from mljupyter.build.environments.requirements import INFERENCE_SCHEMA, Change, WantedPackage, name_of
 from mljupyter.build.environments.resolver import Resolution, Resolver
 from mljupyter.errors import MLJupyterError
 
 Policy = Literal["strict", "compatible"]
 _OTHER_PYTHONS = ("3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 _AT_ONCE = 4
+_INFERENCE_SCHEMA_VERSION = "1.8"
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+\s*(?:\[[^\]]*\])?)\s*\(?(?P<version>[<>=!~][^;)]*)\)?\s*(?P<marker>;.*)?")
 _LOWER_BOUND = re.compile(r"(?:===?|~=|>=)\s*(?P<number>[^,\s*]+?)(?:\.\*)?\s*(?:,|$)")
 
@@ -61,20 +63,23 @@ def exact_versions(packages: Sequence[WantedPackage], resolver: Resolver, policy
         EnvironmentBuildError: when no versions satisfy the requirements.
 
     """
-    lines = [package.line for package in packages]
+    states = [_Package(package, package.line) for package in packages]
+    if policy == "compatible":
+        for state in states:
+            _lift(state)
+    lines = [state.line for state in states]
     first = resolver.resolve(lines, wheels_only=policy == "compatible")
     if first.succeeded:
-        return _result(first, ())
+        return _result(first, _changes(states))
     if policy == "strict":
         needed = [package.line for package in packages if not package.optional]
         again = resolver.resolve(needed, wheels_only=False) if len(needed) < len(lines) else first
         if not again.succeeded:
             raise resolver.refusal(again)
         return _result(again, [_left_out(package, resolver) for package in packages if package.optional])
-    states = [_Package(package, package.line) for package in packages]
     _each(states, lambda state: _relax_alone(state, resolver))
     result = _together(states, resolver)
-    return _result(result, [state.change for state in states if state.change is not None])
+    return _result(result, _changes(states))
 
 
 def looser(line: str) -> list[str]:
@@ -92,19 +97,49 @@ def looser(line: str) -> list[str]:
     return [form for form in (*at_least, f"{name}{marker}") if form != line.strip()]
 
 
+def lifted(line: str) -> str | None:
+    """Return a requirement of inference-schema that admits the version of the scoring server; None for all others.
+
+    >>> lifted("inference-schema[numpy-support]==1.1.0"), lifted("inference-schema>=1.3"), lifted("numpy==1.23")
+    ('inference-schema[numpy-support]>=1.8', None, None)
+    """
+    match = _REQUIREMENT.fullmatch(line.strip())
+    if match is None or name_of(line) != INFERENCE_SCHEMA:
+        return None
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # only for this package
+
+    try:
+        if SpecifierSet(match["version"].strip()).contains(_INFERENCE_SCHEMA_VERSION):
+            return None
+    except InvalidSpecifier:
+        return None
+    marker = f" {match['marker']}" if match["marker"] else ""
+    return f"{match['name'].strip()}>={_INFERENCE_SCHEMA_VERSION}{marker}"
+
+
+def _lift(state: _Package) -> None:
+    line = lifted(state.line)
+    if line is not None:
+        state.relax(line, f"the scoring server works with {INFERENCE_SCHEMA} {_INFERENCE_SCHEMA_VERSION} and later")
+
+
+def _changes(states: Sequence[_Package]) -> list[Change]:
+    return [state.change for state in states if state.change is not None]
+
+
 def _relax_alone(state: _Package, resolver: Resolver) -> None:
     """Relax a requirement until it can be satisfied by itself.
 
     Raises `EnvironmentBuildError` when no form of it can be satisfied.
     """
-    wanted = state.wanted.line
+    wanted = state.line
     alone = resolver.resolve([wanted], wheels_only=True)
     if alone.succeeded:
         return
     forms = looser(wanted)
     elsewhere = _pythons_with_wheels(wanted, resolver) if forms else []
     source = alone if elsewhere else resolver.resolve([wanted], wheels_only=False)
-    if source.succeeded:
+    if source.succeeded and (not forms or resolver.builds(wanted)):
         state.from_source = True
         return
     reason = _reason(elsewhere, source, resolver)
@@ -170,7 +205,7 @@ def _reason(elsewhere: list[str], resolution: Resolution, resolver: Resolver) ->
     if elsewhere:
         return f"not made for Python {python}, but for {', '.join(elsewhere)}"
     text = "\n".join(resolution.finished.lines).lower()
-    if "failed to build" in text:
+    if resolution.succeeded or "failed to build" in text:
         return f"there only as source, which cannot be built on Python {python}"
     return f"not there for Python {python}"
 

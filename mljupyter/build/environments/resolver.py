@@ -108,6 +108,23 @@ class Resolver:
             raise failed(_STEP, finished)
         return Resolution(None, wheels_only, finished)
 
+    def builds(self, line: str) -> bool:
+        """Return whether a package that is there as source can be built on this machine; True for another platform.
+
+        A built package stays in uv's cache, so that its installation takes no longer.
+
+        Parameters:
+            line: its requirement.
+
+        """
+        if self.platform is not None:
+            return True
+        number = next(self._numbers)
+        asked = self.write(f"{number}.in", [line])
+        arguments = [*("pip", "install", "--no-deps", "--python", self.python.path), *self.arguments]
+        target = self.scratch / f"{number}.built"
+        return self.uv.run(*arguments, "--target", target, "--requirement", asked).status == 0
+
     def write(self, name: str, lines: Sequence[str]) -> Path:
         """Write a requirements file that begins with the options of pip."""
         path = self.scratch / name

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mljupyter.core import Workspace
 
 
+_ARC = "/connectedclusters/"
+
+
 class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
     """A Kubernetes cluster that was attached to the workspace.
 
@@ -102,7 +105,16 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
             ComputeTargetException: an argument breaks a rule.
 
         """
-        place = ClusterId.of(resource_id) if resource_id is not None else None
+        if resource_id is not None and _ARC in resource_id.lower() and kubeconfig is None and context is None:
+            raise ComputeTargetException(
+                f"resource_id is {resource_id!r}: a cluster of Azure Arc is attached by its kubeconfig: "
+                "attach_configuration(kubeconfig=..., context=...)"
+            )
+        place = ClusterId.of(resource_id) if resource_id is not None and kubeconfig is None else None
+        if given := [
+            name for name, value in (("identity_type", identity_type), ("identity_ids", identity_ids)) if value
+        ]:
+            print(f"Without effect: {', '.join(given)}")
 
         def place_of(workspace: Workspace) -> ClusterId:
             return cast("ClusterId", place)

@@ -140,6 +140,11 @@ class ComputeTarget(HtmlRepr):
             ComputeTargetException: a check failed, or the name or the cluster is in use.
 
         """
+        if not callable(getattr(attach_configuration, "attach", None)):
+            raise ComputeTargetException(
+                f"attach_configuration is of type {type(attach_configuration).__name__}: it must be the result of "
+                "KubernetesCompute.attach_configuration or AksCompute.attach_configuration."
+            )
         attach_configuration.attach(workspace, name)
         return ComputeTarget(workspace, name)
 

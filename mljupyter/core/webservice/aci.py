@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core.webservice.configuration import AciServiceDeploymentConfiguration
-from mljupyter.core.webservice.types import ContainerResourceRequirements
+from mljupyter.core.webservice.types import ContainerResourceRequirements, EncryptionProperties, VnetConfiguration
 from mljupyter.core.webservice.webservice import Webservice
+from mljupyter.deploy.spec_builder import AZURE_PROPERTY
 from mljupyter.spec import EndpointKind
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class AciWebservice(Webservice):
             batching: whether several waiting requests are answered by one ``run()``; by default the script decides.
             preload: run ``init()`` once, in a process from which all replicas are forked; by default not.
             location, dns_name_label, cmk_vault_base_url, cmk_key_name, cmk_key_version, vnet_name, subnet_name: without
-                effect.
+                effect; they are kept in the properties of the service, and shown.
 
         Raises:
             WebserviceException: rules are broken; the message has all of them.
@@ -151,7 +152,38 @@ class AciWebservice(Webservice):
         """The host name of its own certificate; None without one."""
         return self._spec.tls.host if self._spec.tls is not None else None
 
+    @property
+    def location(self) -> str | None:
+        """The region that was given; it has no effect. None if none was."""
+        return self._of_azure("location")
+
+    @property
+    def dns_name_label(self) -> str | None:
+        """The DNS label that was given; it has no effect. None if none was."""
+        return self._of_azure("dns_name_label")
+
+    @property
+    def vnet_configuration(self) -> VnetConfiguration | None:
+        """The virtual network that was given; it has no effect. None if none was."""
+        found = [self._of_azure(name) for name in ("vnet_name", "subnet_name")]
+        return VnetConfiguration(*found) if any(found) else None
+
+    @property
+    def encryption_properties(self) -> EncryptionProperties | None:
+        """The customer-managed key that was given; it has no effect. None if none was."""
+        found = [self._of_azure(f"cmk_{name}") for name in ("vault_base_url", "key_name", "key_version")]
+        return EncryptionProperties(*found) if any(found) else None
+
     def serialize(self) -> dict[str, Any]:
         """Return all attributes as JSON types, without keys."""
-        size = self.container_resource_requirements.serialize()
-        return super().serialize() | {"containerResourceRequirements": size}
+        network, key = self.vnet_configuration, self.encryption_properties
+        return super().serialize() | {
+            "containerResourceRequirements": self.container_resource_requirements.serialize(),
+            "location": self.location,
+            "dnsNameLabel": self.dns_name_label,
+            "vnetConfiguration": None if network is None else network.serialize(),
+            "encryptionProperties": None if key is None else key.serialize(),
+        }
+
+    def _of_azure(self, name: str) -> str | None:
+        return self._spec.properties.get(f"{AZURE_PROPERTY}{name}")
