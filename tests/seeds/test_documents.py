@@ -200,6 +200,7 @@ def follow_aks_of_2021(guide: Guide, project: Project, ws: Any) -> None:
     assert shares() == {"versiona": (20, 90, True, "Control"), "versionb": (10, 10, False, "Treatment")}
     assert endpoint.versions["versionb"].run(BODY) == ANSWER
     guide.run(7)
+    endpoint.wait_for_deployment()
     assert shares() == {"versiona": (20, 100, True, "Control")}
     assert endpoint.run(BODY) == ANSWER
     follow_authentication(guide, none=8, keys=9, tokens=10)
