@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mljupyter.core import Image
 from tests.conformance.conftest import CLUSTER, Site, score
 from tests.seeds.conftest import ANSWER, BODY, Project
 from tests.seeds.extract import DOCUMENTS
@@ -38,18 +39,30 @@ def machine(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     workspace.delete(delete_dependent_resources=True)
 
 
+@pytest.fixture(scope="module")
+def cleaned(attached: Site) -> Iterator[Site]:
+    """The cluster of the tests; in the end the images that were built for it are removed from the engine."""
+    before = {image.id for image in Image.list(attached.workspace)}
+    yield attached
+    attached.clear()
+    wait_until(lambda: not attached.client.endpoints(), "the web services of the documents are gone")
+    for image in Image.list(attached.workspace):
+        if image.id not in before:
+            image.delete()
+
+
 @pytest.fixture
-def cluster(attached: Site, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster(cleaned: Site, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The workspace with the cluster of the tests, to which AKS targets are mapped."""
     monkeypatch.setenv("MLJUPYTER_AKS", CLUSTER)
-    project.write_config(attached.workspace.name, attached.workspace.resource_group)
+    project.write_config(cleaned.workspace.name, cleaned.workspace.resource_group)
     from azureml.core import Workspace
     from azureml.core.compute import AksCompute
 
     workspace = Workspace.from_config()
-    assert workspace.directory == attached.workspace.directory
+    assert workspace.directory == cleaned.workspace.directory
     yield workspace
-    attached.clear()
+    cleaned.clear()
     for target in list(workspace.compute_targets.values()):
         if isinstance(target, AksCompute):
             target.detach()
@@ -208,7 +221,7 @@ def follow_aks_of_2021(guide: Guide, project: Project, ws: Any) -> None:
 
 def follow_images(guide: Guide, project: Project, ws: Any) -> None:
     from azureml.core.compute import AksCompute
-    from azureml.core.image import ContainerImage, Image
+    from azureml.core.image import ContainerImage
     from azureml.core.model import Model
     from azureml.core.webservice import AciWebservice, Webservice
 
