@@ -19,8 +19,8 @@ LANES = {
     "tests/browser/": "the browser",
 }
 """Lanes by the path of a file or directory."""
-_ON_CLUSTER = ("tests/conformance/", "tests/system/faults/test_hostile_requests.py")
-"""Files with a test for each compute target; those for the cluster are in its lane."""
+_ON_CLUSTER = ("tests/conformance/", "tests/seeds/", "tests/system/faults/test_hostile_requests.py")
+"""Files with tests for several compute targets; those for the cluster are in its lane."""
 _CLUSTER_ID = "[kubernetes"
 
 
