@@ -21,8 +21,8 @@ _TYPE = "Microsoft.ContainerService/ManagedClusters"
 def shown_cluster(workspace: Workspace, name: str, resource_group: str | None) -> dict[str, Any]:
     """Return a cluster as a document of Azure: ``id``, ``name``, ``provisioningState`` and so on.
 
-    It is an attached cluster of that name, or a context of the kubeconfig. If the user has mapped AKS targets to another
-    target, any name is a cluster: old scripts name clusters that are gone.
+    It is an attached cluster of that name, or a context of the kubeconfig. If the user has mapped AKS targets to
+    another target, any name is a cluster: old scripts name clusters that are gone.
 
     Parameters:
         workspace: the workspace.
