@@ -32,8 +32,8 @@ from mljupyter.targets.kubernetes.preflight import FAST_PROD_CPUS
 from mljupyter.targets.kubernetes.providers import AksProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
 from mljupyter.targets.kubernetes.providers.vm_sizes import vcpus_of
-from mljupyter.targets.mapped import AKS, MappedTarget, map_target
 from mljupyter.targets.mapped.setting import HOW, aks_place, words
+from mljupyter.targets.mapped.target import AKS, MappedTarget, map_target
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
