@@ -151,7 +151,8 @@ class AksCompute(ClusterCompute, kind=AKS):
 
         """
         given = _given(locals(), _OF_ATTACH)
-        place = None if resource_id is None or aks_place() is not None else ClusterId.of(resource_id)
+        if resource_id is not None and aks_place() is None:
+            ClusterId.of(resource_id)  # a mapping takes those of notebooks with a placeholder as well
         if resource_id is not None and (resource_group or cluster_name):
             raise ComputeTargetException("resource_id is given with resource_group or cluster_name: give one of both.")
         if bool(resource_group) != bool(cluster_name):
@@ -160,7 +161,9 @@ class AksCompute(ClusterCompute, kind=AKS):
         by_place = kubeconfig is None and context is None and bool(resource_id or resource_group)
 
         def place_of(workspace: Workspace) -> ClusterId:
-            return place or ClusterId(subscription_of(workspace), resource_group or "", cluster_name or "")
+            if resource_id is not None:
+                return ClusterId.of(resource_id)
+            return ClusterId(subscription_of(workspace), resource_group or "", cluster_name or "")
 
         return AksAttachConfiguration(
             ClusterSettings(
