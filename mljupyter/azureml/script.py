@@ -18,11 +18,11 @@ from mljupyter.azureml import hook
 from mljupyter.errors import MLJupyterError
 
 _USAGE = """\
-usage: python -m mljupyter.azureml [--aks TARGET] SCRIPT.py [ARGUMENTS]
-       python -m mljupyter.azureml [--aks TARGET] -m MODULE [ARGUMENTS]
+usage: python -m mljupyter.azureml SCRIPT.py [ARGUMENTS]
+       python -m mljupyter.azureml -m MODULE [ARGUMENTS]
 
 Runs a script or module of the Azure ML SDK v1: import azureml.core gives the classes of mljupyter.
---aks local, docker or an attached cluster: what the script deploys to AKS runs there."""
+Before the script, --aks TARGET runs what is deployed to AKS on local, docker, or an attached cluster."""
 _WRONG_USAGE = 2
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 _OURS = (__file__, str(Path(__file__).with_name("__main__.py")), runpy.__file__, "<frozen runpy>")

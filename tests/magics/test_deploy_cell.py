@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mljupyter.notebook.options.cell_body import option_name, values_in_cell
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import Option
+from mljupyter.targets.mapped.setting import VARIABLE
 from tests.magics.conftest import SCRIPT, Shell
 
 SPECIFICATION = """\
@@ -211,3 +212,19 @@ def test_any_text_is_either_read_or_refused_in_words(text: str) -> None:
         values_in_cell(text, DEPLOYMENT_OPTIONS)
     except MLJupyterError as error:
         assert error.message
+
+
+def test_a_mapped_aks_target_is_planned_on_the_target_that_stands_in(
+    prepared: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "local")
+    prepared.run("from mljupyter.core.compute import AksCompute\nAksCompute(ws, 'my-aks');")
+    for cell in (
+        "%deploy adder --dry-run --score sums --to my-aks",
+        f"%%deploy adder --dry-run\n{SPECIFICATION.replace('computeTarget: local', 'computeTarget: my-aks')}",
+    ):
+        capsys.readouterr()
+        assert prepared.run(cell).wanted.compute_target == "local"
+        assert "'my-aks' is a mapping: the deployment runs on 'local'" in capsys.readouterr().out
+    rows = prepared.run("%compute").rows
+    assert ["my-aks", "AKS", "ready, a mapping to 'local'"] in [list(row[1:]) for row in rows]

@@ -32,8 +32,8 @@ from mljupyter.targets.kubernetes.preflight import FAST_PROD_CPUS
 from mljupyter.targets.kubernetes.providers import AksProvider
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
 from mljupyter.targets.kubernetes.providers.vm_sizes import vcpus_of
-from mljupyter.targets.mapped import AKS, MappedTarget, map_target
 from mljupyter.targets.mapped.setting import HOW, aks_place, words
+from mljupyter.targets.mapped.target import AKS, MappedTarget, map_target
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -151,7 +151,8 @@ class AksCompute(ClusterCompute, kind=AKS):
 
         """
         given = _given(locals(), _OF_ATTACH)
-        place = None if resource_id is None or aks_place() is not None else ClusterId.of(resource_id)
+        if resource_id is not None and aks_place() is None:
+            ClusterId.of(resource_id)  # a mapping takes those of notebooks with a placeholder as well
         if resource_id is not None and (resource_group or cluster_name):
             raise ComputeTargetException("resource_id is given with resource_group or cluster_name: give one of both.")
         if bool(resource_group) != bool(cluster_name):
@@ -160,7 +161,9 @@ class AksCompute(ClusterCompute, kind=AKS):
         by_place = kubeconfig is None and context is None and bool(resource_id or resource_group)
 
         def place_of(workspace: Workspace) -> ClusterId:
-            return place or ClusterId(subscription_of(workspace), resource_group or "", cluster_name or "")
+            if resource_id is not None:
+                return ClusterId.of(resource_id)
+            return ClusterId(subscription_of(workspace), resource_group or "", cluster_name or "")
 
         return AksAttachConfiguration(
             ClusterSettings(

@@ -17,8 +17,8 @@ from mljupyter.core.part import Part
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.targets.catalog import default_name
 from mljupyter.targets.kubernetes.attached import check_name
-from mljupyter.targets.mapped import TRAINING, TRAINING_TYPE, MappedTarget, map_target
 from mljupyter.targets.mapped.record import forget
+from mljupyter.targets.mapped.target import TRAINING, TRAINING_TYPE, MappedTarget, map_target
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace

@@ -43,7 +43,7 @@ from mljupyter.targets.kubernetes.created import (
 from mljupyter.targets.kubernetes.providers import Provider
 from mljupyter.targets.kubernetes.providers.azure import SUBSCRIPTION_VARIABLE, AzureClusters, ClusterId
 from mljupyter.targets.kubernetes.removal import detach, endpoint_names, forget_only
-from mljupyter.targets.mapped import check_not_mapped
+from mljupyter.targets.mapped.target import check_not_mapped
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace

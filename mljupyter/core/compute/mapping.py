@@ -15,8 +15,8 @@ from mljupyter.core.display import Rows
 from mljupyter.core.router import Router
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects.installation import Purpose
-from mljupyter.targets.mapped import AKS_TYPE, MappedTarget
 from mljupyter.targets.mapped.record import forget as forget_mapping
+from mljupyter.targets.mapped.target import AKS_TYPE, MappedTarget
 
 if TYPE_CHECKING:
     from mljupyter.kubernetes.objects.publishing import Publishing
