@@ -16,5 +16,7 @@ def main() -> None:
     try:
         app(prog_name="mljupyter")
     except MLJupyterError as error:
-        print(f"mljupyter: {error.message}", file=sys.stderr)
+        from mljupyter.cli.hints import as_commands  # only for an error
+
+        print(f"mljupyter: {as_commands(error.message)}", file=sys.stderr)
         sys.exit(1)

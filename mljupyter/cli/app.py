@@ -9,11 +9,13 @@ import click
 from mljupyter import __version__
 
 _COMMANDS = {
-    "az": ("az:az", "Old command lines of Azure as they stand: az ml ..."),
+    "attach": ("computetarget:attach", "Attach a Kubernetes cluster under a name."),
+    "az": ("az:az", "Run old command lines of Azure: az ml model list."),
     "azureml": (
         "azureml:azureml",
         "Let old notebooks import azureml.core.",
     ),
+    "completion": ("completion:completion", "Complete commands with Tab: bash, zsh, fish."),
     "computetarget": (
         "computetarget:computetarget",
         "Attach, check, list and detach Kubernetes clusters.",
@@ -23,13 +25,22 @@ _COMMANDS = {
         "Manage the controller, the process that runs the endpoints.",
     ),
     "demo": ("demo:demo", "Train, deploy, score and clean up in a temporary workspace."),
+    "deploy": ("deploy:deploy", "Deploy models as an endpoint, or change it."),
     "doctor": ("doctor:doctor", "Check the installation, the workspace and its processes."),
     "endpoint": ("endpoint:endpoint", "List, show, change, call and delete endpoints."),
+    "environment": ("environment:environment", "Write, register, list and show environments."),
+    "folder": ("folder:folder", "Choose the workspace of a directory."),
     "gc": ("gc:gc", "Remove unused content, environments, images and revisions."),
     "image": ("image:image", "List, show, scan and delete images."),
     "model": ("model:model", "Register, deploy, package and manage models."),
+    "monitor": ("monitor:monitor", "Watch requests, latencies and replicas live."),
+    "rollout": ("release:rollout", "Shift traffic to a version step by step."),
     "router": ("router:router", "Show and change the router: address, TLS, limits."),
+    "run": ("run:run", "Submit scripts; list, show and cancel runs."),
+    "score": ("score:score", "Check and try a scoring script; store it."),
     "service": ("service:service", "Web services: list, call, change, keys, logs."),
+    "traffic": ("endpoint:traffic", "Show or set the traffic shares of versions."),
+    "workspace": ("workspace:workspace", "Create, list, show and delete workspaces."),
 }
 
 

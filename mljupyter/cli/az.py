@@ -17,7 +17,8 @@ from mljupyter import __version__
 from mljupyter.cli.app import app
 from mljupyter.cli.az_table import OLD_NAMES, TABLE, Missing, Nothing, row_of
 from mljupyter.cli.flags import NAME, OldCommand, v1_options
-from mljupyter.cli.options import open_workspace, take_resource_group
+from mljupyter.cli.hints import as_commands
+from mljupyter.cli.options import open_workspace, place_given
 from mljupyter.cli.output import DEFAULT_FORMAT, print_document, say
 from mljupyter.errors import MLJupyterError
 
@@ -96,7 +97,7 @@ def _invoke(group: click.Group, program: str, arguments: list[str]) -> int:
         return error.exit_code
     except (MLJupyterError, FileNotFoundError) as error:
         said = error.message if isinstance(error, MLJupyterError) else f"{error.filename}: {error.strerror}"
-        say(f"{program}: {said}", err=True)
+        say(f"{program}: {as_commands(said)}", err=True)
         return _FAILED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -147,7 +148,7 @@ def show_cluster(name: str, workspace: str | None, as_json: bool) -> None:
     """Show a cluster with its resource ID."""
     from mljupyter.cli.az_clusters import shown_cluster  # slow import; few calls need it
 
-    group = take_resource_group()  # that of the cluster, not of the workspace
+    group = place_given().pop("resource_group", None)  # that of the cluster, not of the workspace
     print_document(shown_cluster(open_workspace(workspace), name, group))
 
 

@@ -13,7 +13,7 @@ from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.targets.kubernetes.cluster import ClusterUnreachableError, contexts_of
 from mljupyter.targets.kubernetes.providers.azure import ClusterId
-from mljupyter.targets.mapped.setting import HOW, aks_place
+from mljupyter.targets.mapped.setting import aks_place
 
 _TYPE = "Microsoft.ContainerService/ManagedClusters"
 
@@ -21,8 +21,7 @@ _TYPE = "Microsoft.ContainerService/ManagedClusters"
 def shown_cluster(workspace: Workspace, name: str, resource_group: str | None) -> dict[str, Any]:
     """Return a cluster as a document of Azure: ``id``, ``name``, ``provisioningState`` and so on.
 
-    It is an attached cluster of that name, or a context of the kubeconfig. If the user has mapped AKS targets to another
-    target, any name is a cluster: old scripts name clusters that are gone.
+    It is an attached cluster of that name, a context of the kubeconfig, or what AKS targets are mapped to.
 
     Parameters:
         workspace: the workspace.
@@ -45,12 +44,11 @@ def shown_cluster(workspace: Workspace, name: str, resource_group: str | None) -
             )
     if name in _contexts():
         return _document(ClusterId(workspace.subscription_id, group, name), "Succeeded", context=name)
-    if (mapped_to := aks_place()) is not None:
-        return _document(ClusterId(workspace.subscription_id, group, name), "Succeeded", mappedTo=mapped_to)
+    if (place := aks_place()) is not None:
+        return _document(ClusterId(workspace.subscription_id, group, name), "Succeeded", mappedTo=place)
     raise ComputeTargetException(
         f"ResourceNotFound: there is no cluster {name!r}: no compute target and no context of the kubeconfig has this "
-        "name.\nCompute targets: mljupyter computetarget list. Contexts: kubectl config get-contexts -o name\n"
-        f"{HOW}"
+        "name.\nCompute targets: mljupyter computetarget list. Contexts: kubectl config get-contexts -o name"
     )
 
 
@@ -60,12 +58,14 @@ def listed_clusters(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def local_context(workspace: Workspace, resource_id: str) -> str | None:
-    """Return the context of the kubeconfig that a resource ID of `shown_cluster` names; None for one of Azure.
+    """Return the context of the kubeconfig that a resource ID of `shown_cluster` names; None for others.
 
     Raises:
         ComputeTargetException: it is not the ID of a cluster.
 
     """
+    if aks_place() is not None:
+        return None
     place = ClusterId.of(resource_id)
     if place.subscription != workspace.subscription_id:
         return None

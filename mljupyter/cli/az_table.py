@@ -102,10 +102,11 @@ TABLE: Mapping[str, Row] = {
     "ml computetarget computeinstance": Missing("notebooks run in your own Jupyter"),
     "ml endpoint realtime": Same("endpoint realtime"),
     "ml endpoint": Missing("online endpoints of v2 are not there; with versions as in v1: az ml endpoint realtime"),
-    "ml experiment": Same("run experiments"),
+    "ml experiment list": Same("run experiments"),
     "ml pipeline": Missing("there are no pipelines; scripts: az ml run submit-script"),
     "ml datastore": Missing("datastores are used from Python: ws.get_default_datastore()"),
     "ml dataset": Missing("datasets are used from Python: Dataset.Tabular.from_delimited_files(...)"),
+    "ml workspace delete": Same("workspace delete", ("--yes",)),
     "ml workspace share": Missing("a workspace is a directory: its permissions say who may use it"),
     "ml workspace private-endpoint": Missing("a workspace is a directory, not a service of a network"),
     "ml workspace sync-keys": Nothing("a workspace has no keys of a storage account"),
@@ -113,7 +114,7 @@ TABLE: Mapping[str, Row] = {
 }
 
 OLD_NAMES: Mapping[str, Mapping[str, str]] = {
-    "image": {"--image-name": "--name", "--image-id": "-i", "--model-id": "--model", "--model-name": "--model"},
+    "image": {"--image-name": "--name", "--model-id": "--model", "--model-name": "--model"},
 }
 """Flags of azure-cli-ml that have another name here, by the first word of the command here."""
 

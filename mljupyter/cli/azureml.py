@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from mljupyter.azureml import installation
+from mljupyter.azureml import az_program, installation
 from mljupyter.cli.options import json_option
 from mljupyter.cli.output import print_fields, print_json, say
 from mljupyter.targets.mapped.setting import HOW, words
@@ -23,15 +23,18 @@ def azureml() -> None:
 
 
 @azureml.command()
+@click.option("--az", "with_az", is_flag=True, help="Also a program az for old command lines; a real az comes first.")
 @click.option(
     "--aks", metavar="TARGET", help="Run what is deployed to AKS on local, docker, or an attached cluster instead."
 )
-def enable(aks: str | None) -> None:
+def enable(with_az: bool, aks: str | None) -> None:
     """Enable it: new interpreters find azureml.core in mljupyter.
 
     With --aks, AKS targets of old notebooks are mapped to another compute target: AksCompute.create and attach use no
     cluster of Azure. It is kept for this Python environment, and takes effect at once.
     """
+    if with_az:
+        say(f"az runs old command lines by mljupyter: {az_program.enable()}")
     mapping = None if aks is None else installation.map_aks(aks)
     file = installation.enable()
     found = installation.status()
@@ -59,6 +62,8 @@ def disable(aks: bool) -> None:
         say("AKS targets are no longer mapped" if unmapped else "AKS targets were not mapped")
     if aks:
         return
+    if (program := az_program.disable()) is not None:
+        say(f"Removed {program}")
     files = installation.disable()
     say(f"Disabled for {sys.executable}" if files else f"It was not enabled for {sys.executable}")
 
@@ -77,6 +82,7 @@ def status(as_json: bool) -> None:
                 "files": files,
                 "python": sys.executable,
                 "realPackage": found.real,
+                "az": str(program) if (program := az_program.enabled()) is not None else None,
                 "aks": found.aks,
             }
         )
@@ -89,6 +95,7 @@ def status(as_json: bool) -> None:
             ("azureml.core", state),
             ("Python", sys.executable),
             *(("File", str(file)) for file in found.files),
+            ("az", f"{program}, of mljupyter" if (program := az_program.enabled()) is not None else "mljupyter az"),
             ("AKS targets", _mapping(found.aks)),
             ("Real package", f"{found.real}, which is used instead" if found.real else "not installed"),
         ]

@@ -12,7 +12,7 @@ import click
 
 from mljupyter.cli import aks
 from mljupyter.cli.flags import PairedGroup
-from mljupyter.cli.options import json_option, open_workspace, place_options, workspace_option
+from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
 from mljupyter.core import ComputeTarget, Workspace
 from mljupyter.core.compute import AksCompute, KubernetesCompute, cluster
@@ -281,7 +281,6 @@ def _follow(target: ComputeTarget) -> None:
 
 
 @computetarget.command("list", short_help="List the compute targets of the workspace.")
-@place_options
 @workspace_option
 @json_option
 def list_targets(workspace: str | None, as_json: bool) -> None:
@@ -299,7 +298,6 @@ def list_targets(workspace: str | None, as_json: bool) -> None:
 
 @computetarget.command()
 @click.argument("name")
-@place_options
 @workspace_option
 @json_option
 def show(name: str, workspace: str | None, as_json: bool) -> None:
@@ -341,12 +339,11 @@ def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) 
 @click.argument("name")
 @click.option("--forget", is_flag=True, help="Change nothing in the cluster: it is gone, or cannot be reached.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@place_options
 @workspace_option
 def detach(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
     """Delete the endpoints of a cluster and all that was installed there; prove that nothing is left."""
     target = ComputeTarget(open_workspace(workspace), name)
-    if not isinstance(target, cluster.ClusterCompute):
+    if not isinstance(target, cluster.ClusterCompute) or target.stands_for:
         target.detach()
         return
     if not yes and not forget:
@@ -359,7 +356,6 @@ def detach(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
 @click.argument("name")
 @click.option("--forget", is_flag=True, help="The cluster is gone: only remove it from the workspace.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@place_options
 @workspace_option
 def delete(name: str, forget: bool, yes: bool, workspace: str | None) -> None:
     """Detach a cluster that `create` has created, and delete it with its provider. It may be detached already."""

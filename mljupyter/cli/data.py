@@ -1,11 +1,19 @@
-"""Arguments of commands that hold data: text, ``@FILE``, or ``-`` for standard input."""
+"""Data of commands in files: arguments as text, ``@FILE`` or ``-`` for standard input, and files of ids."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+
+from mljupyter.exceptions import UserErrorException
+from mljupyter.files import write_whole
+
+_SHARED = 0o666  # the files hold no secret; the umask still applies
 
 
 def body_of(data: str, hint: str = "DATA") -> str | bytes:
@@ -27,3 +35,20 @@ def body_of(data: str, hint: str = "DATA") -> str | bytes:
         return Path(data[1:]).expanduser().read_bytes()
     except OSError as error:
         raise click.BadParameter(f"{data[1:]}: {error.strerror}", param_hint=hint) from None
+
+
+def write_metadata(path: str, document: Mapping[str, Any]) -> None:
+    """Write the ids of a result into a file, for ``--output-metadata-file``.
+
+    Parameters:
+        path: the file; it is replaced.
+        document: the ids.
+
+    Raises:
+        UserErrorException: the file cannot be written.
+
+    """
+    try:
+        write_whole(Path(path).expanduser(), json.dumps(document, indent=2) + "\n", mode=_SHARED)
+    except OSError as error:
+        raise UserErrorException(f"{path!r} cannot be written: {error.strerror}.") from None

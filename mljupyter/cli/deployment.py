@@ -22,6 +22,7 @@ from mljupyter.core import (
     WebserviceDeploymentConfiguration,
     Workspace,
 )
+from mljupyter.core.compute import AksCompute
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.core.configuration_files import (
     ACI,
@@ -37,7 +38,7 @@ from mljupyter.core.configuration_files import (
     inference_configuration,
     read_document,
 )
-from mljupyter.exceptions import UserErrorException
+from mljupyter.exceptions import ComputeTargetException, UserErrorException
 
 _INFERENCE_FILE = "inference config file"
 _DEPLOYMENT_FILE = "deployment config file"
@@ -105,8 +106,9 @@ def deployment_config_of(workspace: Workspace, values: Mapping[str, Any]) -> Web
     asked = values.get("compute_type")
     if asked is not None:
         kind = compute_type(asked, "--compute-type")
+    on_cluster = _is_cluster(workspace, values.get("compute_target"))
     if kind is None:
-        kind = _kind_for(arguments, _is_cluster(workspace, values.get("compute_target")))
+        kind = _kind_for(arguments, on_cluster)
     if kind is None:
         return None
     return deployment_configuration(kind, arguments, "{}")
@@ -185,4 +187,10 @@ def _kind_for(arguments: Mapping[str, Any], on_cluster: bool) -> str | None:
 
 
 def _is_cluster(workspace: Workspace, target: str | None) -> bool:
-    return target is not None and isinstance(ComputeTarget(workspace, target), ClusterCompute)
+    if target is None:
+        return False
+    try:
+        found = ComputeTarget(workspace, target)
+    except ComputeTargetException:
+        found = AksCompute(workspace, target)  # the user may have mapped AKS targets to another one
+    return isinstance(found, ClusterCompute)

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
-from mljupyter.cli.options import json_option, place_options, workspace_option
+from mljupyter.cli.options import json_option, place_parameters, workspace_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Flag = Callable[[Any], Any]
 _SINGLE_DASH = re.compile(r"-([a-z]{2,3})(=.*)?", re.DOTALL)
 _PAIR = "KEY=VALUE"
 
@@ -23,24 +24,37 @@ SWITCH: dict[str, Any] = {"is_flag": False, "flag_value": "true", "type": click.
 
 
 class OldCommand(click.Command):
-    """A command that accepts a single dash before names of two and three letters, as Azure ML's command line did."""
+    """A command that accepts what every command of Azure ML's command line did.
+
+    That is a single dash before names of two and three letters, and the options of `place_parameters`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        taken = {param.name for param in self.params}
+        self.params += [option for option in place_parameters() if option.name not in taken]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments after a second dash is put before names that this command has only with two."""
         return super().parse_args(ctx, with_two_dashes(args, self.params))
 
 
+_ALSO_AS = {"name": ("-n", "--name"), "image_id": ("-i", "--image-id")}
+"""Arguments that old command lines give as options."""
+
+
 class NamedCommand(OldCommand):
-    """A command with a positional NAME that may also be given as ``-n NAME`` or ``--name NAME``."""
+    """A command with a positional NAME that may also be given as ``-n NAME`` or ``--name NAME``; and for images so."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments after the name is put where the command expects it."""
         known = {name for param in self.params for name in param.opts}
         args = list(args)
-        for flag in {"-n", "--name"} - known:
-            if flag in args[:-1] and "name" in known:
-                place = args.index(flag)
-                args = [args[place + 1], *args[:place], *args[place + 2 :]]
+        for argument, spellings in _ALSO_AS.items():
+            for spelling in set(spellings) - known if argument in known else ():
+                if spelling in args[:-1]:
+                    place = args.index(spelling)
+                    args = [args[place + 1], *args[:place], *args[place + 2 :]]
         return super().parse_args(ctx, args)
 
 
@@ -92,7 +106,7 @@ def pairs_of(ctx: click.Context, param: click.Parameter, values: Sequence[str]) 
     return found or None
 
 
-def flag(*spellings: str, **settings: Any) -> Callable[[Command], Command]:
+def flag(*spellings: str, **settings: Any) -> Flag:
     """Return an option whose value has the name of its last spelling: ``--ct``, ``--compute-target``: `compute_target`.
 
     Parameters:
@@ -104,19 +118,19 @@ def flag(*spellings: str, **settings: Any) -> Callable[[Command], Command]:
     return click.option(*(one for one in spellings if one.startswith("-")), name, **settings)
 
 
-def _switch(*spellings: str, help: str) -> Callable[[Command], Command]:  # noqa: A002 - the name of click
+def _switch(*spellings: str, help: str) -> Flag:  # noqa: A002 - the name of click
     return flag(*spellings, help=help, **SWITCH)
 
 
-def _number(*spellings: str, help: str, whole: bool = True) -> Callable[[Command], Command]:  # noqa: A002
+def _number(*spellings: str, help: str, whole: bool = True) -> Flag:  # noqa: A002
     return flag(*spellings, help=help, type=int if whole else float, metavar="NUMBER")
 
 
-def _text(*spellings: str, help: str, metavar: str = "TEXT") -> Callable[[Command], Command]:  # noqa: A002
+def _text(*spellings: str, help: str, metavar: str = "TEXT") -> Flag:  # noqa: A002
     return flag(*spellings, help=help, metavar=metavar)
 
 
-def _pairs(*spellings: str, help: str) -> Callable[[Command], Command]:  # noqa: A002
+def _pairs(*spellings: str, help: str) -> Flag:  # noqa: A002
     return flag(*spellings, help=help, metavar=_PAIR, multiple=True, callback=pairs_of)
 
 
@@ -225,19 +239,16 @@ PORT = (_number("--po", "--port", help="Local web service: its port."),)
 SETTINGS_OF_A_VERSION = (*SIZE, *LIMITS, *SCALING, *REQUESTS, *PROBE, *COLLECTION)
 
 
-def v1_options(
-    *groups: Callable[[Command], Command] | Sequence[Callable[[Command], Command]],
-) -> Callable[[Command], Command]:
+def v1_options(*options: Flag) -> Callable[[Command], Command]:
     """Return a decorator that adds flags, and those that every command of Azure ML's command line has.
 
     Parameters:
-        groups: flags, or tuples of them.
+        options: the flags.
 
     """
 
     def decorate(command: Command) -> Command:
-        own = [flag for group in groups for flag in ((group,) if callable(group) else group)]
-        for option in reversed((*own, workspace_option, json_option, place_options)):
+        for option in reversed((*options, workspace_option, json_option)):
             command = option(command)
         return command
 

@@ -8,6 +8,7 @@ import click
 
 from mljupyter.build.images import ImageError, relaxations, stored_text
 from mljupyter.build.images.oci.scan import scan_report
+from mljupyter.cli.flags import NamedCommand
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_fields, print_json, print_table, say
 from mljupyter.core import Workspace
@@ -20,7 +21,11 @@ _FINDING_COLUMNS = ("SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "VULNERABILITY
 _HIDDEN = ("recipe", "content_digests", "builder")  # internal use of the registry
 
 
-@click.group()
+class _Images(click.Group):
+    command_class = NamedCommand
+
+
+@click.group(cls=_Images)
 def image() -> None:
     """List, show, scan and delete images. IMAGE is NAME:VERSION, or a name for its newest version."""
 

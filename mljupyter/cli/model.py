@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from mljupyter.cli import flags
+from mljupyter.cli.data import body_of, write_metadata
 from mljupyter.cli.deployment import deployment_config_of, finish, inference_config_of, models_of
 from mljupyter.cli.flags import OldCommand, filters_of, given, v1_options
 from mljupyter.cli.options import open_workspace
 from mljupyter.cli.output import print_document, print_fields, print_table, progress_on_stderr, say
 from mljupyter.core import Model, ResourceConfiguration, Workspace
 from mljupyter.exceptions import UserErrorException
-from mljupyter.files import write_whole
 
 _COLUMNS = ("NAME", "VERSION", "FRAMEWORK", "TAGS", "CREATED")
 _ID = flags.flag("-i", "--model-id", "model_id", metavar="NAME:VERSION", required=True, help="Id of the model.")
@@ -27,7 +27,6 @@ _SAMPLES = (
     flags.flag("--sample-output-dataset-id", metavar="ID", help="Dataset with sample output."),
 )
 _RESOURCES = (*flags.SIZE, flags.LIMITS[2])
-_SHARED = 0o666  # it holds no secret; the umask still applies
 
 
 @click.group()
@@ -57,7 +56,7 @@ def register(workspace: str | None, as_json: bool, **values: Any) -> None:
     with progress_on_stderr():
         registered = _registered(found, values)
     if values["metadata_file"] is not None:
-        _write_metadata(values["metadata_file"], {"modelId": registered.id}, found)
+        write_metadata(values["metadata_file"], _ids(found, modelId=registered.id))
     if as_json:
         print_document(registered.serialize())
     else:
@@ -286,8 +285,6 @@ def package(workspace: str | None, as_json: bool, no_wait: bool, **values: Any) 
 )
 def profile(name: str, workspace: str | None, as_json: bool, **values: Any) -> None:
     """Send requests to a temporary endpoint, and recommend CPU and memory for replicas."""
-    from mljupyter.cli.data import body_of  # with the other uses of data arguments
-
     if (values["input_dataset_id"] is None) == (values["input_data"] is None):
         raise click.UsageError("Give --input-dataset-id ID or --input-data DATA: the requests to send.")
     found = open_workspace(workspace)
@@ -307,7 +304,7 @@ def profile(name: str, workspace: str | None, as_json: bool, **values: Any) -> N
         made.wait_for_completion(show_output=True)
     details = made.get_details()
     if values["metadata_file"] is not None:
-        _write_metadata(values["metadata_file"], {"profileId": name}, found)
+        write_metadata(values["metadata_file"], _ids(found, profileId=name))
     if as_json:
         print_document(details)
     else:
@@ -320,12 +317,8 @@ def _resources(values: dict[str, Any]) -> ResourceConfiguration | None:
     return ResourceConfiguration(**{names[name]: value for name, value in size.items()}) if size else None
 
 
-def _write_metadata(path: str, ids: dict[str, str], workspace: Workspace) -> None:
-    place = {"workspaceName": workspace.name, "resourceGroupName": workspace.resource_group}
-    try:
-        write_whole(Path(path).expanduser(), json.dumps(ids | place, indent=2) + "\n", mode=_SHARED)
-    except OSError as error:
-        raise UserErrorException(f"{path!r} cannot be written: {error.strerror}.") from None
+def _ids(workspace: Workspace, **ids: str) -> dict[str, str]:
+    return {**ids, "workspaceName": workspace.name, "resourceGroupName": workspace.resource_group}
 
 
 def _show_changed(found: Model, as_json: bool) -> None:

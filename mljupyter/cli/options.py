@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +14,7 @@ from mljupyter.core import Workspace, selection
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.core.router import Router
+from mljupyter.workspace import config_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PLACE = "mljupyter.place"
@@ -72,18 +74,15 @@ def workspace_option(command: Command) -> Command:
     )(command)
 
 
-def place_options(command: Command) -> Command:
-    """Add the hidden options of Azure ML's command line: ``--path``, ``--resource-group``, ``--subscription-id``."""
-    for option in (
-        click.option("--path", metavar="DIR", help="Directory where the search for a configuration file begins."),
-        click.option("-g", "--resource-group", metavar="NAME", help="Without effect."),
-        click.option("--subscription-id", "--subscription", metavar="ID", help="Without effect."),
-        click.option("--verbose", "--debug", is_flag=True, help="Without effect."),
-    ):
-        command = option(command)
-        kept: click.Option = command.__click_params__[-1]  # type: ignore[attr-defined]
-        kept.hidden, kept.expose_value, kept.is_eager, kept.callback = True, False, True, _keep_place
-    return command
+def place_parameters() -> list[click.Option]:
+    """Return the hidden options of Azure ML's command line: ``--path``, ``--resource-group``, ``--subscription-id``."""
+    hidden: dict[str, Any] = {"hidden": True, "expose_value": False, "is_eager": True, "callback": _keep_place}
+    return [
+        click.Option(["--path"], **hidden),
+        click.Option(["-g", "--resource-group"], **hidden),
+        click.Option(["--subscription-id", "--subscription", "subscription_id"], **hidden),
+        click.Option(["--verbose", "--debug", "verbose"], is_flag=True, **hidden),
+    ]
 
 
 def _keep_place(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -91,10 +90,10 @@ def _keep_place(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         ctx.meta.setdefault(_PLACE, {})[param.name] = value
 
 
-def take_resource_group() -> str | None:
-    """Return the value of ``--resource-group`` for a command that uses it itself; None if it is not given."""
-    place: dict[str, str] = click.get_current_context().meta.get(_PLACE, {})
-    return place.pop("resource_group", None)
+def place_given() -> dict[str, str]:
+    """Return ``path``, ``resource_group`` and ``subscription_id`` as given; a command that uses one takes it out."""
+    place: dict[str, str] = click.get_current_context().meta.setdefault(_PLACE, {})
+    return place
 
 
 def open_workspace(text: str | None) -> Workspace:
@@ -111,7 +110,7 @@ def open_workspace(text: str | None) -> Workspace:
     with progress_on_stderr():
         if text is not None:
             found = selection.open_workspace(text)
-        elif "path" in place:
+        elif "path" in place and config_file.find(Path(place["path"]).expanduser()) is not None:
             found = Workspace.from_config(place["path"])
         else:
             found = selection.default_workspace()

@@ -174,11 +174,15 @@ def _print_any_table(value: Any) -> None:
     """Print a document as a table: its plain values as columns, one row for each item."""
     rows = value if isinstance(value, list) else [value]
     items: list[Mapping[str, Any]] = [
-        row if isinstance(row, dict) else dict(enumerate(row, 1)) if isinstance(row, list) else {"Result": row}
+        row
+        if isinstance(row, dict)
+        else {str(place): one for place, one in enumerate(row, 1)}
+        if isinstance(row, list)
+        else {"Result": row}
         for row in rows
     ]
     names = dict.fromkeys(key for item in items for key, one in item.items() if not isinstance(one, (dict, list)))
     if not names:
         return
-    columns = [f"Column{name}" if isinstance(name, int) else name[:1].upper() + name[1:] for name in names]
+    columns = [f"Column{name}" if name.isdecimal() else name[:1].upper() + name[1:] for name in names]
     print_table(columns, [["" if item.get(name) is None else str(item[name]) for name in names] for item in items])

@@ -34,7 +34,7 @@ _CONTENT = (
 
 @click.group()
 def realtime() -> None:
-    """Endpoints with several versions, as in Azure ML: -n NAME, --vn VERSION."""
+    """Endpoints with versions, as Azure ML has them."""
 
 
 for command in SHARED:

@@ -51,7 +51,10 @@ def list_services(workspace: str | None, as_json: bool, **values: Any) -> None:
 
 def print_services(workspace: str | None, as_json: bool, values: dict[str, Any]) -> None:
     """Print the web services that pass the filters of the flags."""
-    filters = {"tags": filters_of(values.pop("tags")), "properties": filters_of(values.pop("properties"))}
+    filters: dict[str, Any] = {
+        "tags": filters_of(values.pop("tags")),
+        "properties": filters_of(values.pop("properties")),
+    }
     services = Webservice.list(open_workspace(workspace), **values, **filters)
     if as_json:
         print_document([one.serialize() for one in services])

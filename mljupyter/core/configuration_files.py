@@ -60,7 +60,6 @@ _AKS = {
     "livenessProbeRequirements.failureThreshold": "failure_threshold",
     "namespace": "namespace",
     "computeTargetName": "compute_target_name",
-    "blobfuseEnabled": "blobfuse_enabled",
 }
 DEPLOYMENT_KEYS: dict[str, dict[str, str]] = {
     LOCAL: {"port": "port"},
@@ -81,7 +80,7 @@ DEPLOYMENT_KEYS: dict[str, dict[str, str]] = {
         "vnetName": "vnet_name",
         "subnetName": "subnet_name",
     },
-    AKS: _AKS,
+    AKS: {**_AKS, "blobfuseEnabled": "blobfuse_enabled"},
     AKS_ENDPOINT: {**_AKS, "versionName": "version_name", "trafficPercentile": "traffic_percentile"},
 }
 """The keys of ``deploymentconfig.json`` by kind, and the arguments of `deploy_configuration`; a dot separates parts."""
@@ -291,7 +290,8 @@ def _mapped(document: Mapping[str, Any], known: Mapping[str, str], where: str, a
                 raise UserErrorException(f"{where}: {path} is {value!r}: it must be an object, {{...}}.")
             found |= _mapped(value, known, where, f"{path}.")
         else:
-            found[known[_known(path, known, where)]] = value
+            _known(path, {**known, **dict.fromkeys(parts)}, where)
+            found[known[path]] = value
     return found
 
 
@@ -299,8 +299,9 @@ def _known(key: str, known: Mapping[str, Any], where: str) -> str:
     """Return a key; raise an error with the nearest or all known keys if it is unknown."""
     if key in known:
         return key
-    close = difflib.get_close_matches(key, known, 1)
-    rule = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(sorted(known))}."
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(key.lower(), by_lower, 1)
+    rule = f"Did you mean {by_lower[close[0]]!r}?" if close else f"Known keys: {', '.join(sorted(known))}."
     raise UserErrorException(f"{where} has the key {key!r}, which is unknown. {rule}")
 
 

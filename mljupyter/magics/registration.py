@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mljupyter.azureml import hook
+from mljupyter.azureml import az_program, hook
+from mljupyter.magics.az_line import NAME as AZ
+from mljupyter.magics.az_line import az_function
 from mljupyter.magics.catalog import SHORT, UMBRELLA
 from mljupyter.magics.completion import IDENTIFIER, matcher
 from mljupyter.magics.magic import Call, Magic, StoppedError, has_widgets
@@ -27,7 +29,11 @@ _HOOK_MARK = "mljupyter_installed_hook"
 
 
 def load(shell: Any) -> None:
-    """Register the magics and their completion in a shell, and the names of ``azureml``; repeating changes nothing."""
+    """Register the magics and their completion in a shell, ``%az``, and the names of ``azureml``.
+
+    Repeating changes nothing.
+    """
+    az_program.add_to_path()
     if hook.install():
         setattr(shell, _HOOK_MARK, True)
     add_settings(shell)
@@ -44,6 +50,7 @@ def unload(shell: Any) -> None:
     if getattr(shell, _HOOK_MARK, False):  # otherwise it belongs to the environment
         hook.uninstall()
         delattr(shell, _HOOK_MARK)
+    az_program.remove_from_path()
     remove_settings(shell)
     unregister(shell)
     matchers = shell.Completer.custom_matchers
@@ -67,6 +74,10 @@ def register(shell: Any) -> tuple[list[str], dict[str, Magic]]:
         for kind in kinds:
             shell.register_magic_function(_function(shell, magic), kind, magic.name)
         ours[magic.name] = magic
+    if not _held_by_another(shell, "line", AZ):
+        function = az_function(shell)
+        setattr(function, _OWNER_MARK, True)
+        shell.register_magic_function(function, "line", AZ)
     return taken, ours
 
 

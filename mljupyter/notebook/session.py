@@ -93,10 +93,17 @@ class Session:
             self._default = found
         return self._default
 
-    def use(self, workspace: Workspace) -> None:
-        """Make a workspace the current one."""
+    def use(self, workspace: Workspace, *, refresh: bool = True) -> None:
+        """Make a workspace the current one.
+
+        Parameters:
+            workspace: the workspace.
+            refresh: read its names for completion, on a thread.
+
+        """
         self._chosen = workspace
-        self.cache.refresh_soon()
+        if refresh:
+            self.cache.refresh_soon()
 
     def scripts(self) -> KeptScripts:
         """Return the scoring scripts stored in the current workspace."""

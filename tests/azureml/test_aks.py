@@ -18,6 +18,7 @@ from mljupyter.core.deployment import target_of
 from mljupyter.exceptions import ComputeTargetException, ExperimentExecutionException
 from mljupyter.targets.mapped import setting
 from tests.azureml.conftest import Interpreter
+from tests.cli.in_process import run
 from tests.waiting import COMMAND_SECONDS
 
 OLD_SCRIPT = """
@@ -303,6 +304,14 @@ class TestMapping:
             with pytest.raises(ComputeTargetException, match="a mapping to 'local', which is no cluster"):
                 call()
 
+    def test_lists_of_targets_say_that_it_is_a_mapping(self, mapped: Workspace) -> None:
+        AksCompute(mapped, "my-aks")
+        shown = run("computetarget", "list", "--workspace", "team").output
+        assert "runs on 'local'" in " ".join(shown.split())
+        done = run("computetarget", "detach", "my-aks", "--workspace", "team")
+        assert "'my-aks' was a mapping to 'local', and is removed" in done.output
+        assert "my-aks" not in mapped.compute_targets
+
     def test_it_can_be_deleted_and_created_again(self, mapped: Workspace) -> None:
         target = AksCompute(mapped, "my-aks")
         target.delete()
@@ -344,9 +353,9 @@ class TestTrainingCluster:
     ) -> None:
         (project / "train.py").write_text("print('trained')\n")
         target = ComputeTarget.create(workspace, "cpu-cluster", AmlCompute.provisioning_configuration())
-        run = Experiment(workspace, "churn").submit(ScriptRunConfig(".", "train.py", compute_target=target))
-        run.wait_for_completion()
-        assert run.get_status() == "Completed"
+        submitted = Experiment(workspace, "churn").submit(ScriptRunConfig(".", "train.py", compute_target=target))
+        submitted.wait_for_completion()
+        assert submitted.get_status() == "Completed"
         assert "'cpu-cluster' stands for this machine: the script runs here as a process." in capsys.readouterr().out
         other = ScriptRunConfig(".", "train.py", compute_target="gpu-cluster")
         with pytest.raises(ExperimentExecutionException, match=r"ComputeTarget.create\(ws, 'gpu-cluster', AmlCompute"):

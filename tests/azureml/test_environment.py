@@ -36,6 +36,7 @@ def test_enabling_lets_each_interpreter_import_the_names_until_it_is_disabled(in
         "files": [str(interpreter.packages / installation.FILE_NAME)],
         "python": str(interpreter.executable),
         "realPackage": None,
+        "az": None,
         "aks": None,
     }
     assert "Disabled" in interpreter.azureml("disable")

@@ -36,9 +36,25 @@ def test_help_comes_quickly_and_names_every_command(commands: Commands) -> None:
     assert min(seconds() for _ in range(3)) < promised(0.5)
 
 
-@pytest.mark.parametrize("group", ["", "computetarget", "controller", "endpoint", "image", "router"])
+@pytest.mark.parametrize(
+    "group",
+    [
+        *(
+            "",
+            "computetarget",
+            "controller",
+            "endpoint",
+            "endpoint realtime",
+            "environment",
+            "image",
+            "model",
+            "router",
+        ),
+        *("run", "service", "workspace"),
+    ],
+)
 def test_lists_of_commands_have_one_uncut_line_for_each_command_at_80_columns(group: str) -> None:
-    arguments = [group, "--help"] if group else ["--help"]
+    arguments = [*group.split(), "--help"]
     text = CliRunner().invoke(app, arguments, prog_name="mljupyter", terminal_width=78).stdout
     lines = text.partition("Commands:\n")[2].splitlines()
     assert len(lines) >= 4
@@ -83,6 +99,8 @@ def test_help_imports_nothing_heavy() -> None:
         ("endpoint", "list", "--jsn"),
         ("demo", "--requests", "none"),
         ("endpoint", "invoke", "adder", "@/nowhere"),
+        ("model", "deploy", "-n", "x", "-cc", "much"),
+        ("az", "ml", "model", "delete"),
     ],
 )
 def test_wrong_use_ends_with_2(commands: Commands, arguments: tuple[str, ...]) -> None:

@@ -26,8 +26,13 @@ def run(call: Call) -> Any:
             MARKS["ok" if item["provisioningErrors"] is None else "failed"],
             item["name"],
             item["computeType"],
-            " ".join((item["provisioningErrors"] or "ready").split()),
+            " ".join((item["provisioningErrors"] or _ready(item)).split()),
         )
         for item in found
     ]
     return call.deliver(Table(COLUMNS, rows, found, ""))
+
+
+def _ready(item: dict[str, Any]) -> str:
+    place = item.get("mappedTo")
+    return f"ready, a mapping to {place!r}" if place else "ready"

@@ -16,6 +16,7 @@ from mljupyter.core import ComputeTarget, Workspace
 from mljupyter.core.compute import AksCompute, KubernetesCompute
 from mljupyter.core.compute import cluster as clusters
 from mljupyter.core.compute.cluster import ClusterCompute
+from mljupyter.core.deployment import target_of
 from mljupyter.engine.scaling.router_scaler import Size
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names, router_size
@@ -23,6 +24,7 @@ from mljupyter.kubernetes.objects.router_size import Kept
 from mljupyter.targets.kubernetes.attachment import ClusterSettings
 from mljupyter.targets.kubernetes.cluster import Cluster, ClusterUnreachableError, access_to
 from mljupyter.targets.kubernetes.removal import left
+from mljupyter.targets.mapped.setting import VARIABLE
 from tests.kubernetes.clients.conftest import ENDPOINT, NAMESPACE
 from tests.kubernetes.namespace_objects import objects
 from tests.magics.conftest import Shell
@@ -204,6 +206,23 @@ def test_targets_have_the_class_of_their_type(workspace: Workspace, target: Clus
     assert list(workspace.compute_targets) == ["local", "docker", "team"]
     with pytest.raises(ComputeTargetException, match="is of type 'Local'"):
         KubernetesCompute(workspace, "local")
+
+
+def test_an_aks_target_of_an_old_notebook_is_mapped_to_the_cluster(
+    workspace: Workspace, target: ClusterCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, target.name)
+    mapped = AksCompute(workspace, "my-aks")
+    try:
+        assert (mapped.type, mapped.stands_for, mapped.namespace) == ("AKS", target.name, target.namespace)
+        assert target_of(workspace, mapped) == workspace.context.target(target.name)
+        assert mapped.provisioning_errors == target.provisioning_errors
+        assert mapped.scoring_address == target.scoring_address
+        assert mapped.get_credentials() == target.get_credentials()
+        assert mapped.router.show() == target.router.show()
+    finally:
+        mapped.delete()
+    assert target.name in workspace.compute_targets
 
 
 def test_attaching_again_under_the_name_repairs_and_keeps_the_secrets(

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.magics.commands import sample_child
-from mljupyter.magics.commands.script_check import ScoringScriptError
+from mljupyter.notebook import sample_child
+from mljupyter.notebook.script_check import ScoringScriptError
 
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)$')
 _RECORD = "\x1e"
@@ -39,7 +39,7 @@ def run_sample(script: Path, app_root: Path, sample: str, environment: Mapping[s
     with tempfile.TemporaryDirectory(prefix="mljupyter-sample-") as directory:
         sample_path, answer_path = Path(directory, "sample"), Path(directory, "answer")
         sample_path.write_text(sample, encoding="utf-8")
-        root = str(Path(sample_child.__file__).parents[2])
+        root = str(Path(sample_child.__file__).parents[1])
         command = [sys.executable, "-u", "-P", sample_child.__file__, root, str(sample_path), str(answer_path)]
         contract = {"AML_APP_ROOT": str(app_root), "AZUREML_ENTRY_SCRIPT": str(script.relative_to(app_root))}
         # Without standard input, and the leader of a process group: child processes of the script end with it.
