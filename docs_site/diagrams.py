@@ -10,6 +10,7 @@ from typing import Any
 import mmdr
 from pymdownx.superfences import SuperFencesException
 
+_WIDTH = re.compile(r"max-width:\s*([\d.]+)px")
 _TITLE = re.compile(r"^\s*accTitle:\s*(.+?)\s*$", re.MULTILINE)
 
 
@@ -27,5 +28,7 @@ def figure(source: str, language: str, css_class: str, options: dict[str, Any], 
         picture = mmdr.render(source).svg()
     except ValueError as error:
         raise SuperFencesException(f"a diagram is not Mermaid: {error}\n{source}") from error
+    width = _WIDTH.search(picture)
+    size = f' style="width: {float(width[1]):.0f}px"' if width else ""
     data = base64.b64encode(picture.encode()).decode()
-    return f'<img class="{css_class}" alt="{html.escape(title[1])}" src="data:image/svg+xml;base64,{data}">'
+    return f'<img class="{css_class}" alt="{html.escape(title[1])}" src="data:image/svg+xml;base64,{data}"{size}>'

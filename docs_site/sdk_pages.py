@@ -49,12 +49,15 @@ def pages() -> dict[str, str]:
 def by_subject() -> dict[str, list[str]]:
     """Return the full names of the public classes and functions of the SDK, by the subject of their page.
 
+    Those of `mljupyter.core` itself come first.
+
     Raises:
         LookupError: a class is of no subject; its module is missing in this file.
 
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(public(), key=lambda name: (name.rpartition(".")[2].lower(), name)):
+    first = {_full_name(getattr(core, name)) for name in core.__all__ if hasattr(getattr(core, name), "__qualname__")}
+    for name in sorted(public(), key=lambda name: (name not in first, name.rpartition(".")[2].lower(), name)):
         found[_subject(name)].append(name)
     return dict(found)
 
