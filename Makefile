@@ -62,11 +62,11 @@ test-js: widgets-js/node_modules/.package-lock.json ## types, style and unit tes
 wheel: $(VENV)/.dev ## a wheel in dist
 	@$(BIN)/uv build --wheel --out-dir dist
 
-# Material's line about its successor is no warning about a page.
+# Material's line about its successor is no warning about a page. With --quiet, --strict would see no warnings.
 docs docs-serve: export NO_MKDOCS_2_WARNING := 1
 
 docs: $(VENV)/.dev ## the documentation as a site in build/site; a broken link or any other warning is an error
-	@$(BIN)/python -m mkdocs build --strict --quiet
+	@$(BIN)/python -m mkdocs build --strict
 
 docs-serve: $(VENV)/.dev ## show the site at http://127.0.0.1:8000, and follow changes of pages
 	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000

@@ -42,9 +42,7 @@ def added(config: MkDocsConfig) -> Iterator[File]:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Return a page's text with links that lead to pages of the site, and with Markdown inside of `details`."""
-    place = page.file.src_uri
-    text = links.of_the_site(markdown, {there: name for name, there in links.OF_THE_ROOT.items()}.get(place))
-    return text.replace("<details>", '<details markdown="1">')
+    return links.of_the_site(markdown, page.file.src_uri).replace("<details>", '<details markdown="1">')
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 OF_THE_ROOT = {
@@ -13,39 +14,48 @@ OF_THE_ROOT = {
 }
 """The page of each file of the root."""
 
-_LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))")
+_ROOT = Path(__file__).parents[1]
+_LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s]+)\)")
 
 
-def of_the_site(text: str, file_of_root: str | None = None) -> str:
-    """Return a page's text with links to the pages of notebooks and of files of the root.
+def of_the_site(text: str, place: str) -> str:
+    """Return a page's text with the links of its file turned into links of the site.
+
+    A link to a file of the repository without a page becomes its text.
 
     Parameters:
         text: Markdown.
-        file_of_root: the name of the file if it is one of `OF_THE_ROOT`; None for a file of docs/.
+        place: the place of the page in the site, such as ``tutorials/01-quickstart.md``.
 
     """
-    folder = "" if file_of_root else "docs"
-    here = posixpath.dirname(OF_THE_ROOT[file_of_root]) if file_of_root else ""
+    source = posixpath.dirname(_file(place))
 
     def link(found: re.Match[str]) -> str:
-        parts = urlsplit(found[0])
+        parts = urlsplit(found[2])
         if parts.scheme or parts.netloc or not parts.path:
             return found[0]
-        target = _page(posixpath.normpath(posixpath.join(folder, parts.path)))
-        if target is None:
-            return found[0]
+        file = posixpath.normpath(posixpath.join(source, parts.path))
+        page = _page(file)
+        if page is None:
+            return found[1] if (_ROOT / file).is_file() else found[0]
         anchor = f"#{parts.fragment}" if parts.fragment else ""
-        return posixpath.relpath(target, here or ".") + anchor
+        return f"[{found[1]}]({posixpath.relpath(page, posixpath.dirname(place) or '.')}{anchor})"
 
-    return (
-        _LINK.sub(link, text) if file_of_root else _LINK.sub(lambda one: link(one) if "../" in one[0] else one[0], text)
-    )
+    return _LINK.sub(link, text)
 
 
-def _page(path: str) -> str | None:
+def _file(place: str) -> str:
+    """Return the file of the repository that a page of the site is made from."""
+    if place.startswith("tutorials/"):
+        return f"notebooks/{place.removeprefix('tutorials/').removesuffix('.md')}.ipynb"
+    return next((file for file, page in OF_THE_ROOT.items() if page == place), f"docs/{place}")
+
+
+def _page(file: str) -> str | None:
     """Return the place in the site of a file of the repository; None for one that has no page."""
-    if path.startswith("docs/"):
-        return path.removeprefix("docs/")
-    if path.startswith("notebooks/"):
-        return f"tutorials/{path.removeprefix('notebooks/').replace('.ipynb', '.md')}"
-    return OF_THE_ROOT.get(path)
+    if file.startswith("docs/"):
+        return file.removeprefix("docs/")
+    if file.startswith("notebooks/"):
+        name = file.removeprefix("notebooks/")
+        return f"tutorials/{name.removesuffix('.ipynb')}.md" if name.endswith(".ipynb") else f"tutorials/{name}"
+    return OF_THE_ROOT.get(file)

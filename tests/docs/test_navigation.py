@@ -63,22 +63,20 @@ def test_a_class_without_a_subject_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("place", "text", "expected"),
     [
-        ("[x](../CHANGELOG.md)", "[x](about/changelog.md)"),
-        ("[x](../notebooks/09-kubernetes.ipynb#a)", "[x](tutorials/09-kubernetes.md#a)"),
-        ("[x](images.md#reuse)", "[x](images.md#reuse)"),
-        ("[x](https://example.org/../a)", "[x](https://example.org/../a)"),
+        ("images.md", "[x](../CHANGELOG.md)", "[x](about/changelog.md)"),
+        ("images.md", "[x](../notebooks/09-kubernetes.ipynb#a)", "[x](tutorials/09-kubernetes.md#a)"),
+        ("images.md", "![x](images/a.png) [y](faults.md#b)", "![x](images/a.png) [y](faults.md#b)"),
+        ("images.md", "[x](https://example.org/../a) [y](#b)", "[x](https://example.org/../a) [y](#b)"),
+        ("images.md", "[x](../LICENSE) [y](../absent)", "x [y](../absent)"),
+        ("about/contributing.md", "[x](docs/images.md) [y](SECURITY.md)", "[x](../images.md) [y](security-policy.md)"),
+        ("tutorials/09-kubernetes.md", "[x](../docs/images.md)", "[x](../images.md)"),
+        ("tutorials/09-kubernetes.md", "![x](images/a.svg)", "![x](images/a.svg)"),
     ],
 )
-def test_links_to_files_outside_of_docs_lead_to_their_pages(text: str, expected: str) -> None:
-    assert links.of_the_site(text) == expected
-
-
-def test_links_of_files_of_the_root_lead_to_pages() -> None:
-    assert links.of_the_site("[x](docs/images.md) [y](SECURITY.md)", "CONTRIBUTING.md") == (
-        "[x](../images.md) [y](security-policy.md)"
-    )
+def test_links_between_files_become_links_between_pages(place: str, text: str, expected: str) -> None:
+    assert links.of_the_site(text, place) == expected
 
 
 def test_a_page_that_loads_from_another_host_is_told(caplog: pytest.LogCaptureFixture) -> None:
