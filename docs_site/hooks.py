@@ -18,6 +18,7 @@ from docs_site import document_pages, links, sdk_pages, tutorial_pages
 
 ROOT = Path(__file__).parents[1]
 _log = logging.getLogger("mkdocs.hooks.site")  # a warning fails a strict build
+_SEARCH = 'data-md-component="search" role="dialog"'
 _LOADED = re.compile(
     r"<(?:audio|iframe|img|link|script|source|video)\b[^>]*\s(?:href|src|srcset)=\"?((?:https?:)?//[^\s\">]+)"
 )
@@ -45,7 +46,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return links.of_the_site(markdown, page.file.src_uri).replace("<details>", '<details markdown="1">')
 
 
-def on_post_page(output: str, page: Any, **_: Any) -> None:
-    """Warn about everything that a page would load from other hosts: the site can be read offline."""
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Return a page with a name for the search. Warn about all that it would load from other hosts."""
     for address in _LOADED.findall(output):
         _log.warning("%s loads %s", page.file.src_uri, address)
+    return output.replace(_SEARCH, f'{_SEARCH} aria-label="Search"')
