@@ -6,13 +6,13 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
-STAGES ?= check,test-js unit alone test-fuzz,notebooks test-faults
+STAGES ?= check,test-js,docs unit alone test-fuzz,notebooks test-faults
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lab check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test lab docs docs-serve check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,15 @@ test-js: widgets-js/node_modules/.package-lock.json ## types, style and unit tes
 
 wheel: $(VENV)/.dev ## a wheel in dist
 	@$(BIN)/uv build --wheel --out-dir dist
+
+# Material's line about its successor is no warning about a page. With --quiet, --strict would see no warnings.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+
+docs: $(VENV)/.dev ## the documentation as a site in build/site; a broken link or any other warning is an error
+	@$(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(VENV)/.dev ## show the site at http://127.0.0.1:8000, and follow changes of pages
+	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
 
 binder: $(VENV)/.dev ## what Binder does with binder/, as far as packages allow: build, deploy, first answer
 	@$(BIN)/python binder/check.py

@@ -177,6 +177,6 @@ def test_an_endpoint_without_a_replica_says_so(machine: Machine) -> None:
 
 
 def test_the_document_lists_every_code() -> None:
-    listed = set(re.findall(r"^\| `(\w+)` \|", DOCUMENT.read_text(), re.MULTILINE))
+    listed = set(re.findall(r"^### (\w+)$", DOCUMENT.read_text(), re.MULTILINE))
     there_are = {reply.code for reply in REPLIES} | {OTHERWISE, "ScoringServerFailed"} | set(_CODES.values())
     assert there_are <= listed

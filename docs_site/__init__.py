@@ -1,0 +1,1 @@
+"""The documentation's site: what mkdocs builds besides the pages in docs/ (mkdocs.yml)."""
