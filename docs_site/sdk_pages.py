@@ -18,7 +18,7 @@ _SUBJECTS = {
         "Models and environments",
         (
             *("conda_dependencies", "docker_section", "environment", "environment_build", "inference", "model"),
-            *("model_package", "profile", "python_section", "resource_configuration", "spark_section"),
+            *("model_package", "profile", "python_section", "r_section", "resource_configuration", "spark_section"),
         ),
     ),
     "webservices": ("Web services and endpoints", ("scaling", "webservice")),
@@ -26,14 +26,17 @@ _SUBJECTS = {
     "compute": ("Compute targets", ("compute", "router")),
     "experiments": (
         "Experiments and data",
-        ("data", "dataset", "datastore", "experiment", "run", "runconfig", "script_run", "script_run_config"),
+        (
+            *("data", "dataset", "datastore", "experiment", "offline_run", "run", "runconfig", "script_run"),
+            "script_run_config",
+        ),
     ),
     "exceptions": ("Exceptions", ("exceptions",)),
 }
 _RETURNED = (Router, Telemetry, AksEndpointVersion)
 """Classes of objects that attributes return: they have no name in `azureml`."""
 
-_BASES = ("mljupyter.core.display", "mljupyter.core.sections")
+_BASES = ("mljupyter.core.display", "mljupyter.core.part", "mljupyter.core.sections")
 _INTRODUCTIONS = {
     "exceptions": "All errors that mljupyter raises on purpose derive from `mljupyter.errors.MLJupyterError`. "
     "[Error codes](../../errors.md) lists what their texts name.",
