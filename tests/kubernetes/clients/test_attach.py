@@ -219,7 +219,7 @@ def test_an_aks_target_of_an_old_notebook_is_mapped_to_the_cluster(
         assert mapped.provisioning_errors == target.provisioning_errors
         assert mapped.scoring_address == target.scoring_address
         assert mapped.get_credentials() == target.get_credentials()
-        assert mapped.router.show() == target.router.show()
+        assert isinstance(mapped.served_by, KubernetesCompute)
     finally:
         mapped.delete()
     assert target.name in workspace.compute_targets
