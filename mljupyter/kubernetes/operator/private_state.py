@@ -79,9 +79,8 @@ class PrivateState:
         except ValueError:
             log.error("%s in Secret %s cannot be read, and is made again", key, names.KEYS_SECRET)
             return
-        if path.is_relative_to(self._layout.control):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, content)
 
     def restore_settings(self, store: Store) -> None:
         """Write the settings that the Secret has into the store, and store their changes from now on."""
@@ -99,8 +98,8 @@ class PrivateState:
         while True:
             # The copy, not an event: nothing reports a deletion before the first list. A copy that is late has the
             # Secret written once more, which changes nothing.
-            present = self._informer.objects.get(names.KEYS_SECRET, {})
-            if self._informer.synced.is_set() and (present.get("data") or {}) != self._stored:
+            present = self._informer.objects.get(names.KEYS_SECRET, {}).get("data") or {}
+            if self._informer.synced.is_set() and not self._stored.items() <= present.items():
                 self._stored = {}
             try:
                 await self.settle()
