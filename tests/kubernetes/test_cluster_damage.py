@@ -166,6 +166,8 @@ def test_secrets_that_are_damaged_under_an_operator_that_runs_are_stored_again(
 @contextlib.contextmanager
 def without_operator(cluster: Cluster) -> Iterator[None]:
     cluster.change(names.COMPONENT_OPERATOR, {"replicas": 0})
+    path, labels = names.pods(cluster.namespace), names.selector(component=names.COMPONENT_OPERATOR)
+    until(lambda: not cluster.api.items(path, labels=labels), "the operator has ended")
     try:
         yield
     finally:
