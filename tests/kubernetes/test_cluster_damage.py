@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from mljupyter.client.errors import ControllerError
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.published import LISTENING_KEY, ROUTE_KEY
+from mljupyter.kubernetes.objects.replicas import REPLICA_KEY
 from mljupyter.kubernetes.operator.documents import STATE_KEY
 from mljupyter.spec import Authentication, EndpointRecord, EndpointState
 from tests.conformance.conftest import CLUSTER, Site, changed, score, script, until
@@ -38,6 +39,7 @@ from tests.system.faults.test_bursts import BURST_SECONDS, BUSY
 from tests.system.faults.test_clocks import Clock, faketime_library
 from tests.system.faults.test_fuzz import ANYTHING, METHODS, PATHS
 from tests.system.targets import DOCKERFILE
+from tests.system.test_scale_to_zero import may_sleep
 from tests.system.test_tokens import forged, forged_tokens, key_in
 from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, promised
 
@@ -141,7 +143,10 @@ def test_secrets_that_are_damaged_under_an_operator_that_runs_are_stored_again(
 ) -> None:
     name = endpoint.spec.name
     resource = f"{names.mlendpoints(cluster.namespace)}/{name}"
+    labels = names.selector(component=names.COMPONENT_REPLICA, endpoint=name)
+    (revision,) = cluster.api.items(names.secrets(cluster.namespace), labels=labels)
     damages = (
+        (revision["metadata"]["name"], REPLICA_KEY),
         (names.state_secret(name), STATE_KEY),
         (names.route_secret(name), ROUTE_KEY),
         (names.LISTENING_SECRET, LISTENING_KEY),
@@ -320,8 +325,16 @@ def test_a_router_that_hangs_is_said_and_replaced_within_15_seconds(
     assert pid not in cluster.processes(pod, "envoy")
 
 
+@pytest.mark.faults(33, "Secret of the route deleted")
+def test_a_route_that_somebody_deletes_is_published_again(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    path = secret(cluster, names.route_secret(endpoint.spec.name))
+    _without_router(cluster, endpoint, fault, lambda: cluster.api.delete(path))
+
+
 def _without_router(cluster: Cluster, endpoint: EndpointRecord, fault: Fault, act: Callable[[], Any]) -> None:
-    """Let the only router go under load; measure how long requests fail."""
+    """Let the only router, or its route, go under load; measure how long requests fail."""
     key = cluster.site.client.keys(endpoint.spec.name)[0]
     with SteadyLoad(
         str(endpoint.status.scoring_uri), key=key, requests=REQUESTS_ON[CLUSTER], most=1_000_000, pause=0.01
@@ -431,6 +444,31 @@ def test_a_second_version_gets_its_share_and_as_a_mirror_slows_nobody(
         put(cluster, endpoint.spec)
 
     loaded(cluster, endpoint, fault, act)
+
+
+@pytest.mark.faults(2, "router pod deleted while a request wakes a version that sleeps")
+def test_a_request_to_a_router_that_leaves_still_wakes_a_version(cluster: Cluster, other: str, fault: Fault) -> None:
+    site = cluster.site
+    spec = site.spec(other, one={**site.runs(script("one")), "limits": MANY, "scaling": may_sleep()})
+    uri = str(site.healthy(spec).status.scoring_uri)
+
+    def asleep() -> bool:
+        version = site.client.endpoint(other).status.versions["one"]
+        return not version.replicas and not version.replicas_wanted
+
+    with httpx.Client() as client:
+        assert client.post(uri, content=b"x").status_code == 200
+        until(asleep, "it sleeps")
+        # A connection to the router that leaves; nobody is woken by what the router answers itself.
+        assert client.get(str(httpx.URL(uri).join("/nothing"))).status_code == 404
+        (router,) = cluster.pods(component=names.COMPONENT_ROUTER)
+        cluster.delete(router)
+        until(lambda: cluster.ready(component=names.COMPONENT_ROUTER), "another one is ready")
+        began = time.monotonic()
+        answer = client.post(uri, content=b"x")
+        fault.answered(1, answer.status_code != 200)
+        fault.recovered(time.monotonic() - began, "until answered")
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.faults(5, "operator killed when a deploy is accepted, when its Deployment is there, when its pod is ready")

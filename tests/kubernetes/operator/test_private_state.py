@@ -51,7 +51,6 @@ async def test_what_cannot_be_read_in_the_secret_is_left_out(tmp_path: Path) -> 
         layout.replica_key.name: b"the key",
         "no-text": b"\xff\xfe",
         "settings.json": b"[1]",
-        "......outside": b"x",
     }
     async with own_namespace(Path(needed("TESTBED_KUBECONFIG"))) as cluster:
         data = {name: base64.b64encode(value).decode() for name, value in values.items()}
