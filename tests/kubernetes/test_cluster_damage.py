@@ -343,11 +343,11 @@ def _without_router(cluster: Cluster, endpoint: EndpointRecord, fault: Fault, ac
         load.runs()
         began = time.monotonic()
         act()
-        until(lambda: score(endpoint.status.scoring_uri, key).status_code == 200, "requests are answered")
-        load.runs(200)
+        load.runs()
         last = max((failure.at for failure in load.failures), default=began)
         fault.recovered(last - began, "until the last failure")
     assert last - began < promised(15), load.failures[-3:]
+    until(lambda: cluster.ready(component=names.COMPONENT_ROUTER), "the router's node has noticed")
     settled(cluster, endpoint.spec.name, 2)
 
 

@@ -84,7 +84,8 @@ class Cluster:
     def containers(self, **selected: str) -> set[str]:
         """Return the ids of the containers of pods; a pod that has just been created has none."""
         found = self.pods(**selected)
-        return {self.container(pod) for pod in found if pod["status"].get("containerStatuses")}
+        created = [pod for pod in found if (pod["status"].get("containerStatuses") or [{}])[0].get("containerID")]
+        return {self.container(pod) for pod in created}
 
     def deployment(self, component: str) -> str:
         """Return the path of the Deployment of a component."""
