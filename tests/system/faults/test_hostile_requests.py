@@ -285,7 +285,7 @@ def test_connections_of_vanished_clients_are_closed(place: Place, fault: Fault) 
     ):
         fault.under(load)
         load.runs(20)
-        others, gone = connected(place.routers()), set[str]()
+        others, gone = connected(place.routers(), address[1]), set[str]()
         for number in range(100):
             client = socket.create_connection(address, timeout=HANG_SECONDS)
             client.sendall(sent[number % len(sent)])
@@ -293,10 +293,10 @@ def test_connections_of_vanished_clients_are_closed(place: Place, fault: Fault) 
                 assert client.recv(12) == b"HTTP/1.1 200"
             vanish(client)
             if number % 10 == 9:  # a cluster's node gives connections other ports: all that are new are looked at
-                gone |= connected(place.routers()) - others
+                gone |= connected(place.routers(), address[1]) - others
         began = time.monotonic()
         assert len(gone) >= 100
-        wait_until(lambda: not gone & connected(place.routers()), "the router has closed them")
+        wait_until(lambda: not gone & connected(place.routers(), address[1]), "the router has closed them")
         fault.recovered(time.monotonic() - began, "until closed")
     assert load.failed == 0, load.failures
 
@@ -310,10 +310,12 @@ def vanish(client: socket.socket) -> None:
     client.close()
 
 
-def connected(pids: list[int]) -> set[str]:
-    """Return the addresses of the clients that processes have connections with, also those in a pod."""
+def connected(pids: list[int], port: int) -> set[str]:
+    """Return the addresses of clients that are connected with a port where processes run, also in a pod."""
     tables = [Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:] for pid in pids]
-    return {row.split()[2] for table in tables for row in table if row.split()[3] == _ESTABLISHED}
+    rows = [line.split()[1:4] for table in tables for line in table]
+    ports = {f"{number:04X}" for number in (port, names.ROUTER_PORT)}
+    return {peer for own, peer, state in rows if state == _ESTABLISHED and own.rpartition(":")[2] in ports}
 
 
 @pytest.mark.faults(14, "two lengths, a bad chunk, 70 KB of headers, TLS at the plain port")
