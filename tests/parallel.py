@@ -14,6 +14,7 @@ CLUSTER_LANE = "the shared cluster"
 LANES = {
     "tests/kubernetes/test_cluster_tls.py": CLUSTER_LANE,
     "tests/kubernetes/test_cluster_faults.py": CLUSTER_LANE,
+    "tests/kubernetes/test_cluster_damage.py": CLUSTER_LANE,
     "tests/kubernetes/test_admission.py": CLUSTER_LANE,
     "tests/kubernetes/clients/": "the cluster with an operator of the tests",
     "tests/browser/": "the browser",

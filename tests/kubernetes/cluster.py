@@ -39,6 +39,11 @@ def _are(pod: Mapping[str, Any], state: str) -> bool:
     return len(containers) == len(pod["spec"]["containers"]) and all(state in one["state"] for one in containers)
 
 
+def many_variables() -> dict[str, str]:
+    """Return as many environment variables as a version may have. Those of two do not fit into a Secret."""
+    return {f"TEXT_{number}": secrets.token_urlsafe(90_000) for number in range(8)}
+
+
 class Cluster:
     """The objects that the operator, the scheduler and a kubelet write, written by a test."""
 

@@ -73,10 +73,19 @@ class Cluster:
         """Return the id of a pod's container on the Docker engine of the node."""
         return str(pod["status"]["containerStatuses"][0]["containerID"]).removeprefix("docker://")
 
+    def processes(self, pod: dict[str, Any], name: str) -> list[int]:
+        """Return the pids, on the node, of the processes with a name in the container of a pod."""
+        listed = subprocess.run(
+            ["docker", "top", self.container(pod), "-eo", "pid,comm"], check=True, capture_output=True, text=True
+        )
+        rows = [line.split(maxsplit=1) for line in listed.stdout.splitlines()[1:]]
+        return [int(pid) for pid, command in rows if command.strip() == name]
+
     def containers(self, **selected: str) -> set[str]:
         """Return the ids of the containers of pods; a pod that has just been created has none."""
         found = self.pods(**selected)
-        return {self.container(pod) for pod in found if pod["status"].get("containerStatuses")}
+        created = [pod for pod in found if (pod["status"].get("containerStatuses") or [{}])[0].get("containerID")]
+        return {self.container(pod) for pod in created}
 
     def deployment(self, component: str) -> str:
         """Return the path of the Deployment of a component."""

@@ -29,8 +29,9 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.spec import Authentication, EndpointRecord, EndpointTls
 from mljupyter.targets.kubernetes.forwarding import Forwarder
 from tests.conformance.conftest import CLUSTER, Site, script, until
+from tests.fault_table import Fault
 from tests.kubernetes.test_cluster_faults import Cluster
-from tests.steady_load import SteadyLoad
+from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.system.certificates import Files, pem_pair
 from tests.waiting import COMMAND_SECONDS
 
@@ -172,8 +173,9 @@ def test_plain_http_is_redirected_to_the_port_that_the_client_has_used(
         forwarder.close()
 
 
+@pytest.mark.faults(17, "certificate and key swapped, three times, two routers")
 def test_a_certificate_of_the_user_is_rotated_under_load_in_all_routers(
-    cluster: Cluster, endpoint: EndpointRecord, plain: str, tmp_path: Path
+    cluster: Cluster, endpoint: EndpointRecord, plain: str, tmp_path: Path, fault: Fault
 ) -> None:
     files = Files(tmp_path / "pki", str(urlsplit(plain).hostname))
 
@@ -189,7 +191,8 @@ def test_a_certificate_of_the_user_is_rotated_under_load_in_all_routers(
     assert shown(uri) == {found}
     assert Webservice(cluster.site.workspace, endpoint.spec.name).run("x") == "one"
     key = cluster.site.client.keys(endpoint.spec.name)[0]
-    with SteadyLoad(uri, key=key, clients=CLIENTS, one_shot=2) as load:
+    with SteadyLoad(uri, key=key, clients=CLIENTS, one_shot=2, requests=REQUESTS_ON[CLUSTER]) as load:
+        fault.under(load)
         load.runs()
         for _ in range(3):
             before, found = found, renewed()
@@ -201,8 +204,9 @@ def test_a_certificate_of_the_user_is_rotated_under_load_in_all_routers(
     assert cluster.api.find(path) is None, "the private key does not stay behind"
 
 
+@pytest.mark.faults(17, "half a pair of certificate and key, then none, in a Secret")
 def test_a_secret_of_somebody_else_is_watched_and_half_a_pair_changes_nothing(
-    cluster: Cluster, endpoint: EndpointRecord, plain: str
+    cluster: Cluster, endpoint: EndpointRecord, plain: str, fault: Fault
 ) -> None:
     host, path = str(urlsplit(plain).hostname), f"{names.secrets(cluster.namespace)}/scoring-tls"
     router, first = target(cluster).router, pem_pair(host)
@@ -219,7 +223,8 @@ def test_a_secret_of_somebody_else_is_watched_and_half_a_pair_changes_nothing(
     until(lambda: tries(lambda: router.enable_tls(secret_name="scoring-tls", host=host)), "the Secret is seen")
     uri, before = secure(cluster, endpoint), in_use(cluster)
     key = cluster.site.client.keys(endpoint.spec.name)[0]
-    with SteadyLoad(uri, key=key, clients=CLIENTS, one_shot=2) as load:
+    with SteadyLoad(uri, key=key, clients=CLIENTS, one_shot=2, requests=REQUESTS_ON[CLUSTER]) as load:
+        fault.under(load)
         load.runs()
         second = pem_pair(host)
         cluster.api.call("PATCH", path, {"data": encoded(second[0], first[1])}, content_type=MERGE)
@@ -268,12 +273,14 @@ def test_the_key_that_signs_tokens_is_rotated_under_load(cluster: Cluster) -> No
         assert load.failed == 0, load.results
 
 
+@pytest.mark.faults(15, "keys regenerated while the other one is used, two routers")
 def test_a_regenerated_key_replaces_the_old_one_while_clients_use_the_other(
-    cluster: Cluster, endpoint: EndpointRecord
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
 ) -> None:
     client, name, uri = cluster.site.client, endpoint.spec.name, str(endpoint.status.scoring_uri)
     old, other = client.keys(name)
-    with SteadyLoad(uri, key=other, clients=CLIENTS, one_shot=2) as load:
+    with SteadyLoad(uri, key=other, clients=CLIENTS, one_shot=2, requests=REQUESTS_ON[CLUSTER]) as load:
+        fault.under(load)
         load.runs()
         for _ in range(3):
             client.regenerate_key(name, "primary")

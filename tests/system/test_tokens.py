@@ -37,7 +37,12 @@ def post(record: EndpointRecord, token: str | None = None, client: Any = httpx) 
 
 def signing_key(machine: Machine) -> tuple[ECKey, str]:
     """Return the private key and the issuer, which only the owner of the workspace can read."""
-    document = json.loads((machine.directory / "control" / "token-keys.json").read_bytes())
+    return key_in((machine.directory / "control" / "token-keys.json").read_text())
+
+
+def key_in(text: str) -> tuple[ECKey, str]:
+    """Return the private key and the issuer in the file of the keys."""
+    document = json.loads(text)
     return ECKey.import_key(document["keys"][0]["jwk"]), document["issuer"]
 
 
@@ -56,6 +61,33 @@ def forged(key: Any, issuer: str, **claims: Any) -> str:
     return jwt.encode(header, {name: value for name, value in {**good, **claims}.items() if value is not None}, key)
 
 
+def forged_tokens(token: str, key: ECKey, issuer: str, **claims: Any) -> dict[str, str | None]:
+    """Return credentials that no endpoint takes.
+
+    Parameters:
+        token: a good token.
+        key: the private key that has signed it.
+        issuer: its issuer.
+        claims: the claims of a good one, if the endpoint is not ``echo``.
+
+    """
+    stranger = ECKey.generate_key("P-256", {"kid": key.kid}, private=True)
+    now = int(time.time())
+    return {
+        "nothing": None,
+        "no token": "abcdefgh",
+        "signature cut off": ".".join([*forged(key, issuer, **claims).split(".")[:2], ""]),
+        "alg none": "eyJhbGciOiJub25lIn0." + token.split(".")[1] + ".",
+        "symmetric with the public key": confused(token, key),
+        "wrong key": forged(stranger, issuer, **claims),
+        "unknown key": forged(ECKey.generate_key("P-256", {"kid": "other"}, private=True), issuer, **claims),
+        "expired": forged(key, issuer, **claims, exp=now - 60),
+        "without an end": forged(key, issuer, **claims, exp=None),
+        "not yet valid": forged(key, issuer, **claims, nbf=now + 600),
+        "another issuer": forged(key, "mljupyter:other", **claims),
+    }
+
+
 @pytest.mark.faults(16, "tokens of another endpoint, key, time, algorithm")
 def test_a_token_opens_its_endpoint_and_no_other_and_nothing_else_does(machine: Machine) -> None:
     record = machine.healthy(machine.spec(authentication=TOKEN))
@@ -63,24 +95,7 @@ def test_a_token_opens_its_endpoint_and_no_other_and_nothing_else_does(machine: 
     token = machine.client.token("echo")["token"]
     assert post(record, token).status_code == 200
     assert token not in post(record, token).text
-    key, issuer = signing_key(machine)
-    stranger = ECKey.generate_key("P-256", {"kid": key.kid}, private=True)
-    now = int(time.time())
-    unsigned = ".".join([*forged(key, issuer).split(".")[:2], ""])
-    none = "eyJhbGciOiJub25lIn0." + token.split(".")[1] + "."
-    refused = {
-        "nothing": None,
-        "no token": "abcdefgh",
-        "signature cut off": unsigned,
-        "alg none": none,
-        "symmetric with the public key": confused(token, key),
-        "wrong key": forged(stranger, issuer),
-        "unknown key": forged(ECKey.generate_key("P-256", {"kid": "other"}, private=True), issuer),
-        "expired": forged(key, issuer, exp=now - 60),
-        "without an end": forged(key, issuer, exp=None),
-        "not yet valid": forged(key, issuer, nbf=now + 600),
-        "another issuer": forged(key, "mljupyter:other"),
-    }
+    refused = forged_tokens(token, *signing_key(machine))
     for case, bad in refused.items():
         answer = post(record, bad)
         assert (answer.status_code, answer.json()["code"]) == (401, "Unauthorized"), case

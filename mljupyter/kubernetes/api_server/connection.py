@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -54,8 +54,9 @@ class ApiUnreachableError(ApiError):
 class ApiServer:
     """Sends requests to the API server. See `connect`."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
         self._client = client
+        self._may_write = may_write
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
@@ -92,6 +93,10 @@ class ApiServer:
             ) from None
         except OSError as error:
             raise ApiError(f"the credentials for the API server cannot be read: {error.strerror or error}.") from None
+
+    def writing_while(self, may_write: Callable[[], bool]) -> Self:
+        """Return the same connection, on which a write is an `ApiError` when `may_write` returns False."""
+        return type(self)(self._client, may_write)
 
     async def get(self, path: str, **query: str) -> Object:
         """Return the object at a path.
@@ -223,6 +228,8 @@ class ApiServer:
     async def _body(
         self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = _JSON
     ) -> bytes:
+        if method != "GET" and not self._may_write():
+            raise ApiError(f"{method} {path} is not sent: another operator may lead by now.")
         try:
             answer = await self._send(method, path, query, body, content_type, _ANSWER_WITHIN)
             async with answer:

@@ -82,6 +82,18 @@ def of_undone(message: str) -> Happening:
     return Happening("ChangeUndone", message, warning=True)
 
 
+def of_recovery(*, keys_lost: bool) -> Happening:
+    """Return the event of an endpoint whose state Secret was damaged or gone.
+
+    Parameters:
+        keys_lost: whether the endpoint has new keys.
+
+    """
+    keys = " It has new keys: clients need them." if keys_lost else ""
+    message = f"the Secret with its state was damaged or deleted. It is made again, without the history.{keys}"
+    return Happening("StateRecovered", message, warning=True)
+
+
 def of_scaling(decision: ScalingDecision) -> Happening:
     """Return the event of a decision on the number of replicas.
 

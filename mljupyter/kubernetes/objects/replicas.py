@@ -217,9 +217,13 @@ def variables_of(stored: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def replica_key_of(stored: Mapping[str, Any]) -> str:
-    """Return the key of the replicas in the Secret of a revision."""
-    return base64.b64decode(stored["data"][REPLICA_KEY]).decode()
+def replica_key_of(stored: Mapping[str, Any]) -> str | None:
+    """Return the key of the replicas in the Secret of a revision; None when it has none that can be read."""
+    try:
+        key = base64.b64decode(stored["data"][REPLICA_KEY]).decode()
+    except (LookupError, ValueError, TypeError):
+        return None
+    return key if key.isprintable() and key else None
 
 
 def is_mounted(spec: VersionSpec) -> bool:

@@ -112,6 +112,7 @@ class ClusterRouter:
         self.problem: Problem | None = None
         self.size: RouterSize | None = None
         self._pods: dict[str, RouterPod] = {}
+        self._leaving: dict[str, RouterPod] = {}  # they answer the requests of their clients before they end
         self._counters = RouterCounters()
         self._routes: dict[str, str] = {}  # the published version by endpoint
         self._revisions: dict[tuple[str, str], list[str]] = {}  # the last ones with replicas, by endpoint and version
@@ -253,7 +254,7 @@ class ClusterRouter:
 
     async def loads(self) -> list[tuple[str, RouterLoad]]:
         """Return the load of each router pod, with its identity."""
-        return await self._readings(lambda pod: pod.load())
+        return await self._readings(lambda pod: pod.load(), leaving=False)
 
     async def replace(self) -> None:
         """Refuse: Kubernetes replaces router pods.
@@ -272,7 +273,7 @@ class ClusterRouter:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-        await asyncio.gather(*(pod.close() for pod in self._pods.values()))
+        await asyncio.gather(*(pod.close() for pod in (*self._pods.values(), *self._leaving.values())))
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -378,8 +379,16 @@ class ClusterRouter:
                 return None
         return None
 
-    async def _readings(self, read: Callable[[RouterPod], Awaitable[Result]]) -> list[tuple[str, Result]]:
-        """Return what all router pods answer, each with its identity. Those that do not answer are left out."""
+    async def _readings(
+        self, read: Callable[[RouterPod], Awaitable[Result]], *, leaving: bool = True
+    ) -> list[tuple[str, Result]]:
+        """Return what all router pods answer, each with its identity. Those that do not answer are left out.
+
+        Parameters:
+            read: asks one pod.
+            leaving: ask those, too, that are about to end: a request that waits there may have to wake a version.
+
+        """
 
         async def one(pod: RouterPod) -> tuple[str, Result] | None:
             try:
@@ -388,9 +397,11 @@ class ClusterRouter:
                 return pod.identity, await read(pod)
             except ControllerError as error:
                 log.debug("router %s: %s", pod.name, error.message)
+                self._has_left(pod.name)
                 return None
 
-        found = [answer for answer in await asyncio.gather(*map(one, list(self._pods.values()))) if answer is not None]
+        asked = [*self._pods.values(), *(self._leaving.values() if leaving else ())]
+        found = [answer for answer in await asyncio.gather(*map(one, asked)) if answer is not None]
         if not found:
             raise ControllerError("no router pod answers.")
         return found
@@ -400,17 +411,29 @@ class ClusterRouter:
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         known = self._pods.get(name)
         ready = kind != "DELETED" and _is_ready(pod)
+        if kind == "DELETED":
+            self._has_left(name)
         if known is not None and (not ready or known.uid != uid):
             del self._pods[name]
-            task = asyncio.get_running_loop().create_task(known.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            if kind != "DELETED" and "deletionTimestamp" in pod["metadata"]:
+                self._leaving[name] = known
+            else:
+                self._close(known)
             known = None
         if ready and known is None:
             address = f"{pod['status']['podIP']}:{names.AGENT_PORT}"
             self._pods[name] = RouterPod(name, uid, address, self._secret)
         if self._informer.synced.is_set():
             self._say()
+
+    def _has_left(self, name: str) -> None:
+        if (pod := self._leaving.pop(name, None)) is not None:
+            self._close(pod)
+
+    def _close(self, pod: RouterPod) -> None:
+        task = asyncio.get_running_loop().create_task(pod.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _say(self) -> None:
         """Set or clear the problem that no router pod is ready."""

@@ -148,6 +148,20 @@ def rows_of(secret: Mapping[str, Any]) -> EndpointRows | None:
     return rows if isinstance(rows, dict) and rows.get("endpoints") else None
 
 
+def state_hash(secret: Mapping[str, Any]) -> int:
+    """Return a number that differs with the contents of a state Secret, in this process."""
+    return hash((secret.get("data") or {}).get(STATE_KEY))
+
+
+def namespaces_in(found: Mapping[str, Any]) -> set[str]:
+    """Return the namespaces that the versions of a custom resource name, as far as they can be read."""
+    spec = found.get("spec") or {}
+    versions = spec.get("versions") or {}
+    placements = [one.get("placement") for one in versions.values() if isinstance(one, Mapping)]
+    named = [one.get("namespace") for one in placements if isinstance(one, Mapping)]
+    return {name for name in named if isinstance(name, str) and name}
+
+
 def observed(found: Mapping[str, Any]) -> EndpointStatus:
     """Return the status that the last operator wrote into a custom resource; an empty one when there is none."""
     status = found.get("status") or {}

@@ -13,6 +13,7 @@ from mljupyter.kubernetes.objects import names
 
 LEASE_SECONDS = 12
 _RENEW_EVERY = 2.0
+_SPARE_SECONDS = 2.0  # for a write that is on its way
 _NOT_FOUND, _CONFLICT = 404, 409
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,15 @@ class Leadership:
         self._path = f"{names.leases(namespace)}/{names.OPERATOR}"
         self._lease: Object | None = None
         self._seen: tuple[str, float] = ("", 0.0)  # the holder's last renewal, and when it was seen first
+        self._renewed: float | None = None  # when the last renewal that has succeeded was sent
+
+    @property
+    def holds(self) -> bool:
+        """Whether no other operator can lead yet.
+
+        It is False after a process was stopped for longer than the Lease lasts, before it learns who leads.
+        """
+        return self._renewed is not None and time.monotonic() - self._renewed < LEASE_SECONDS - _SPARE_SECONDS
 
     async def take(self) -> None:
         """Return when this operator leads: at once if nobody does, or when the leader has stopped renewing."""
@@ -110,7 +120,7 @@ class Leadership:
 
     async def _written(self, present: Object | None) -> bool:
         """Write the Lease for this operator; return whether it was still the one that was read."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        sent, now = time.monotonic(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec: dict[str, Any] = dict((present or {}).get("spec") or {})
         if spec.get("holderIdentity") != self._identity:
             spec["acquireTime"] = now
@@ -134,6 +144,8 @@ class Leadership:
                 self._lease = await self._api.replace(self._path, {**present, "spec": spec})
         except ApiError as error:
             if error.status in (_CONFLICT, _NOT_FOUND):
+                self._renewed = None
                 return False
             raise
+        self._renewed = sent
         return True

@@ -24,9 +24,10 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, Object
 from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.objects import names
-from mljupyter.kubernetes.objects.events import of_refusal, of_undone
+from mljupyter.kubernetes.objects.events import of_recovery, of_refusal, of_undone
 from mljupyter.kubernetes.operator import documents
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore, Part, Record
+from mljupyter.kubernetes.operator.recovery import recovered
 from mljupyter.spec import EndpointSpec, EndpointState, SpecError
 
 MANAGER = "mljupyter"
@@ -34,16 +35,21 @@ STORED_WITHIN = 20.0
 _STATUS_EVERY = 0.2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _NEVER = float("inf")
-_BAD_REQUEST, _NOT_FOUND, _TIMEOUT, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 400, 404, 408, 409, 429, 500
+_BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _TIMEOUT, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 400, 403, 404, 408, 409, 429, 500
+_INVALID = "InvalidSpec"
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Unstored:
-    """The changes of one endpoint that the API server does not have yet. `before` are the rows that it has."""
+    """The changes of one endpoint that the API server does not have yet.
+
+    `before` are the rows that it has. `published` is whether its custom resource has the new spec already.
+    """
 
     before: EndpointRows | None
+    published: bool = False
     parts: set[Part] = field(default_factory=set)
     writing: set[Part] = field(default_factory=set)
     failures: int = 0
@@ -98,6 +104,7 @@ class Persistence:
         self._settled: dict[str, asyncio.Event] = {}  # of the endpoints that somebody waits for
         self._times: list[tuple[float, str]] = []  # a heap of the times at which changes may be due
         self._refused: dict[str, str] = {}  # the generation of a custom resource with a refused spec
+        self._states_stored: dict[str, int] = {}  # the hash of what the state Secret of an endpoint is to have
         self._saying: set[asyncio.Task[None]] = set()
         self._status_times: dict[str, float] = {}
         self._informer = Informer(api, self._path, changed=self._seen)
@@ -130,12 +137,16 @@ class Persistence:
             names.secrets(self._namespace), labels=names.selector(component=names.COMPONENT_OPERATOR)
         )
         states = {secret["metadata"]["name"]: secret for secret in secrets}
+        damaged: list[Object] = []
         for resource in found:
             name = resource["metadata"]["name"]
-            rows = documents.rows_of(states.get(names.state_secret(name), {}))
-            if rows is None:
+            state = states.get(names.state_secret(name), {})
+            if (rows := documents.rows_of(state)) is None:
+                if _was_accepted(resource):
+                    damaged.append(resource)
                 continue  # a resource of a user: it is accepted when the informer reports it
             self._resources[name] = resource
+            self._states_stored[name] = documents.state_hash(state)
             status = documents.observed(resource).json_text()
             deleting = int(bool(resource["metadata"].get("deletionTimestamp")))
             if deleting:
@@ -144,9 +155,40 @@ class Persistence:
             try:
                 store.restore(name, {**rows, "endpoints": endpoints})
             except MLJupyterError as error:
-                log.error("the state of endpoint %s cannot be read, and is made again: %s", name, error.message)
+                log.error("the state of endpoint %s cannot be read: %s", name, error.message)
                 store.restore(name, None)
+                if not deleting:
+                    damaged.append(resource)
+        rebuilt = [resource["metadata"]["name"] for resource in damaged if await self._recover(store, resource)]
         self._store = store
+        for name in rebuilt:
+            self.changes(name, Part.PROGRESS)
+
+    async def _recover(self, store: ClusterStore, resource: Object) -> bool:
+        """Put an endpoint into the store without its state Secret; return whether it could be recovered.
+
+        Otherwise its replicas would be taken for those of an unknown endpoint, and its clients would need other keys.
+        """
+        name = resource["metadata"]["name"]
+        revisions: list[Object] = []
+        for namespace in sorted({self._namespace, *documents.namespaces_in(resource)}):
+            labels = names.selector(component=names.COMPONENT_REPLICA, endpoint=name)
+            try:
+                revisions += (await self._api.list(names.secrets(namespace), labels=labels))[0]
+            except ApiError as error:
+                if error.status not in (_FORBIDDEN, _NOT_FOUND):  # a namespace that is gone, or not ours any more
+                    raise
+        fields = f"metadata.name={names.route_secret(name)}"
+        routes, _ = await self._api.list(names.secrets(self._namespace), fields=fields)
+        found = recovered(resource, self._target, routes[0] if routes else None, revisions)
+        if found is None:
+            log.error("the state of endpoint %s cannot be read, and not be recovered", name)
+            return False
+        log.error("the state of endpoint %s could not be read. It is recovered without its history", name)
+        self._resources[name] = resource
+        store.put(found.spec, documents.observed(resource), found.keys, Change("", "recovered"))
+        self._record(name, of_recovery(keys_lost=found.keys_lost))
+        return True
 
     async def run(self) -> None:
         """Write changes and follow the custom resources until cancelled."""
@@ -244,7 +286,7 @@ class Persistence:
                     log.warning("endpoint %s is not stored yet: %s", name, error.message)
         else:
             self._status_times[name] = time.monotonic()
-            change.before, change.failures, change.due = rows, 0, 0.0
+            change.before, change.published, change.failures, change.due = rows, False, 0, 0.0
             if not change.parts:
                 del self._unstored[name]
         change.writing = set()
@@ -270,12 +312,18 @@ class Persistence:
         elif parts & {Part.WANTED, Part.PROGRESS}:
             resource = self._resources.get(name)
             if resource is None:
-                resource = await self._create(record.spec)
+                resource, published = await self._create(record.spec), True
             elif self._spec_in(resource) != record.spec or names.FINALIZER not in _finalizers(resource):
+                published = self._spec_in(resource) != record.spec
                 resource = await self._replace(record.spec, resource)
+            else:
+                published = False
             self._resources[name] = resource
+            if name in self._unstored:
+                self._unstored[name].published |= published
             secret = documents.state_secret(name, rows, resource, self._namespace)
             path = f"{names.secrets(self._namespace)}/{secret['metadata']['name']}"
+            self._states_stored[name] = documents.state_hash(secret)
             await self._api.patch(path, secret, kind="apply", manager=MANAGER, force=True)
         if name in self._resources:
             status = documents.status_of(record, self._resources[name].get("status"), datetime.now(UTC))
@@ -328,10 +376,15 @@ class Persistence:
             if error.status != _NOT_FOUND:
                 raise
         self._resources.pop(name, None)
+        self._states_stored.pop(name, None)
         self._ending.discard(name)
 
     def _undo(self, name: str, change: _Unstored, error: ApiError) -> None:
-        """Take back a change that the API server has refused, so that nothing acts on it."""
+        """Take back a change that the API server has refused, so that nothing acts on it.
+
+        It may have taken the spec, and refused the Secret with the state: the spec is taken back, too, unless it is the
+        one that a user has applied. Then the resource says why it is refused.
+        """
         assert self._store is not None  # noqa: S101 - narrows the type
         log.warning("endpoint %s: the change is undone: %s", name, error.message)
         del self._unstored[name]
@@ -344,6 +397,18 @@ class Persistence:
         else:
             self._errors[name] = ControllerError(f"the cluster does not accept endpoint {name!r}: {error.message}")
         self._record(name, of_undone(self._errors[name].message))
+        resource = self._resources.get(name)
+        if resource is None or error.status == _CONFLICT:
+            return
+        if change.published:
+            self.changes(name, Part.PROGRESS)
+        elif self._spec_in(resource) != self._spec_of(name):
+            self._refused[name] = str(resource["metadata"].get("generation"))
+            self._say_refused(name, self._errors[name].message)
+
+    def _spec_of(self, name: str) -> EndpointSpec | None:
+        record = self._store.find(name) if self._store is not None else None
+        return record.spec if record is not None else None
 
     def _spec_in(self, resource: Mapping[str, Any]) -> EndpointSpec | None:
         record = self._store.find(resource["metadata"]["name"]) if self._store is not None else None
@@ -400,10 +465,13 @@ class Persistence:
             self._refused.pop(name, None)
 
     def _state_seen(self, kind: str, secret: Object) -> None:
-        """Store again what the operator knows of an endpoint, when somebody has deleted its Secret."""
+        """Store again what the operator knows of an endpoint, when somebody has deleted or changed its Secret."""
         name = secret["metadata"].get("labels", {}).get(names.ENDPOINT_LABEL, "")
         record = self._store.find(name) if self._store is not None else None
-        if kind == "DELETED" and record is not None and not record.deleting and name in self._resources:
+        if record is None or record.deleting or name not in self._resources:
+            return
+        # A late event of our own last write but one has it written once more, which changes nothing.
+        if kind == "DELETED" or self._states_stored.get(name) != documents.state_hash(secret):
             self.changes(name, Part.PROGRESS)
 
     def _say_refused(self, name: str, message: str) -> None:
@@ -414,12 +482,12 @@ class Persistence:
                     {
                         "type": "Ready",
                         "status": "False",
-                        "reason": "InvalidSpec",
+                        "reason": _INVALID,
                         "message": message,
                         "lastTransitionTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                     }
                 ],
-                "problem": {"code": "InvalidSpec", "message": message, "lastLines": []},
+                "problem": {"code": _INVALID, "message": message, "lastLines": []},
                 "state": str(EndpointState.FAILED),
             }
         }
@@ -442,6 +510,13 @@ def _refuses(error: ApiError) -> bool:
 
 def _finalizers(resource: Mapping[str, Any]) -> list[str]:
     return list(resource["metadata"].get("finalizers") or ())
+
+
+def _was_accepted(resource: Object) -> bool:
+    """Return whether an operator has accepted a resource that stays."""
+    conditions = (resource.get("status") or {}).get("conditions") or ()
+    refused = any(one.get("reason") == _INVALID for one in conditions)
+    return names.FINALIZER in _finalizers(resource) and "deletionTimestamp" not in resource["metadata"] and not refused
 
 
 def _generation(resource: Object) -> tuple[str, int]:

@@ -167,7 +167,7 @@ class PodSupervisor:
 
     def key(self, revision: Revision) -> str:
         """Return the key of the replicas of a revision."""
-        return self._owners.key(revision)
+        return self._revisions.key(revision)
 
     def namespace(self, revision: Revision) -> str | None:
         """Return the namespace of the replicas of a revision; None for that of the operator."""
@@ -366,7 +366,7 @@ class PodSupervisor:
             address=_address(pod) if pod is not None else "",
             pid=None,
             started_time=datetime.fromisoformat(started).timestamp() if started else time.time(),
-            key=self._owners.key(revision),
+            key=self._revisions.key(revision),
             measures_itself=True,
         )
 

@@ -18,6 +18,8 @@ from mljupyter.controller.tls.private_files import write_private
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.api_server.informer import Informer
 from mljupyter.kubernetes.objects import names
+from mljupyter.outside import json_value
+from mljupyter.spec import RouterSpec, SpecError
 
 MANAGER = "mljupyter"
 _SETTINGS = "settings.json"
@@ -54,7 +56,7 @@ class PrivateState:
         )
 
     async def restore(self) -> None:
-        """Write the files that the Secret has.
+        """Write the files that the Secret has. What is no text cannot be one of ours, and is left out.
 
         Raises:
             ApiError: when it cannot be read.
@@ -69,27 +71,35 @@ class PrivateState:
         self._stored = secret.get("data") or {}
         for key, text in self._stored.items():
             if key != _SETTINGS:
-                path = self._layout.control / key.replace("..", "/")
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                write_private(path, base64.b64decode(text).decode())
+                self._restore_file(self._layout.control / key.replace("..", "/"), key, text)
+
+    def _restore_file(self, path: Path, key: str, text: str) -> None:
+        try:
+            content = base64.b64decode(text).decode()
+        except ValueError:
+            log.error("%s in Secret %s cannot be read, and is made again", key, names.KEYS_SECRET)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, content)
 
     def restore_settings(self, store: Store) -> None:
         """Write the settings that the Secret has into the store, and store their changes from now on."""
-        found = json.loads(base64.b64decode(self._stored.get(_SETTINGS, "")) or b"{}")
-        for name, value in found.items():
+        for name, value in settings_in(self._stored.get(_SETTINGS, "")).items():
             store.put_setting(name, value)
         self._store = store
 
     async def run(self) -> None:
-        """Store changes until cancelled, and the whole Secret again when somebody has deleted it."""
+        """Store changes until cancelled, and the whole Secret again when somebody has deleted or changed it."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._informer.run())
             tasks.create_task(self._keep())
 
     async def _keep(self) -> None:
         while True:
-            # The copy, not an event: nothing reports a deletion before the first list.
-            if self._informer.synced.is_set() and names.KEYS_SECRET not in self._informer.objects:
+            # The copy, not an event: nothing reports a deletion before the first list. A copy that is late has the
+            # Secret written once more, which changes nothing.
+            present = self._informer.objects.get(names.KEYS_SECRET, {}).get("data") or {}
+            if self._informer.synced.is_set() and not self._stored.items() <= present.items():
                 self._stored = {}
             try:
                 await self.settle()
@@ -133,6 +143,22 @@ class PrivateState:
     def _key(self, path: Path) -> str:
         """Return the key of a file in the Secret: its path, as a key may not have a slash."""
         return str(path.relative_to(self._layout.control)).replace("/", "..")
+
+
+def settings_in(text: str) -> dict[str, str]:
+    """Return the settings of a Secret that can be read; the others have their defaults again."""
+    try:
+        found = json_value(base64.b64decode(text) or b"{}")
+        router = found.get("router") if isinstance(found, dict) else None
+        if isinstance(router, str):
+            RouterSpec.parse(json_value(router))
+            return {"router": router}
+        if found == {}:
+            return {}
+    except (ValueError, SpecError):
+        pass
+    log.error("%s in Secret %s cannot be read: the defaults are in force", _SETTINGS, names.KEYS_SECRET)
+    return {}
 
 
 def _encoded(content: bytes) -> str:

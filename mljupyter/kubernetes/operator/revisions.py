@@ -75,7 +75,8 @@ class ReplicaOwners:
 class Revisions:
     """Keeps the number of replicas of each Deployment at the wanted one.
 
-    A Deployment or a Secret that somebody has deleted is created again while its revision has replicas.
+    A Deployment that somebody has deleted, or a Secret that somebody has deleted or changed, is written again while its
+    revision has replicas.
 
     Parameters:
         api: the API server.
@@ -106,6 +107,7 @@ class Revisions:
             api, names.secrets, owners.selectors, changed=self._secret_seen, keep=without_managers
         )
         self._orders: dict[Revision, ReplicaOrder] = {}
+        self._keys: dict[Revision, str] = {}  # of the replicas that were adopted
         self._created: set[Revision] = set()
         self._refused: dict[Revision, Problem] = {}  # why an object cannot be created again
         self._due: set[Revision] = set()
@@ -145,7 +147,7 @@ class Revisions:
             self.settle(revision)
             return
         try:
-            await self._put_secret(order)
+            await self._put(self._secret(order))
             await self._put_deployment(order, count)
         except ApiError as error:
             said = refusal(error.message) if error.status in _REFUSED else error.message
@@ -153,8 +155,16 @@ class Revisions:
         self.adopt(order)
 
     def adopt(self, order: ReplicaOrder) -> None:
-        """Remember what a Deployment that exists is made from."""
-        self._orders[_revision_of(order)] = order
+        """Remember what a Deployment that exists is made from, and the key that its replicas have."""
+        revision, place = _revision_of(order), self._owners.place_of(order.spec)
+        self._orders[revision] = order
+        stored = self._secrets.find(place.namespace, place.deployment_name(*revision))
+        if stored is not None and revision not in self._keys and (key := replicas.replica_key_of(stored)) is not None:
+            self._keys[revision] = key
+
+    def key(self, revision: Revision) -> str:
+        """Return the key of the replicas of a revision: the one they have, also when the workspace has another key."""
+        return self._keys.get(revision) or self._owners.key(revision)
 
     def settle(self, revision: Revision) -> None:
         """Bring the number of replicas of a revision to the wanted one soon."""
@@ -183,7 +193,7 @@ class Revisions:
     async def _settle(self, revision: Revision) -> None:
         place = self._place(revision)
         name, present = place.deployment_name(*revision), self.find(revision)
-        has_secret = self._secrets.find(place.namespace, name) is not None
+        stored = self._secrets.find(place.namespace, name)
         wanted = self._wanted(revision)
         order = self._orders.get(revision)
         try:
@@ -191,11 +201,14 @@ class Revisions:
                 self._refused.pop(revision, None)
                 self._created.discard(revision)
                 self._orders.pop(revision, None)
-                if present is not None or has_secret:
+                self._keys.pop(revision, None)
+                if present is not None or stored is not None:
                     await self._remove(place, name)
                 return
-            if order is not None and self._secrets.is_known(place.namespace) and not has_secret:
-                await self._put_secret(order)
+            if order is not None and self._secrets.is_known(place.namespace):
+                secret = self._secret(order)
+                if stored is None or not secret["data"].items() <= (stored.get("data") or {}).items():
+                    await self._put(secret)
             if present is None and revision not in self._created:
                 if wanted and order is not None:
                     await self._put_deployment(order, wanted)
@@ -228,16 +241,14 @@ class Revisions:
             self._refused[revision] = problem
             self._changed(revision)
 
-    async def _put_secret(self, order: ReplicaOrder) -> None:
-        place, key = self._owners.place_of(order.spec), self._owners.key(_revision_of(order))
-        await self._put(
-            replicas.secret(
-                order,
-                namespace=place.namespace,
-                replica_key=key,
-                owner=self._owner(order, place),
-                home=place.home,
-            )
+    def _secret(self, order: ReplicaOrder) -> Object:
+        place = self._owners.place_of(order.spec)
+        return replicas.secret(
+            order,
+            namespace=place.namespace,
+            replica_key=self.key(_revision_of(order)),
+            owner=self._owner(order, place),
+            home=place.home,
         )
 
     async def _put_deployment(self, order: ReplicaOrder, count: int) -> None:
@@ -274,7 +285,7 @@ class Revisions:
         self._changed(revision)
 
     def _secret_seen(self, kind: str, secret: Object) -> None:
-        if kind == "DELETED":
+        if kind != "ADDED":
             self.settle(revision_of(secret))
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mljupyter.client.errors import EndpointChangedError, InvalidSpecError
+from mljupyter.client.errors import ControllerError, EndpointChangedError, InvalidSpecError
 from mljupyter.controller.storage.history import Change
 from mljupyter.controller.storage.keys import Keys
+from mljupyter.engine.envoy.routing import EndpointRoute
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects import names
+from mljupyter.kubernetes.objects.published import PublishedRoute
+from mljupyter.kubernetes.operator import documents, leadership
 from mljupyter.kubernetes.operator.cluster_store import ClusterStore
+from mljupyter.kubernetes.operator.documents import STATE_KEY, rows_of
 from mljupyter.kubernetes.operator.leadership import Leadership, LeadershipLostError
 from mljupyter.kubernetes.operator.persistence import Persistence
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, EndpointStatus, Toleration, VersionSpec
-from tests.kubernetes.cluster import own_namespace
+from tests.kubernetes.cluster import Cluster, many_variables, own_namespace
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS
 
@@ -71,6 +77,14 @@ class Home:
 
     async def resource(self, name: str = "iris") -> dict[str, Any]:
         return await self.api.get(f"{self.path}/{name}")
+
+    async def limit(self, what: str, most: int) -> None:
+        """Have the API server refuse more objects of a kind."""
+        quotas = self.secrets.replace("/secrets", "/resourcequotas")
+        await self.api.create(quotas, {"metadata": {"name": "full"}, "spec": {"hard": {what: str(most)}}})
+        async with asyncio.timeout(HANG_SECONDS):
+            while not (await self.api.get(f"{quotas}/full")).get("status", {}).get("hard"):
+                await asyncio.sleep(0.05)
 
     async def patch(self, body: dict[str, Any], name: str = "iris") -> None:
         await self.api.patch(f"{self.path}/{name}", body, kind="merge", manager="kubectl-edit")
@@ -142,6 +156,93 @@ async def test_a_state_that_somebody_deletes_is_stored_again(home: Home) -> None
         ):
             await asyncio.sleep(0.02)
     assert found[0]["data"] == before["data"]
+
+
+async def test_a_state_that_somebody_damages_is_stored_again(home: Home) -> None:
+    home.store.put(spec(authentication=Authentication.KEY), EndpointStatus(), Keys("first-key", "second-key"))
+    await home.persistence.settle()
+    path = f"{home.secrets}/{names.state_secret('iris')}"
+    before = await home.api.get(path)
+    await home.api.patch(path, {"data": {STATE_KEY: "aGVsbG8="}}, kind="merge")
+    async with asyncio.timeout(HANG_SECONDS):
+        while (await home.api.get(path))["data"] != before["data"]:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "garbage", "empty"])
+async def test_an_endpoint_is_recovered_whose_state_was_damaged_while_no_operator_led(
+    home: Home, namespace: tuple[ApiServer, str], tmp_path: Path, damage: str
+) -> None:
+    keys = Keys("first-key", "second-key")
+    wanted = spec(authentication=Authentication.KEY, description="ours")
+    home.store.put(wanted, EndpointStatus(), keys)
+    await home.persistence.settle()
+    await home.stop()
+    api, place = namespace
+    route = EndpointRoute("iris", (), "one", keys=(keys.primary, keys.secondary))
+    await Cluster(api, place).publish(PublishedRoute(route))
+    path = f"{home.secrets}/{names.state_secret('iris')}"
+    if damage == "deleted":
+        await api.delete(path)
+    else:
+        await api.patch(path, {"data": {STATE_KEY: {"garbage": "aGVsbG8="}.get(damage)}}, kind="merge")
+    later = Home(api, place, tmp_path / "later.db")
+    await later.persistence.load(later.store)
+    assert later.store.get("iris").spec == wanted
+    assert later.store.keys("iris") == keys
+    later.start()
+    async with asyncio.timeout(HANG_SECONDS):
+        while not (found := (await api.list(home.secrets, fields=f"metadata.name={names.state_secret('iris')}"))[0]):
+            await asyncio.sleep(0.02)
+        while rows_of(found[0]) is None:
+            await asyncio.sleep(0.02)
+            found = [await api.get(path)]
+    await later.stop()
+    assert later.accepted == []
+
+
+TOO_LARGE = {
+    name: VersionSpec(image="registry.example/iris:1", environment_variables=many_variables())
+    for name in ("one", "two")
+}
+
+
+async def test_of_a_new_endpoint_that_is_too_large_to_store_nothing_is_left(home: Home) -> None:
+    home.store.put(spec().model_copy(update={"versions": TOO_LARGE}), EndpointStatus(), None)
+    with pytest.raises(ControllerError, match="the cluster does not accept endpoint 'iris'"):
+        await home.persistence.settle()
+    assert home.store.find("iris") is None
+    async with asyncio.timeout(HANG_SECONDS):
+        while (await home.api.list(home.path))[0]:
+            await asyncio.sleep(0.02)
+    home.store.put(spec(), EndpointStatus(), None)
+    await home.persistence.settle()
+    assert (await home.resource())["spec"]["versions"]["one"]["image"] == "registry.example/iris:1"
+
+
+async def test_a_change_that_is_too_large_to_store_leaves_the_resource_as_it_was(home: Home) -> None:
+    home.store.put(spec(description="before"), EndpointStatus(), None)
+    await home.persistence.settle()
+    home.store.put(spec(description="too large").model_copy(update={"versions": TOO_LARGE}), EndpointStatus(), None)
+    with pytest.raises(ControllerError, match="the cluster does not accept endpoint 'iris'"):
+        await home.persistence.settle()
+    assert home.store.get("iris").spec.description == "before"
+    async with asyncio.timeout(HANG_SECONDS):
+        while (await home.resource())["spec"].get("description") != "before":
+            await asyncio.sleep(0.02)
+    assert home.accepted == []
+
+
+async def test_a_resource_whose_state_cannot_be_stored_stays_and_says_why(home: Home) -> None:
+    await home.limit("count/secrets", len((await home.api.list(home.secrets))[0]))
+    body = documents.resource(spec(description="by hand"), "any", None)
+    del body["metadata"]["namespace"], body["metadata"]["finalizers"]
+    await home.api.create(home.path, body)
+    async with asyncio.timeout(HANG_SECONDS):
+        while "exceeded quota" not in str((await home.resource()).get("status")):
+            await asyncio.sleep(0.02)
+    assert home.store.find("iris") is None
+    assert (await home.resource())["spec"]["description"] == "by hand"
 
 
 async def test_a_change_that_collides_with_kubectl_is_undone_and_told(home: Home) -> None:
@@ -232,18 +333,30 @@ async def test_an_endpoint_that_is_made_again_at_once_is_not_taken_for_the_delet
     assert [accepted.description for accepted, _ in home.accepted] == ["after all of this"]
 
 
-async def test_what_the_cluster_does_not_accept_has_not_happened(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
-    limit = {"spec": {"hard": {f"count/{names.PLURAL}.{names.GROUP}": "0"}}}
-    await home.api.create(home.secrets.replace("/secrets", "/resourcequotas"), {**quota, **limit})
-    quotas = home.secrets.replace("/secrets", "/resourcequotas")
-    async with asyncio.timeout(HANG_SECONDS):
-        while not (await home.api.get(f"{quotas}/none")).get("status", {}).get("hard"):
-            await asyncio.sleep(0.05)
+async def test_what_the_cluster_does_not_accept_has_not_happened(home: Home) -> None:
+    await home.limit(f"count/{names.PLURAL}.{names.GROUP}", 0)
     home.store.put(spec(), EndpointStatus(), None)
     with pytest.raises(Exception, match="exceeded quota"):
         await home.persistence.settle()
     assert home.store.find("iris") is None
+
+
+async def test_an_operator_that_was_stopped_for_longer_than_the_lease_lasts_writes_nothing(
+    namespace: tuple[ApiServer, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, name = namespace
+    first = Leadership(api, name, "first")
+    guarded = api.writing_while(lambda: first.holds)
+    body = {"metadata": {"name": "written"}}
+    with pytest.raises(ApiError, match="another operator may lead"):
+        await guarded.create(names.secrets(name), body)
+    await first.take()
+    await guarded.create(names.secrets(name), body)
+    later = time.monotonic() + leadership.LEASE_SECONDS
+    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: later))
+    with pytest.raises(ApiError, match="another operator may lead"):
+        await guarded.delete(f"{names.secrets(name)}/written")
+    assert await guarded.get(f"{names.secrets(name)}/written")
 
 
 async def test_one_operator_leads_until_it_gives_up(namespace: tuple[ApiServer, str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.place import Place
-from mljupyter.kubernetes.objects.replicas import ReplicaSettings
+from mljupyter.kubernetes.objects.replicas import REPLICA_KEY, ReplicaSettings, replica_key_of
 from mljupyter.kubernetes.operator.pod_logs import PodLogs
 from mljupyter.kubernetes.operator.pod_supervisor import PodSupervisor
 from mljupyter.kubernetes.operator.revisions import ReplicaOwners
@@ -99,6 +99,32 @@ async def test_a_secret_that_was_deleted_is_created_again(replicas: Replicas) ->
     before = await replicas.api.get(replicas.secret)
     await replicas.api.delete(replicas.secret)
     assert (await replicas.becomes(replicas.secret, before["metadata"]["uid"]))["data"] == before["data"]
+
+
+async def test_a_secret_that_was_damaged_is_written_again(replicas: Replicas) -> None:
+    before = await replicas.api.get(replicas.secret)
+    await replicas.api.patch(replicas.secret, {"data": {REPLICA_KEY: "aGVsbG8="}}, kind="merge")
+
+    async def as_before() -> bool:
+        return bool((await replicas.api.get(replicas.secret))["data"] == before["data"])
+
+    await until(as_before, "it is as before")
+
+
+async def test_adopted_replicas_keep_their_key_when_that_of_the_workspace_is_lost(
+    replicas: Replicas, tmp_path: Path
+) -> None:
+    before = await replicas.api.get(replicas.secret)
+    await replicas.supervisor.leave()
+    api, namespace = replicas.api, replicas.namespace
+    owners = ReplicaOwners(namespace, "demo", ReplicaSettings(), b"another", lambda name: None)
+    another = PodSupervisor(api, owners, "team", PodLogs(api, namespace, tmp_path), lambda endpoint: None)
+    await another.adopt("team", lambda replica: ORDER.spec)
+    revision = (ORDER.endpoint, ORDER.version, ORDER.revision)
+    assert another.key(revision) == replicas.supervisor.key(revision) == replica_key_of(before)
+    await api.delete(replicas.secret)
+    assert (await replicas.becomes(replicas.secret, before["metadata"]["uid"]))["data"] == before["data"]
+    await another.leave()
 
 
 async def test_an_adopted_deployment_that_is_deleted_is_created_again(replicas: Replicas, tmp_path: Path) -> None:

@@ -11,18 +11,20 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 import pytest
 
-from mljupyter.client.base import EndpointClient
+from mljupyter.kubernetes.objects import names
 from mljupyter.registry.artifacts.store import ArtifactStore
-from mljupyter.spec import ConnectionLimits, RouterSpec
+from mljupyter.spec import ConnectionLimits
+from mljupyter.targets.kubernetes.client import ClusterClient
 from mljupyter.targets.machine.client import ControllerClient
 from tests.conformance.conftest import CLUSTER, Site
 from tests.fault_table import Fault
+from tests.kubernetes.test_cluster_faults import Cluster
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine
 from tests.system.targets import DOCKERFILE
@@ -60,6 +62,7 @@ TYPED = """
         return str(number)
     """
 TIMEOUT_MS = 1000
+_ESTABLISHED = "01"  # in /proc/PID/net/tcp
 LIMITS = {"scoringTimeoutMs": TIMEOUT_MS, "maxQueueWaitMs": 20_000, "maxBodyBytes": 10_000_000}
 WITH_SCHEMA = DOCKERFILE.replace("pip install --quiet", "pip install --quiet inference-schema")
 
@@ -93,12 +96,14 @@ class Place:
         client: its endpoints.
         workers: returns the identities of the replicas that run there.
         received: returns the number of requests that the router has sent to the endpoint ``typed`` so far.
+        routers: returns the pids of the router's processes.
 
     """
 
-    client: EndpointClient
+    client: ControllerClient | ClusterClient
     workers: Callable[[], set[str]]
     received: Callable[[], int]
+    routers: Callable[[], list[int]]
 
     def uri(self, name: str) -> str:
         """Return the scoring URI of an endpoint."""
@@ -122,7 +127,15 @@ def on_cluster(attached: Site) -> Place:
     def received() -> int:
         return int(sum(attached.client.metrics("typed", since=3600)["summary"]["requests"]))
 
-    return Place(attached.client, workers, received)
+    cluster = Cluster(attached)
+
+    def routers() -> list[int]:
+        return [
+            pid for pod in cluster.pods(component=names.COMPONENT_ROUTER) for pid in cluster.processes(pod, "envoy")
+        ]
+
+    assert isinstance(attached.client, ClusterClient)
+    return Place(attached.client, workers, received, routers)
 
 
 @pytest.fixture(params=["local", CLUSTER])
@@ -132,7 +145,22 @@ def place(request: pytest.FixtureRequest) -> Place:
         cluster: Place = request.getfixturevalue("on_cluster")
         return cluster
     machine: Machine = request.getfixturevalue("served")
-    return Place(machine.client, lambda: set(map(str, machine.replicas())), lambda: counted(machine))
+    return Place(
+        machine.client,
+        lambda: set(map(str, machine.replicas())),
+        lambda: counted(machine),
+        lambda: list(machine.routers()),
+    )
+
+
+@contextlib.contextmanager
+def limited(place: Place, **limits: float) -> Iterator[tuple[str, int]]:
+    """Give the router other limits of connections; yield its address."""
+    before = place.client.router().spec
+    place.client.put_router(before.model_copy(update={"limits": ConnectionLimits(**limits)}))
+    parts = urlsplit(place.uri("deadly"))
+    yield str(parts.hostname), int(parts.port or 80)
+    place.client.put_router(before)
 
 
 @pytest.mark.faults(10, "run() that never returns, past the scoring timeout")
@@ -216,10 +244,8 @@ def test_a_body_that_cannot_be_read_is_refused_with_its_reason_and_kills_nothing
 
 
 @pytest.mark.faults(13, "2,000 idle connections, slow headers and bodies")
-def test_requests_that_never_complete_time_out_and_slow_no_other_client(served: Machine, fault: Fault) -> None:
-    uri = uri_of(served, "deadly")
-    limits = ConnectionLimits(headers_seconds=2, request_seconds=2)
-    port = served.client.put_router(RouterSpec(limits=limits)).port
+def test_requests_that_never_complete_time_out_and_slow_no_other_client(place: Place, fault: Fault) -> None:
+    uri = place.uri("deadly")
     path = urlsplit(uri).path.encode()
 
     def measured() -> float:
@@ -228,51 +254,50 @@ def test_requests_that_never_complete_time_out_and_slow_no_other_client(served: 
         assert load.failed == 0, load.failures
         return load.milliseconds["p99"]
 
-    alone = max(measured(), measured())
-    with contextlib.ExitStack() as stack:
-        opened = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS))
-            for _ in range(2000)
-        ]
-        crowded = measured()
-        began = time.monotonic()
-        for number, one in enumerate(opened[:100]):
-            body = b"host: localhost\r\ncontent-length: 9\r\n\r\n1" if number % 2 else b""
-            one.sendall(b"POST %s HTTP/1.1\r\n%s" % (path, body))
-        slow = measured()
-        answers = {one.recv(100)[:12] for one in opened[:100]}
-        fault.recovered(time.monotonic() - began, "until 408")
-    served.client.put_router(RouterSpec())
+    with limited(place, headers_seconds=2, request_seconds=2) as address:
+        alone = max(measured(), measured())
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(socket.create_connection(address, timeout=HANG_SECONDS)) for _ in range(2000)]
+            crowded = measured()
+            began = time.monotonic()
+            for number, one in enumerate(opened[:100]):
+                body = b"host: localhost\r\ncontent-length: 9\r\n\r\n1" if number % 2 else b""
+                one.sendall(b"POST %s HTTP/1.1\r\n%s" % (path, body))
+            slow = measured()
+            answers = {one.recv(100)[:12] for one in opened[:100]}
+            fault.recovered(time.monotonic() - began, "until 408")
     assert answers == {b"HTTP/1.1 408"}
     assert min(crowded, slow) <= 2 * alone + 20, (alone, crowded, slow)
 
 
 @pytest.mark.faults(13, "clients that disappear without closing, during a request and after one")
-def test_connections_of_vanished_clients_are_closed(served: Machine, fault: Fault) -> None:
-    uri = uri_of(served, "deadly")
-    limits = ConnectionLimits(headers_seconds=2, request_seconds=2, idle_seconds=2)
-    port = served.client.put_router(RouterSpec(limits=limits)).port
+def test_connections_of_vanished_clients_are_closed(place: Place, fault: Fault) -> None:
+    uri = place.uri("deadly")
     path = urlsplit(uri).path.encode()
-    (router,) = served.routers()
     sent = (
         b"POST %s HTTP/1.1\r\n" % path,
         b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n1" % path,
         b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n1" % path,
     )
-    with SteadyLoad(uri, clients=2, one_shot=1, requests=500, pause=0.005) as load:
+    with (
+        limited(place, headers_seconds=2, request_seconds=2, idle_seconds=2) as address,
+        SteadyLoad(uri, clients=2, one_shot=1, requests=500, pause=0.005) as load,
+    ):
         fault.under(load)
-        gone = set()
+        load.runs(20)
+        others, gone = connected(place.routers(), address[1]), set[str]()
         for number in range(100):
-            client = socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS)
+            client = socket.create_connection(address, timeout=HANG_SECONDS)
             client.sendall(sent[number % len(sent)])
             if number % len(sent) == len(sent) - 1:
                 assert client.recv(12) == b"HTTP/1.1 200"
-            gone.add(client.getsockname()[1])
             vanish(client)
+            if number % 10 == 9:  # a cluster's node gives connections other ports: all that are new are looked at
+                gone |= connected(place.routers(), address[1]) - others
         began = time.monotonic()
-        wait_until(lambda: not gone & connected(router), "the router has closed them")
+        assert len(gone) >= 100
+        wait_until(lambda: not gone & connected(place.routers(), address[1]), "the router has closed them")
         fault.recovered(time.monotonic() - began, "until closed")
-    served.client.put_router(RouterSpec())
     assert load.failed == 0, load.failures
 
 
@@ -285,10 +310,12 @@ def vanish(client: socket.socket) -> None:
     client.close()
 
 
-def connected(pid: int) -> set[int]:
-    """Return the ports of the clients that a process has connections with."""
-    found = psutil.Process(pid).net_connections("tcp")
-    return {item.raddr.port for item in found if item.raddr and item.status == psutil.CONN_ESTABLISHED}
+def connected(pids: list[int], port: int) -> set[str]:
+    """Return the addresses of clients that are connected with a port where processes run, also in a pod."""
+    tables = [Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:] for pid in pids]
+    rows = [line.split()[1:4] for table in tables for line in table]
+    ports = {f"{number:04X}" for number in (port, names.ROUTER_PORT)}
+    return {peer for own, peer, state in rows if state == _ESTABLISHED and own.rpartition(":")[2] in ports}
 
 
 @pytest.mark.faults(14, "two lengths, a bad chunk, 70 KB of headers, TLS at the plain port")
