@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.local_http import LocalHttp
@@ -28,12 +29,15 @@ class Admin(LocalHttp):
             return 200, "\n".join(lines).encode()
         else:
             self.whole += 1
+            own = {"cluster.stream.upstream_rq_active": 1, "cluster.no-grpc.upstream_rq_active": 1}
             remaining = "circuit_breakers.default.remaining_retries"
             found = {f"cluster.{name}.{remaining}": 10 for name in MOST}
             found |= {
                 "cluster.iris.one.upstream_rq_active": self.active,
                 "cluster.iris.one.upstream_rq_total": self.total,
+                **own,
             }
+            found = {name: count for name, count in found.items() if re.search(query["filter"], name)}
         stats = [{"name": name, "value": count} for name, count in found.items()]
         return 200, json.dumps({"stats": stats}).encode()
 
@@ -81,3 +85,7 @@ async def test_a_request_that_its_client_sends_slowly_is_read_when_it_reaches_a_
         assert (await reader.read(MOST))["iris.one"].present == 0
     admin.active = 1  # the summary stays as it is
     assert (await reader.read(MOST))["iris.one"].present == 1
+
+
+async def test_clusters_that_the_router_has_for_itself_are_no_versions() -> None:
+    assert set(await DemandReader(Admin()).read({"iris.one": 10, "rose.one": 10})) == {"iris.one", "rose.one"}

@@ -15,7 +15,10 @@ from mljupyter.telemetry.metrics.router_statistics import SUMMARY, is_quiet
 
 _ACTIVE, _PENDING, _TOTAL = ".upstream_rq_active", ".upstream_rq_pending_active", ".upstream_rq_total"
 _REMAINING = ".circuit_breakers.default.remaining_retries"
-_GAUGES = r"^cluster\..*\.(upstream_rq_(active|pending_active|total)|circuit_breakers\.default\.remaining_retries)$"
+_GAUGES = (  # of versions: the router has clusters of its own, whose names have no dot
+    r"^cluster\.[^.]+\.[^.]+(\.mirror)?"
+    r"\.(upstream_rq_(active|pending_active|total)|circuit_breakers\.default\.remaining_retries)$"
+)
 _TIMES = re.compile(
     r'^envoy_cluster_(?P<rest>\w+)_upstream_rq_time_(?P<kind>bucket|sum)\{envoy_cluster_name="(?P<first>[^"]+)"'
     r'(?:,le="(?P<upper>[^"]+)")?\} (?P<value>\d+)',
