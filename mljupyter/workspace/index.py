@@ -142,6 +142,14 @@ def read(directory: Path) -> WorkspaceDocument:
         raise WorkspaceException(f"{path} cannot be read: {error.message}") from None
 
 
+def parse(content: bytes, source: Path) -> WorkspaceDocument:
+    """Return the document of a workspace that another file holds; raise `WorkspaceException` if it is none."""
+    try:
+        return WorkspaceDocument.parse(content)
+    except SpecError as error:
+        raise WorkspaceException(f"{source} holds no workspace: {error.message}") from None
+
+
 def _refuse_of_others(directory: Path) -> None:
     try:
         owner = directory.stat().st_uid

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mljupyter.registry.artifacts.content import CHUNK_BYTES, copy_content, damaged, write_verified
+from mljupyter.registry.artifacts.content import CHUNK_BYTES, Readable, copy_content, damaged, write_verified
 from mljupyter.registry.artifacts.local_blobs import file_mode
+from mljupyter.registry.artifacts.protocols import open_file_system
 from mljupyter.registry.errors import ArtifactError, ArtifactNotFoundError
 
 if TYPE_CHECKING:
@@ -100,15 +101,44 @@ class RemoteBlobs:
 
     def collectable(self, folder: str, keep_seconds: float = 0.0) -> Iterator[str]:
         """Yield the blobs of a folder that are older than the grace, and than `keep_seconds`."""
+        for hexadecimal in self.names(folder):
+            if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
+                yield hexadecimal
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield all blobs of a folder."""
         self._fs.invalidate_cache()
         if not self._fs.exists(f"{self._root}/{folder}"):
             return
         for path in self._fs.find(f"{self._root}/{folder}"):
             hexadecimal = path.rsplit("/", 1)[-1]
-            if not re.fullmatch(r"[0-9a-f]{64}", hexadecimal):
-                continue  # not a file of this store: other programs may write below the same URL
-            if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
+            if re.fullmatch(r"[0-9a-f]{64}", hexadecimal):  # other programs may write below the same URL
                 yield hexadecimal
+
+    @contextmanager
+    def opened(self, folder: str, hexadecimal: str) -> Iterator[Readable]:
+        """Yield the content of a blob. Raise `ArtifactNotFoundError` when there is none."""
+        try:
+            source = self._fs.open(self.path(folder, hexadecimal), "rb")
+        except FileNotFoundError as error:
+            raise ArtifactNotFoundError(f"{self.location} holds no artifact sha256:{hexadecimal}.") from error
+        with source:
+            yield _Readable(source)
+
+    def note(self, name: str) -> str | None:
+        """Return the text of a small file beside the blobs, None when there is none."""
+        self._fs.invalidate_cache()
+        try:
+            with self._fs.open(f"{self._root}/{name}", "rb") as source:
+                return str(source.read(1 << 16), "utf-8", "replace")
+        except FileNotFoundError:
+            return None
+
+    def write_note(self, name: str, text: str) -> None:
+        """Write a small file beside the blobs."""
+        self.make_folder(f"{self._root}/{name}")
+        with self._fs.open(f"{self._root}/{name}", "wb") as sink:
+            sink.write(text.encode())
 
     def path(self, folder: str, hexadecimal: str) -> str:
         """Return the path of a finished blob in the file system."""
@@ -168,6 +198,22 @@ class RemoteWriter:
         self._check(staged, hexadecimal, size)
         self._staged["blobs", hexadecimal] = staged
         return hexadecimal, size
+
+    def add_known(self, folder: str, hexadecimal: str, size: int, source: Readable) -> bool:
+        """Upload content with a known digest, unless it exists. Raise `ArtifactError` if it has another one.
+
+        Return False if it exists.
+        """
+        if (folder, hexadecimal) in self._staged or self._blobs.is_safe(folder, hexadecimal, size):
+            return False
+        staged = self._new(folder, hexadecimal)
+        with self._fs.open(staged, "wb") as sink:
+            found, length = copy_content(source, lambda chunk: sink.write(bytes(chunk)))
+        if (found, length) != (hexadecimal, size):
+            raise damaged(hexadecimal, f"{length:,} bytes with digest sha256:{found} came for {size:,}")
+        self._check(staged, hexadecimal, size)
+        self._staged[folder, hexadecimal] = staged
+        return True
 
     def add_bytes(self, folder: str, hexadecimal: str, content: bytes) -> None:
         """Upload small content with a known digest, unless it exists."""
@@ -239,12 +285,8 @@ class _Readable:
 
 
 def _file_system(url: str, location: str) -> tuple[AbstractFileSystem, str]:
-    from fsspec.core import url_to_fs
-
     try:
-        fs, root = url_to_fs(url)
-    except ImportError as error:
-        raise ArtifactError(f"The artifact store {location} needs a package that is not installed: {error}") from error
+        fs, root = open_file_system(url)
     except ValueError as error:
-        raise ArtifactError(f"The artifact store {location} cannot be used: {error}.") from error
+        raise ArtifactError(f"The artifact store {location} cannot be used: {error}") from error
     return fs, root.rstrip("/")
