@@ -27,6 +27,7 @@ _COMMANDS = {
     "gc": ("gc:gc", "Remove unused content, environments, images and revisions."),
     "image": ("image:image", "List, show, scan and delete images."),
     "router": ("router:router", "Show and change the router: address, TLS, limits."),
+    "workspace": ("workspace:workspace", "Export, import, back up, restore, move and share workspaces."),
 }
 
 

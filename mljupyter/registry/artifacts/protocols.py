@@ -42,9 +42,19 @@ def open_file_system(url: str) -> tuple[AbstractFileSystem, str]:
     return file_system, str(path)
 
 
+def has_folders(url: str) -> bool:
+    """Return whether folders must be created before files in them. In an object store this could create a bucket."""
+    return url.partition("://")[0] not in _CLIENTS
+
+
 def is_refusal(error: BaseException) -> bool:
     """Return whether an error comes from the client of an object store, not from our own code."""
-    return type(error).__module__.partition(".")[0] in _PACKAGES
+    found: BaseException | None = error
+    while found is not None:
+        if type(found).__module__.partition(".")[0] in _PACKAGES:
+            return True
+        found = found.__cause__  # adlfs raises RuntimeError for some of them
+    return False
 
 
 def reason_of(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mljupyter.registry.artifacts.content import CHUNK_BYTES, Readable, copy_content, damaged, write_verified
 from mljupyter.registry.artifacts.local_blobs import file_mode
-from mljupyter.registry.artifacts.protocols import open_file_system
+from mljupyter.registry.artifacts.protocols import has_folders, open_file_system
 from mljupyter.registry.errors import ArtifactError, ArtifactNotFoundError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class RemoteBlobs:
     def __init__(self, url: str, grace: float) -> None:
         self.location = re.sub(r"//[^/]*@", "//", url)
         self._fs, self._root = _file_system(url, self.location)
+        self._has_folders = has_folders(url)
         self._grace = grace
         self._folders: set[str] = set()
 
@@ -160,7 +161,7 @@ class RemoteBlobs:
     def make_folder(self, path: str) -> None:
         """Create the folder of a path if the file system has folders."""
         folder = path.rsplit("/", 1)[0]
-        if folder not in self._folders:
+        if self._has_folders and folder not in self._folders:
             self._fs.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
