@@ -79,7 +79,9 @@ def google_server(folder: Path) -> Iterator[ObjectStore]:
     code = "from gcp_storage_emulator.__main__ import main; import sys; sys.exit(main())"
     arguments = ["start", "--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", "team"]
     with _running([sys.executable, "-c", code, *arguments], port, folder):
-        yield ObjectStore("gs://team/store", {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"})
+        yield ObjectStore(
+            "gs://team/store", {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}", "FSSPEC_GCS_TOKEN": "anon"}
+        )
 
 
 def _make_bucket(package: str, name: str, variables: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.router import Router
 from mljupyter.core.telemetry import Telemetry
 from mljupyter.exceptions import UserErrorException, WorkspaceException, as_user_error, as_webservice_exception
+from mljupyter.ownership import user_name
 from mljupyter.registry import storage
 from mljupyter.registry.storage import Storage
 from mljupyter.spec import EndpointRecord
@@ -173,6 +174,7 @@ class Workspace(HtmlRepr):
             name=name,
             id=str(uuid.uuid4()),
             created_time=datetime.now(UTC),
+            created_by=user_name(),
             subscription_id=subscription_id or _NO_SUBSCRIPTION,
             resource_group=resource_group or _THIS_MACHINE,
             location=location or _THIS_MACHINE,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from mljupyter.controller.offline import needed_versions
-from mljupyter.ownership import user_name
+from mljupyter.ownership import name_of
 from mljupyter.registry.locking import wait_for_lock
 from mljupyter.spec import EndpointSpec
 from mljupyter.workspace.context import WorkspaceContext
@@ -91,6 +91,8 @@ def release_all(context: WorkspaceContext) -> None:
     """Release all references of a workspace that is deleted, if others use its database."""
     if context.registry.is_shared:
         context.registry.contents.replace(holder_of_content(context), ())
+        context.registry.models.release_ending(_suffix(context))
+        context.registry.images.release_ending(_suffix(context))
 
 
 def shared_holder(context: WorkspaceContext, holder: str) -> str:
@@ -126,7 +128,8 @@ def _of_workspace(context: WorkspaceContext) -> str:
 
 
 def _suffix(context: WorkspaceContext) -> str:
-    return f" ({user_name()}'s workspace {context.name}, {context.document.id[:8]})"
+    owner = context.document.created_by or name_of(context.directory.stat().st_uid)
+    return f" (workspace {context.name} of {owner}, {context.document.id[:8]})"
 
 
 def _digests(spec: EndpointSpec) -> set[str]:

@@ -30,6 +30,7 @@ from mljupyter.spec import EndpointSpec
 from mljupyter.spec.names import MODEL, NameRule
 from mljupyter.spec.version import is_one_name
 from mljupyter.tracking.datasets import DATASET
+from mljupyter.tracking.datastores import OWN
 from mljupyter.tracking.paths import checked_path
 from mljupyter.tracking.tables import DATASET_COUNTERS, DATASETS, DATASTORE_FILES
 from mljupyter.transfer.container import ArchiveReader, refused
@@ -106,7 +107,9 @@ def import_archive(
         items = _Items.of(archive)
         parts = checked_parts(archive, items.digests)
         _check_space(context, parts)
-        _ = context.tracking  # its tables are created when they are first used
+        own = {store.name for store in context.tracking.datastores.list() if store.kind == OWN}
+        if foreign := sorted({row["datastore"] for row in items.files} - own):
+            raise refused(path, f"it has files of the datastore {foreign[0]!r:.200}, not a workspace's own")
         with context.artifacts.hold():
             tracker.start("Copying", sum(part.size for part in parts))
             context.artifacts.add_parts((part, partial(_opened, archive, part, tracker)) for part in parts)

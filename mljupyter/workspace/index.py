@@ -35,6 +35,7 @@ class WorkspaceDocument(Document):
     name: str
     id: str
     created_time: datetime
+    created_by: str | None = None
     subscription_id: str
     resource_group: str
     location: str

@@ -290,6 +290,12 @@ class ImageRegistry:
         with writing(self._engine) as connection:
             connection.execute(query)
 
+    def release_ending(self, ending: str) -> None:
+        """Record that no holder whose name has this end uses any of the images."""
+        with writing(self._engine) as connection:
+            mine = IMAGE_REFERENCES.c.holder.endswith(ending, autoescape=True)
+            connection.execute(delete(IMAGE_REFERENCES).where(mine))
+
     def digests(self) -> set[str]:
         """Return the digests of all artifacts of images, which the garbage collector must keep."""
         with reading(self._engine) as connection:

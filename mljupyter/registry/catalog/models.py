@@ -236,6 +236,12 @@ class ModelRegistry:
         with writing(self._engine) as connection:
             connection.execute(query)
 
+    def release_ending(self, ending: str) -> None:
+        """Record that no holder whose name has this end uses any of the models."""
+        with writing(self._engine) as connection:
+            mine = MODEL_REFERENCES.c.holder.endswith(ending, autoescape=True)
+            connection.execute(delete(MODEL_REFERENCES).where(mine))
+
     def digests(self) -> set[str]:
         """Return the digests of all models' content, which the garbage collector must keep."""
         with reading(self._engine) as connection:
