@@ -34,7 +34,7 @@ class RemoteBlobs:
     def __init__(self, url: str, grace: float) -> None:
         self.location = re.sub(r"//[^/]*@", "//", url)
         self._fs, self._root = _file_system(url, self.location)
-        self._has_folders = has_folders(url)
+        self.has_folders = has_folders(url)
         self._grace = grace
         self._folders: set[str] = set()
 
@@ -161,7 +161,7 @@ class RemoteBlobs:
     def make_folder(self, path: str) -> None:
         """Create the folder of a path if the file system has folders."""
         folder = path.rsplit("/", 1)[0]
-        if self._has_folders and folder not in self._folders:
+        if self.has_folders and folder not in self._folders:
             self._fs.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
@@ -232,7 +232,10 @@ class RemoteWriter:
         for (folder, hexadecimal), staged in self._staged.items():
             final = self._blobs.path(folder, hexadecimal)
             self._blobs.make_folder(final)
-            self._fs.mv(staged, final)
+            if self._blobs.has_folders:
+                self._fs.mv(staged, final)
+            else:  # an object store cannot rename; what is staged is removed at the end, all at once
+                self._fs.cp_file(staged, final)
 
     def _new(self, folder: str, hexadecimal: str) -> str:
         staged = f"{self._staging}/{folder}-{hexadecimal}"
