@@ -149,7 +149,7 @@ def backup(file: Path, overwrite: bool, workspace: str | None, as_json: bool) ->
 @json_option
 def restore(file: Path, name: str | None, directory: Path | None, replace: bool, as_json: bool) -> None:
     """Create the workspace of FILE, which 'workspace backup' wrote, after all of FILE was checked."""
-    from mljupyter.core import Workspace
+    from mljupyter.core import Workspace  # the SDK is heavy: help stays fast
 
     with _progress() as on_progress:
         done = Workspace.restore(file, name=name, path=directory, replace=replace, on_progress=on_progress)
@@ -202,7 +202,7 @@ def join(name: str, database_url: str, artifacts_url: str, directory: Path | Non
 
     The first member's command creates the tables. Endpoints and secrets are in a directory of each member.
     """
-    from mljupyter.core import Workspace
+    from mljupyter.core import Workspace  # the SDK is heavy: help stays fast
 
     made = Workspace.create(name, path=directory, database_url=database_url, artifacts_url=artifacts_url)
     if as_json:

@@ -574,7 +574,7 @@ class Workspace(HtmlRepr):
             ImportConflictError: numbers are taken by other items, and `renumber` is not set.
 
         """
-        from mljupyter.transfer.importing import import_archive
+        from mljupyter.transfer.importing import import_archive  # as above
 
         return import_archive(
             self.context,
@@ -607,7 +607,7 @@ class Workspace(HtmlRepr):
             StorageFullError: the disk is full; there is no file then.
 
         """
-        from mljupyter.transfer.backup import back_up
+        from mljupyter.transfer.backup import back_up  # as above
 
         target = Path(path).expanduser()
         return back_up(self.context, target, overwrite=overwrite, on_progress=on_progress, cancel=cancel)
@@ -637,7 +637,7 @@ class Workspace(HtmlRepr):
             WorkspaceException: the name is taken, and `replace` is not set.
 
         """
-        from mljupyter.transfer.restoring import restore
+        from mljupyter.transfer.restoring import restore  # as above
 
         place = Path(path).expanduser() if path is not None else None
         source = Path(archive).expanduser()
@@ -668,7 +668,7 @@ class Workspace(HtmlRepr):
             MigrationError: the workspace was moved before, or the database is not empty.
 
         """
-        from mljupyter.transfer.migration import migrate
+        from mljupyter.transfer.migration import migrate  # as above
 
         return migrate(
             self.context,
@@ -691,7 +691,7 @@ class Workspace(HtmlRepr):
             last: the largest number of changes.
 
         """
-        from mljupyter.workspace.history import changes
+        from mljupyter.workspace.history import changes  # as above
 
         return changes(self.context, kind=kind, item=item, user=user, most=last)
 
