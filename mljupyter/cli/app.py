@@ -40,7 +40,7 @@ _COMMANDS = {
     "score": ("score:score", "Check and try a scoring script; store it."),
     "service": ("service:service", "Web services: list, call, change, keys, logs."),
     "traffic": ("endpoint:traffic", "Show or set the traffic shares of versions."),
-    "workspace": ("workspace:workspace", "Create, list, show and delete workspaces."),
+    "workspace": ("workspace:workspace", "Create, share, back up and move workspaces."),
 }
 
 

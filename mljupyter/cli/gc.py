@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import FiniteNumber, json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, say
+from mljupyter.cli.output import print_json, readable_size, say
 from mljupyter.deploy.gc import collect_garbage
 
 _MOST_NAMES = 5
-_UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 @click.command()
@@ -37,15 +36,7 @@ def gc(dry_run: bool, unused_days: float, workspace: str | None, as_json: bool) 
         return
     for one in collected:
         names = ", ".join(one.names[:_MOST_NAMES]) + (", ..." if len(one.names) > _MOST_NAMES else "")
-        size = f", {_readable(one.size)}" if one.size else ""
+        size = f", {readable_size(one.size)}" if one.size else ""
         say(f"{one.kind}: {one.count} {'to remove' if dry_run else 'removed'}{size}{names and f' ({names})'}")
         if one.problem:
             say(f"    not removed: {one.problem}", err=True)
-
-
-def _readable(size: float) -> str:
-    for unit in _UNITS[:-1]:
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} {_UNITS[-1]}"

@@ -1,4 +1,4 @@
-"""``mljupyter workspace``: the commands for workspaces."""
+"""``mljupyter workspace``: the commands for workspaces. Those for archives and shared storage are in `workspace_archive`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mljupyter.cli import flags
 from mljupyter.cli.flags import NamedCommand, OldCommand, v1_options
 from mljupyter.cli.options import open_workspace, place_given
 from mljupyter.cli.output import print_document, print_fields, print_table, progress_on_stderr, say
+from mljupyter.cli.workspace_archive import COMMANDS
 from mljupyter.core import Workspace
 from mljupyter.exceptions import WorkspaceException
 
@@ -106,6 +107,10 @@ def delete(name: str | None, all_resources: bool, yes: bool, workspace: str | No
         print_document({"name": found.name, "deleted": True})
     else:
         say(f"{found.name}: deleted")
+
+
+for _command in COMMANDS:
+    workspace.add_command(_command)
 
 
 def _document(one: Workspace) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from mljupyter.controller.storage.backup import damage
 from mljupyter.controller.storage.lock import ControllerLock
 from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.listener_manager import ListenerManager
+from mljupyter.registry import storage
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.runtimes.base import RuntimeContext, Runtimes
 from mljupyter.runtimes.catalog import KINDS
@@ -172,7 +173,7 @@ def _runtimes(layout: Layout) -> Runtimes:
         revisions=layout.revisions,
         collected=layout.collected,
         sockets=layout.runtime,
-        contents=ArtifactStore(layout.artifacts),
+        contents=ArtifactStore(storage.read(layout.directory).artifacts_url or layout.artifacts),
         workspace_key=lambda: workspace_key(layout.replica_key),
     )
     return Runtimes(KINDS, context)

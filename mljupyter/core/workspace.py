@@ -6,6 +6,7 @@ Azure: azureml.core.workspace.
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,11 +20,16 @@ from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.router import Router
 from mljupyter.core.telemetry import Telemetry
 from mljupyter.exceptions import UserErrorException, WorkspaceException, as_user_error, as_webservice_exception
+from mljupyter.ownership import user_name
+from mljupyter.registry import storage
+from mljupyter.registry.storage import Storage
 from mljupyter.spec import EndpointRecord
 from mljupyter.workspace import config_file, index
 from mljupyter.workspace.context import WorkspaceContext
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from mljupyter.core import (
         ComputeTarget,
         Datastore,
@@ -37,8 +43,14 @@ if TYPE_CHECKING:
     )
     from mljupyter.registry import Registry
     from mljupyter.registry.artifacts.store import ArtifactStore
+    from mljupyter.registry.catalog.changes import Change
     from mljupyter.targets.endpoints import WorkspaceEndpoints
     from mljupyter.targets.machine.client import ControllerClient
+    from mljupyter.transfer.backup import BackedUp
+    from mljupyter.transfer.exporting import Exported
+    from mljupyter.transfer.importing import Imported
+    from mljupyter.transfer.migration import Migrated
+    from mljupyter.transfer.progress import OnProgress
 
 _NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 _THIS_MACHINE = "local"
@@ -123,6 +135,8 @@ class Workspace(HtmlRepr):
         system_datastores_auth_mode: str = "accessKey",
         v1_legacy_mode: bool | None = None,
         path: str | os.PathLike[str] | None = None,
+        database_url: str | None = None,
+        artifacts_url: str | None = None,
     ) -> Workspace:
         """Create a workspace and return it.
 
@@ -136,10 +150,14 @@ class Workspace(HtmlRepr):
                 Docker engine that builds them.
             exist_ok: return the workspace of that name if it exists.
             path: a directory for it, new or empty; by default one in ``~/.mljupyter``, or ``$MLJUPYTER_HOME``.
+            database_url, artifacts_url: the PostgreSQL database and the object store of a team, without passwords, such
+                as ``postgresql://anna@db/team`` and ``s3://bucket/team``. Models, environments, datasets and runs are
+                then those of the team; endpoints and secrets are in the workspace's directory.
 
         Raises:
             UserErrorException: the name breaks the rule.
             WorkspaceException: the name is taken, or the directory cannot be used.
+            DatabaseError, ArtifactError: the database or the object store cannot be used; nothing is created.
 
         Example:
             >>> Workspace.create("churn-team", path="team", exist_ok=True)     # doctest: +SKIP
@@ -166,10 +184,14 @@ class Workspace(HtmlRepr):
         place = Path(path).expanduser() if path is not None else None
         if exist_ok and (found := index.found(name, place)) is not None:
             return Workspace.at(found)
+        shared = Storage(database_url, artifacts_url)
+        if shared != Storage():
+            _check_shared(shared)
         document = index.WorkspaceDocument(
             name=name,
             id=str(uuid.uuid4()),
             created_time=datetime.now(UTC),
+            created_by=user_name(),
             subscription_id=subscription_id or _NO_SUBSCRIPTION,
             resource_group=resource_group or _THIS_MACHINE,
             location=location or _THIS_MACHINE,
@@ -178,7 +200,10 @@ class Workspace(HtmlRepr):
             container_registry=_registry_host(container_registry),
         )
         try:
-            return Workspace.at(index.create(document, place))
+            directory = index.create(document, place)
+            if shared != Storage():
+                _use_shared(directory, name, shared)
+            return Workspace.at(directory)
         except index.NameTakenError:
             if exist_ok and (found := index.found(name, place)) is not None:
                 return Workspace.at(found)  # created concurrently by another process
@@ -494,8 +519,201 @@ class Workspace(HtmlRepr):
             data["path"] = str(self.directory)
         config_file.write(Path(path).expanduser() if path is not None else Path.cwd(), file_name, data)
 
+    def export_archive(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        models: Sequence[str] | None = None,
+        environments: Sequence[str] | None = None,
+        datasets: Sequence[str] | None = None,
+        endpoints: Sequence[str] | None = None,
+        passphrase: str | None = None,
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: Event | None = None,
+    ) -> Exported:
+        """Write models, environments, datasets and specs of endpoints into one file; see `import_archive`.
+
+        Parameters:
+            path: the file. Only its owner can read it.
+            models, environments, datasets, endpoints: names, or ids such as ``ridge:3``; everything if none of the four
+                is given. The models of exported endpoints are always among it.
+            passphrase: export secrets too, encrypted with it; by default they are left out.
+            overwrite: replace a file.
+            on_progress: gets the state after each piece.
+            cancel: an event that cancels the export.
+
+        Raises:
+            ArchiveError: an item does not exist, or the file cannot be written.
+            StorageFullError: the disk is full; there is no file then.
+
+        Example:
+            >>> ws.export_archive("ridge.zip", models=["ridge"])     # doctest: +SKIP
+
+        """
+        from mljupyter.transfer.exporting import export_archive  # only when it is used, as below
+
+        return export_archive(
+            self.context,
+            Path(path).expanduser(),
+            models=models,
+            environments=environments,
+            datasets=datasets,
+            endpoints=endpoints,
+            passphrase=passphrase,
+            overwrite=overwrite,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+
+    def import_archive(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        deploy: bool = False,
+        renumber: bool = False,
+        passphrase: str | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: Event | None = None,
+    ) -> Imported:
+        """Add the items of an archive of `export_archive`, all or none; what is there already is kept.
+
+        Parameters:
+            path: the archive.
+            deploy: also deploy its endpoints that do not exist here; return at once.
+            renumber: register an item whose number another one has as the next version.
+            passphrase: that of the archive's secrets; without it they are left out.
+            on_progress: gets the state after each piece.
+            cancel: an event that cancels the import.
+
+        Raises:
+            ArchiveError: the archive is damaged, none of mljupyter's, or made to do harm.
+            ImportConflictError: numbers are taken by other items, and `renumber` is not set.
+
+        """
+        from mljupyter.transfer.importing import import_archive  # as above
+
+        return import_archive(
+            self.context,
+            Path(path).expanduser(),
+            deploy=deploy,
+            renumber=renumber,
+            passphrase=passphrase,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: Event | None = None,
+    ) -> BackedUp:
+        """Write the whole workspace with its keys into one file, while it is used; see `restore`.
+
+        Parameters:
+            path: the file, outside the workspace. Only its owner can read it.
+            overwrite: replace a file.
+            on_progress: gets the state after each piece.
+            cancel: an event that cancels the backup.
+
+        Raises:
+            ArchiveError: the file cannot be written.
+            StorageFullError: the disk is full; there is no file then.
+
+        """
+        from mljupyter.transfer.backup import back_up  # as above
+
+        target = Path(path).expanduser()
+        return back_up(self.context, target, overwrite=overwrite, on_progress=on_progress, cancel=cancel)
+
+    @staticmethod
+    def restore(
+        archive: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        path: str | os.PathLike[str] | None = None,
+        replace: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: Event | None = None,
+    ) -> Workspace:
+        """Create the workspace of a backup, after everything in it was checked, and return it.
+
+        Parameters:
+            archive: a file of `backup`.
+            name: its name; by default that of the backup.
+            path: its directory; by default one in ``~/.mljupyter``, or ``$MLJUPYTER_HOME``.
+            replace: replace the workspace of this name; its endpoints are stopped.
+            on_progress: gets the state after each piece.
+            cancel: an event that cancels the restore.
+
+        Raises:
+            ArchiveError: the archive is damaged, no backup, or made to do harm.
+            WorkspaceException: the name is taken, and `replace` is not set.
+
+        """
+        from mljupyter.transfer.restoring import restore  # as above
+
+        place = Path(path).expanduser() if path is not None else None
+        source = Path(archive).expanduser()
+        done = restore(source, name=name, place=place, replace=replace, on_progress=on_progress, cancel=cancel)
+        return Workspace.at(done.directory)
+
+    def migrate(
+        self,
+        *,
+        database_url: str | None = None,
+        artifacts_url: str | None = None,
+        delete_old: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: Event | None = None,
+    ) -> Migrated:
+        """Move the database to PostgreSQL and the artifacts to a URL, and use them from then on.
+
+        It can be repeated after an interruption. The old places stay.
+
+        Parameters:
+            database_url: an empty PostgreSQL database, without a password; None leaves the database.
+            artifacts_url: a URL such as ``s3://bucket/team``; None leaves the artifacts.
+            delete_old: remove the old places after a check; also later, by a call without URLs.
+            on_progress: gets the state after each piece.
+            cancel: an event that cancels the migration.
+
+        Raises:
+            MigrationError: the workspace was moved before, or the database is not empty.
+
+        """
+        from mljupyter.transfer.migration import migrate  # as above
+
+        return migrate(
+            self.context,
+            database_url=database_url,
+            artifacts_url=artifacts_url,
+            delete_old=delete_old,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+
+    def history(
+        self, *, kind: str | None = None, item: str | None = None, user: str | None = None, last: int = 1000
+    ) -> Sequence[Change]:
+        """Return who changed what: the newest changes that satisfy all given filters, oldest first.
+
+        Parameters:
+            kind: model, environment, image, dataset, datastore or endpoint.
+            item: an id, or a name for all its versions.
+            user: the login name of a user.
+            last: the largest number of changes.
+
+        """
+        from mljupyter.workspace.history import changes  # as above
+
+        return changes(self.context, kind=kind, item=item, user=user, most=last)
+
     def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
-        """Delete the workspace with everything in it.
+        """Delete the workspace with everything in it. What a team shares stays.
 
         Parameters:
             delete_dependent_resources: delete its web services first, and its images on Docker engines. Images in
@@ -530,6 +748,8 @@ class Workspace(HtmlRepr):
                 print(problem)
             submission.cancel_all(self.context)
             self.controller.stop(force=True)
+        if storage.read(self.directory).is_shared:
+            deploy.references.release_all(self.context)
         self.context.close()
         index.remove(self.name, self.directory)
 
@@ -633,7 +853,7 @@ class Workspace(HtmlRepr):
             "containerRegistry": self.container_registry or "",
             "keyVault": str(self.directory / "keyvault"),
             "applicationInsights": "",
-            "storageAccount": str(self.directory / "artifacts"),
+            "storageAccount": storage.read(self.directory).artifacts_url or str(self.directory / "artifacts"),
             "hbiWorkspace": False,
             "discoveryUrl": self.discovery_url,
             "tags": self.tags,
@@ -649,6 +869,26 @@ class Workspace(HtmlRepr):
             f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
             f"resource_group={self.resource_group!r})"
         )
+
+
+def _check_shared(shared: Storage) -> None:
+    """Raise an error if the database or the object store of a team cannot be used."""
+    from mljupyter.registry import Registry  # SQLAlchemy is heavy
+
+    storage.check(shared)
+    with tempfile.TemporaryDirectory(prefix="mljupyter-") as folder:
+        Registry.open(Path(folder), database_url=shared.database_url, artifacts_url=shared.artifacts_url).close()
+
+
+def _use_shared(directory: Path, name: str, shared: Storage) -> None:
+    storage.write(directory, shared)
+    workspace = Workspace.at(directory)
+    try:
+        workspace.artifacts.claim(workspace.registry.contents.identity())
+    except BaseException:
+        workspace.context.close()
+        index.remove(name, directory)
+        raise
 
 
 @cache

@@ -19,6 +19,7 @@ from mljupyter.controller.offline import NeededVersion, needed_versions
 from mljupyter.deploy.environments import environments_directory
 from mljupyter.deploy.images.served_image import MADE_FOR
 from mljupyter.deploy.images.users import delete_unused_image, users_of_image
+from mljupyter.deploy.references import renew_content
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.runtimes.base import RuntimeUnavailableError
@@ -90,6 +91,7 @@ def _artifacts(context: WorkspaceContext, dry_run: bool) -> Collected:
         deployed = (version.digests for version in needed_versions(context.directory))
         return context.tracking.digests().union(*deployed)
 
+    renew_content(context)
     swept = context.registry.sweep(referenced, keep_seconds=KEEP_SECONDS, dry_run=dry_run)
     return Collected("artifacts", swept.blobs, swept.size)
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, delete, insert, select, update
 
 from mljupyter.ownership import user_name
+from mljupyter.registry.catalog.changes import differences, record_change
 from mljupyter.registry.catalog.model_record import checked_keys, checked_text
 from mljupyter.registry.catalog.transactions import reading, writing
 from mljupyter.registry.catalog.versioned import missing, next_version, stored_number
@@ -97,6 +98,7 @@ class Datasets:
                 "created_time": datetime.now(UTC),
             }
             connection.execute(insert(DATASETS).values(values))
+            record_change(connection, "dataset", f"{name}:{values['version']}", "registered")
         return self.get_by_id(dataset_id)
 
     def get(self, name: str, version: int | None = None) -> DatasetRecord:
@@ -148,16 +150,20 @@ class Datasets:
         values: dict[str, Any] = {} if description is None else {"description": description}
         with writing(self._engine) as connection:
             mine = DATASETS.c.id == dataset_id
-            present = connection.execute(select(DATASETS.c.tags).where(mine).with_for_update()).scalar() or {}
+            row = connection.execute(select(DATASETS).where(mine).with_for_update()).first()
+            present = {} if row is None else row.tags
             kept = present if tags is None else checked_text(tags, "tags")
             values["tags"] = {key: value for key, value in kept.items() if key not in removed} | added
             connection.execute(update(DATASETS).where(mine).values(values))
+            if row is not None and (details := differences({key: row._mapping[key] for key in values}, values)):
+                record_change(connection, "dataset", f"{row.name}:{row.version}", "changed", details)
         return self.get_by_id(dataset_id)
 
     def unregister(self, name: str) -> None:
         """Forget all versions of a dataset; the data stays."""
         with writing(self._engine) as connection:
-            connection.execute(delete(DATASETS).where(DATASETS.c.name == name))
+            if connection.execute(delete(DATASETS).where(DATASETS.c.name == name)).rowcount:
+                record_change(connection, "dataset", name, "unregistered")
 
 
 def _record(row: Row[Any]) -> DatasetRecord:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mljupyter.ownership import user_name
 from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.registry.catalog.changes import record_change
 from mljupyter.registry.catalog.transactions import reading, writing
 from mljupyter.spec.names import NameRule
 from mljupyter.tracking.errors import DatastoreNotFoundError, TrackingError
@@ -116,6 +117,7 @@ class Datastores:
             with writing(self._engine) as connection:
                 mine = DATASTORES.c.name == name
                 connection.execute(update(DATASTORES).where(mine).values(kind=kind, location=place))
+                record_change(connection, "datastore", name, "changed", [f"location: {place}"])
         return self.get(name)
 
     def unregister(self, name: str) -> None:
@@ -131,6 +133,7 @@ class Datastores:
             raise TrackingError(f"The datastore {name!r} is the workspace's own: it cannot be unregistered.")
         with writing(self._engine) as connection:
             connection.execute(delete(DATASTORES).where(DATASTORES.c.name == name))
+            record_change(connection, "datastore", name, "unregistered")
             if record.is_default:
                 _make_default(connection, DEFAULT)
 
@@ -165,6 +168,8 @@ class Datastores:
             with writing(self._engine) as connection:
                 if not connection.execute(select(DATASTORES.c.name).where(DATASTORES.c.name == name)).first():
                     connection.execute(insert(DATASTORES).values(values))
+                    if kind != OWN:
+                        record_change(connection, "datastore", name, "registered", [f"location: {location}"])
         except IntegrityError:
             pass  # registered concurrently by another process
 

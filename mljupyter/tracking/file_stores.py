@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import Engine, delete, insert, select
 
 from mljupyter.files import draft_of
+from mljupyter.registry.artifacts.protocols import open_file_system
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.catalog.transactions import reading, writing
 from mljupyter.tracking.errors import DataError, TrackingError
@@ -186,13 +187,10 @@ def check_location(location: str) -> str:
 
 
 def _file_system(location: str) -> tuple[AbstractFileSystem, str]:
-    from fsspec.core import url_to_fs
-
     try:
-        file_system, root = url_to_fs(location)
-    except (ImportError, ValueError) as error:
+        return open_file_system(location)
+    except ValueError as error:
         raise DataError(f"{location} cannot be used as a datastore: {error}") from error
-    return file_system, str(root)
 
 
 def _refuse_existing(wanted: Mapping[str, Path], present: set[str], datastore: str) -> None:

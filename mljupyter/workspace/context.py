@@ -108,6 +108,12 @@ class WorkspaceContext:
 
         return controller_client(self.directory)
 
+    def reopen(self) -> None:
+        """Forget the open database and artifact store: the next use opens those of ``storage.json``."""
+        self.close()
+        for part in ("registry", "tracking"):
+            self.__dict__.pop(part, None)
+
     def close(self) -> None:
         """Close the catalog's database, if it is open."""
         if "registry" in self.__dict__:

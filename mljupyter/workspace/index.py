@@ -35,6 +35,7 @@ class WorkspaceDocument(Document):
     name: str
     id: str
     created_time: datetime
+    created_by: str | None = None
     subscription_id: str
     resource_group: str
     location: str
@@ -151,6 +152,14 @@ def read(directory: Path) -> WorkspaceDocument:
         ) from None
     except SpecError as error:
         raise WorkspaceException(f"{path} cannot be read: {error.message}") from None
+
+
+def parse(content: bytes, source: Path) -> WorkspaceDocument:
+    """Return the document of a workspace that another file holds; raise `WorkspaceException` if it is none."""
+    try:
+        return WorkspaceDocument.parse(content)
+    except SpecError as error:
+        raise WorkspaceException(f"{source} holds no workspace: {error.message}") from None
 
 
 def _refuse_of_others(directory: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 import uuid
 from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.registry import _registry
 
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import ArtifactError
@@ -96,3 +98,19 @@ def test_content_that_is_there_is_uploaded_again_only_when_it_might_be_collected
     assert fs.modified(blob) == first
     ArtifactStore(url, remote_grace=0).put(model)
     assert fs.modified(blob) > first
+
+
+@pytest.mark.parametrize(
+    ("place", "package", "extra"),
+    [("s3://b/p", "s3fs", "s3"), ("abfs://c/p", "adlfs", "azureblob"), ("gs://b/p", "gcsfs", "gcs")],
+)
+def test_a_missing_client_is_an_error_with_the_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch, place: str, package: str, extra: str
+) -> None:
+    registered = {"s3": "s3", "azureblob": "abfs", "gcs": "gs"}[extra]
+    monkeypatch.delitem(_registry, registered, raising=False)
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ArtifactError, match=rf"{package}(.|\n)*mljupyter\[{extra}\]"):
+        ArtifactStore(place)

@@ -6,12 +6,12 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from mljupyter.files import make_private_directory
-from mljupyter.registry.artifacts.content import copy_content, damaged, write_verified
+from mljupyter.files import make_private_directory, write_whole
+from mljupyter.registry.artifacts.content import Readable, copy_content, damaged, write_verified
 from mljupyter.registry.artifacts.staging import remove_abandoned, staging_directory
 from mljupyter.registry.errors import ArtifactError, ArtifactNotFoundError
 from mljupyter.registry.locking import locked_directory
@@ -36,9 +36,13 @@ class LocalBlobs:
         make_private_directory(self._staging)
         remove_abandoned(self._staging)
 
-    def hold(self) -> AbstractContextManager[None]:
-        """Block the garbage collector during the block."""
-        return locked_directory(self._root, exclusive=False)
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Block the garbage collector during the block. Raise `ArtifactError` when the store was moved away."""
+        self._check_present()
+        with locked_directory(self._root, exclusive=False):
+            self._check_present()  # it may have been moved while this process waited
+            yield
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -48,8 +52,15 @@ class LocalBlobs:
                 yield
         except TimeoutError as error:
             raise ArtifactError(
-                f"{self.location} is being written to: collect its garbage when no model is being registered."
+                f"{self.location} is being written to: try again when no model is being registered."
             ) from error
+
+    def _check_present(self) -> None:
+        if not self._root.exists():
+            raise ArtifactError(
+                f"The artifact store {self.location} is gone: it was moved, as by 'mljupyter workspace migrate'.\n"
+                "Restart this notebook or program: it opens the workspace where it is now."
+            )
 
     @contextmanager
     def writing(self) -> Iterator[LocalWriter]:
@@ -120,6 +131,29 @@ class LocalBlobs:
             if not keep_seconds or path.stat().st_mtime < stored_before:
                 yield path.name
 
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield all blobs of a folder."""
+        return (path.name for path in (self._root / folder).glob("??/*"))
+
+    @contextmanager
+    def opened(self, folder: str, hexadecimal: str) -> Iterator[Readable]:
+        """Yield the content of a blob. Raise `ArtifactNotFoundError` when there is none."""
+        try:
+            source = _final(self._root, folder, hexadecimal).open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise ArtifactNotFoundError(f"{self.location} holds no artifact sha256:{hexadecimal}.") from error
+        with source:
+            yield source
+
+    def note(self, name: str) -> str | None:
+        """Return the text of a small file beside the blobs, None when there is none."""
+        path = self._root / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def write_note(self, name: str, text: str) -> None:
+        """Write a small file beside the blobs."""
+        write_whole(self._root / name, text, durable=True)
+
 
 class LocalWriter:
     """Collects blobs in a staging directory on the file system of the store."""
@@ -136,6 +170,22 @@ class LocalWriter:
             hexadecimal, size = copy_content(source, sink.write, on_chunk)
             self._stage("blobs", hexadecimal, incoming, size, sink)
         return hexadecimal, size
+
+    def add_known(self, folder: str, hexadecimal: str, size: int, source: Readable) -> bool:
+        """Copy content with a known digest, unless it exists. Raise `ArtifactError` if it has another one.
+
+        Return False if it exists.
+        """
+        final = _final(self._root, folder, hexadecimal)
+        if (folder, hexadecimal) in self._staged or (final.exists() and final.stat().st_size == size):
+            return False
+        incoming = self._directory / "incoming"
+        with _create(incoming) as sink:
+            found, length = copy_content(source, sink.write)
+            if (found, length) != (hexadecimal, size):
+                raise damaged(hexadecimal, f"{length:,} bytes with digest sha256:{found} came for {size:,}")
+            self._stage(folder, hexadecimal, incoming, size, sink)
+        return True
 
     def add_bytes(self, folder: str, hexadecimal: str, content: bytes) -> None:
         """Stage small content with a known digest."""

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mljupyter.registry.artifacts.content import CHUNK_BYTES, copy_content, damaged, write_verified
+from mljupyter.registry.artifacts.content import CHUNK_BYTES, Readable, copy_content, damaged, write_verified
 from mljupyter.registry.artifacts.local_blobs import file_mode
+from mljupyter.registry.artifacts.protocols import has_folders, open_file_system
 from mljupyter.registry.errors import ArtifactError, ArtifactNotFoundError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class RemoteBlobs:
     def __init__(self, url: str, grace: float) -> None:
         self.location = re.sub(r"//[^/]*@", "//", url)
         self._fs, self._root = _file_system(url, self.location)
+        self.has_folders = has_folders(url)
         self._grace = grace
         self._folders: set[str] = set()
 
@@ -100,15 +102,44 @@ class RemoteBlobs:
 
     def collectable(self, folder: str, keep_seconds: float = 0.0) -> Iterator[str]:
         """Yield the blobs of a folder that are older than the grace, and than `keep_seconds`."""
+        for hexadecimal in self.names(folder):
+            if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
+                yield hexadecimal
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield all blobs of a folder."""
         self._fs.invalidate_cache()
         if not self._fs.exists(f"{self._root}/{folder}"):
             return
         for path in self._fs.find(f"{self._root}/{folder}"):
             hexadecimal = path.rsplit("/", 1)[-1]
-            if not re.fullmatch(r"[0-9a-f]{64}", hexadecimal):
-                continue  # not a file of this store: other programs may write below the same URL
-            if self.age(folder, hexadecimal) >= max(self._grace, keep_seconds):
+            if re.fullmatch(r"[0-9a-f]{64}", hexadecimal):  # other programs may write below the same URL
                 yield hexadecimal
+
+    @contextmanager
+    def opened(self, folder: str, hexadecimal: str) -> Iterator[Readable]:
+        """Yield the content of a blob. Raise `ArtifactNotFoundError` when there is none."""
+        try:
+            source = self._fs.open(self.path(folder, hexadecimal), "rb")
+        except FileNotFoundError as error:
+            raise ArtifactNotFoundError(f"{self.location} holds no artifact sha256:{hexadecimal}.") from error
+        with source:
+            yield _Readable(source)
+
+    def note(self, name: str) -> str | None:
+        """Return the text of a small file beside the blobs, None when there is none."""
+        self._fs.invalidate_cache()
+        try:
+            with self._fs.open(f"{self._root}/{name}", "rb") as source:
+                return str(source.read(1 << 16), "utf-8", "replace")
+        except FileNotFoundError:
+            return None
+
+    def write_note(self, name: str, text: str) -> None:
+        """Write a small file beside the blobs."""
+        self.make_folder(f"{self._root}/{name}")
+        with self._fs.open(f"{self._root}/{name}", "wb") as sink:
+            sink.write(text.encode())
 
     def path(self, folder: str, hexadecimal: str) -> str:
         """Return the path of a finished blob in the file system."""
@@ -130,7 +161,7 @@ class RemoteBlobs:
     def make_folder(self, path: str) -> None:
         """Create the folder of a path if the file system has folders."""
         folder = path.rsplit("/", 1)[0]
-        if folder not in self._folders:
+        if self.has_folders and folder not in self._folders:
             self._fs.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
@@ -169,6 +200,22 @@ class RemoteWriter:
         self._staged["blobs", hexadecimal] = staged
         return hexadecimal, size
 
+    def add_known(self, folder: str, hexadecimal: str, size: int, source: Readable) -> bool:
+        """Upload content with a known digest, unless it exists. Raise `ArtifactError` if it has another one.
+
+        Return False if it exists.
+        """
+        if (folder, hexadecimal) in self._staged or self._blobs.is_safe(folder, hexadecimal, size):
+            return False
+        staged = self._new(folder, hexadecimal)
+        with self._fs.open(staged, "wb") as sink:
+            found, length = copy_content(source, lambda chunk: sink.write(bytes(chunk)))
+        if (found, length) != (hexadecimal, size):
+            raise damaged(hexadecimal, f"{length:,} bytes with digest sha256:{found} came for {size:,}")
+        self._check(staged, hexadecimal, size)
+        self._staged[folder, hexadecimal] = staged
+        return True
+
     def add_bytes(self, folder: str, hexadecimal: str, content: bytes) -> None:
         """Upload small content with a known digest, unless it exists."""
         if self._blobs.is_safe(folder, hexadecimal, len(content)):
@@ -185,7 +232,10 @@ class RemoteWriter:
         for (folder, hexadecimal), staged in self._staged.items():
             final = self._blobs.path(folder, hexadecimal)
             self._blobs.make_folder(final)
-            self._fs.mv(staged, final)
+            if self._blobs.has_folders:
+                self._fs.mv(staged, final)
+            else:  # an object store cannot rename; what is staged is removed at the end, all at once
+                self._fs.cp_file(staged, final)
 
     def _new(self, folder: str, hexadecimal: str) -> str:
         staged = f"{self._staging}/{folder}-{hexadecimal}"
@@ -239,12 +289,8 @@ class _Readable:
 
 
 def _file_system(url: str, location: str) -> tuple[AbstractFileSystem, str]:
-    from fsspec.core import url_to_fs
-
     try:
-        fs, root = url_to_fs(url)
-    except ImportError as error:
-        raise ArtifactError(f"The artifact store {location} needs a package that is not installed: {error}") from error
+        fs, root = open_file_system(url)
     except ValueError as error:
-        raise ArtifactError(f"The artifact store {location} cannot be used: {error}.") from error
+        raise ArtifactError(f"The artifact store {location} cannot be used: {error}") from error
     return fs, root.rstrip("/")

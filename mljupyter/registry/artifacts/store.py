@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mljupyter.errors import MLJupyterError
 from mljupyter.files import make_private_directory
 from mljupyter.registry.artifacts import manifest
-from mljupyter.registry.artifacts.content import hex_of
+from mljupyter.registry.artifacts.content import Readable, hex_of
 from mljupyter.registry.artifacts.local_blobs import LocalBlobs
 from mljupyter.registry.artifacts.manifest import ManifestEntry
+from mljupyter.registry.artifacts.protocols import is_refusal, reason_of
 from mljupyter.registry.artifacts.remote_blobs import RemoteBlobs
 from mljupyter.registry.artifacts.staging import remove_abandoned, staging_directory
 from mljupyter.registry.artifacts.tree import TreeEntry, absolute, look_up, walk
@@ -30,6 +32,7 @@ from mljupyter.registry.errors import (
 
 REMOTE_GRACE_SECONDS = 3600.0
 FILES, DIRECTORIES = "blobs", "directories"
+_MARK = "database"
 # The errors of a rename when the target has appeared in the meantime.
 _OCCUPIED = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
 
@@ -49,6 +52,15 @@ class Swept:
     """The result of a garbage collection: the number of removed blobs, and their bytes."""
 
     blobs: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A blob as it is kept: a file, or the list of files of a directory. Its name is its digest in hexadecimal."""
+
+    folder: str
+    hexadecimal: str
     size: int
 
 
@@ -216,6 +228,15 @@ class ArtifactStore:
         """
         return self._blobs.hold()
 
+    def frozen(self) -> AbstractContextManager[None]:
+        """Keep others from storing content in a local store during the block.
+
+        Raises:
+            ArtifactError: when writers are still busy after 30 s.
+
+        """
+        return self._blobs.collecting()
+
     def collect_garbage(self, referenced: Collection[str] | Callable[[], Collection[str]]) -> int:
         """Remove every blob that no digest in `referenced` needs. Return their number. See `sweep`."""
         return self.sweep(referenced).blobs
@@ -257,6 +278,87 @@ class ArtifactStore:
             if dry_run:
                 return Swept(len(doomed), size)
             return Swept(sum(self._blobs.remove(folder, name) for folder, name in doomed), size)
+
+    def parts(self, digest: str) -> list[Part]:
+        """Return the blobs that an artifact consists of, the list of files of a directory last.
+
+        Raises:
+            ArtifactNotFoundError: there is no such artifact.
+
+        """
+        hexadecimal = hex_of(digest)
+        with self._translated(self.location, None, f"artifact {digest}"):
+            entries = self._entries(hexadecimal)
+            if entries is None:
+                return [self._part(FILES, hexadecimal)]
+            files = dict.fromkeys((hex_of(entry.digest), entry.size) for entry in entries if entry.digest)
+            return [*(Part(FILES, name, size) for name, size in files), self._part(DIRECTORIES, hexadecimal)]
+
+    def all_parts(self) -> list[Part]:
+        """Return all blobs of the store, files first, in the order of their names."""
+        with self._translated(self.location, None, "listing its content"):
+            return [
+                self._part(folder, name)
+                for folder in (FILES, DIRECTORIES)
+                for name in sorted(self._blobs.names(folder))
+            ]
+
+    @contextmanager
+    def opened(self, part: Part) -> Iterator[Readable]:
+        """Yield the content of a blob."""
+        with (
+            self._translated(self.location, None, f"artifact sha256:{part.hexadecimal}"),
+            self._blobs.opened(part.folder, part.hexadecimal) as source,
+        ):
+            yield source
+
+    def add_parts(self, parts: Iterable[tuple[Part, Callable[[], AbstractContextManager[Readable]]]]) -> int:
+        """Store blobs that another store or an archive has; all of them, or none after an error.
+
+        Parameters:
+            parts: each blob, and a function that opens its content.
+
+        Raises:
+            ArtifactError: the content of one does not have its digest.
+            StorageFullError: no space is left.
+
+        Returns the number of those that were not there yet.
+
+        """
+        added = 0
+        with self._translated(self.location, None, "copying content"), self._blobs.writing() as writer:
+            for part, opened in parts:
+                with opened() as source:
+                    added += writer.add_known(part.folder, part.hexadecimal, part.size, source)
+        return added
+
+    def lacks(self, part: Part) -> bool:
+        """Return whether a blob is missing here, or has another size."""
+        with self._translated(self.location, None, f"artifact sha256:{part.hexadecimal}"):
+            return self._blobs.size(part.folder, part.hexadecimal) != part.size
+
+    def claim(self, identity: str) -> None:
+        """Mark the store as that of one database.
+
+        Raises:
+            ArtifactError: it is that of another one, whose garbage collection would remove what this one stores.
+
+        """
+        with self._translated(self.location, None, "marking it"):
+            present = self._blobs.note(_MARK)
+            if present is None:
+                self._blobs.write_note(_MARK, identity)
+            elif present.strip() != identity:
+                raise ArtifactError(
+                    f"The artifact store {self.location} belongs to another database: each would remove what it does "
+                    "not know.\nUse another path below the bucket or container for this one."
+                )
+
+    def _part(self, folder: str, hexadecimal: str) -> Part:
+        size = self._blobs.size(folder, hexadecimal)
+        if size is None:
+            raise ArtifactNotFoundError(f"{self.location} holds no artifact sha256:{hexadecimal}.")
+        return Part(folder, hexadecimal, size)
 
     def _put_tree(
         self, base: Path, entries: list[TreeEntry], on_progress: Callable[[int, int], None] | None
@@ -309,9 +411,16 @@ class ArtifactStore:
         """Translate the errors of the file system into errors with a remedy."""
         try:
             yield
-        except ArtifactError:
+        except MLJupyterError:
             raise
-        except OSError as error:
+        except Exception as error:
+            if not isinstance(error, OSError):
+                if not is_refusal(error):
+                    raise
+                raise ArtifactError(
+                    f"{place} failed with {what}: {reason_of(error)}.\n"
+                    "Check its URL, your credentials for it and the connection."
+                ) from error
             reason = error.strerror or str(error) or type(error).__name__
             if error.errno in FULL_DISK_ERRNOS:
                 raise storage_full(place, needed, what, reason) from error

@@ -138,6 +138,7 @@ def _engine(address: URL) -> Engine:
         engine = create_engine(
             address,
             connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
+            pool_pre_ping=not is_sqlite,  # a server may have been restarted since the last query of a notebook
             json_deserializer=partial(_json_of, place_of(address)),
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:

@@ -13,6 +13,8 @@ from mljupyter.registry.errors import FULL_DISK_ERRNOS, DatabaseError, storage_f
 # PostgreSQL: disk_full.
 _DISK_FULL_STATE = "53100"
 _LITTLE_SPACE = 1 << 16
+MOVED = "moved to a shared database"
+"""The text of the triggers that keep a migrated SQLite file from changes."""
 
 
 def place_of(url: URL) -> str:
@@ -69,6 +71,11 @@ def read_only_file(place: str) -> DatabaseError:
 def _explain_sqlite(error: BaseException, url: URL) -> MLJupyterError | None:
     place = place_of(url)
     code = getattr(error, "sqlite_errorname", "")
+    if code == "SQLITE_CONSTRAINT_TRIGGER" and MOVED in str(error):
+        return DatabaseError(
+            f"{place} was moved to a shared database, and takes no changes any more. Nothing was changed.\n"
+            "Restart this notebook or program: it opens the workspace where it is now."
+        )
     if code == "SQLITE_FULL" or (code.startswith("SQLITE_IOERR") and _is_full(place)):
         return storage_full(place, None, "a database change", "database or disk is full")
     # Our statements are fixed. So a table or column that SQLite does not find was removed after its creation.

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.ownership import user_name
+from mljupyter.registry.catalog.changes import record_change
 from mljupyter.registry.catalog.environment_tables import ENVIRONMENT_LABELS, ENVIRONMENTS
 from mljupyter.registry.catalog.row_check import check_row
 from mljupyter.registry.catalog.transactions import reading, writing
@@ -139,6 +140,7 @@ class EnvironmentRegistry:
             connection.execute(delete(ENVIRONMENT_LABELS).where(mine))
             for label in wanted:
                 connection.execute(insert(ENVIRONMENT_LABELS).values(name=name, label=label, version=version))
+            record_change(connection, "environment", f"{name}:{version}", "labelled", wanted)
 
     def labels(self, name: str, version: int) -> builtins.list[str]:
         """Return the labels of a version, in alphabetical order."""
@@ -184,6 +186,7 @@ def _add(
         "created_time": datetime.now(UTC),
     }
     connection.execute(insert(ENVIRONMENTS).values(values))
+    record_change(connection, "environment", f"{name}:{version}", "registered")
     return _find(connection, name, version)
 
 

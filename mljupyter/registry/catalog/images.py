@@ -11,6 +11,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from mljupyter.ownership import user_name
+from mljupyter.registry.catalog.changes import differences, record_change
 from mljupyter.registry.catalog.filters import checked_filter, matches
 from mljupyter.registry.catalog.image_record import (
     CANCELED,
@@ -111,6 +112,7 @@ class ImageRegistry:
             version = next_version(connection, IMAGE_COUNTERS, name)
             values |= {"id": f"{name}:{version}", "version": version}
             connection.execute(insert(IMAGES).values(values))
+            record_change(connection, "image", f"{name}:{version}", "created", user=created_by)
             _hold_models(connection, f"{name}:{version}", model_ids)
             return _find(connection, name, version)
 
@@ -240,6 +242,8 @@ class ImageRegistry:
                 "description": record.description if description is None else description,
             }
             connection.execute(update(IMAGES).where(IMAGES.c.id == record.id).values(changes))
+            if details := differences({key: getattr(record, key) for key in changes}, changes):
+                record_change(connection, "image", record.id, "changed", details)
             return _find_id(connection, record.id)
 
     def delete(self, image_id: str) -> ImageRecord | None:
@@ -253,6 +257,7 @@ class ImageRegistry:
             record, last = _unused(connection, image_id, lock=True)
             _release_models(connection, record.id)
             connection.execute(delete(IMAGES).where(IMAGES.c.id == record.id))
+            record_change(connection, "image", record.id, "deleted")
             return record if last else None
 
     def removable(self, image_id: str) -> ImageRecord | None:
@@ -284,6 +289,12 @@ class ImageRegistry:
             query = query.where(IMAGE_REFERENCES.c.image_id.in_(tuple(image_ids)))
         with writing(self._engine) as connection:
             connection.execute(query)
+
+    def release_ending(self, ending: str) -> None:
+        """Record that no holder whose name has this end uses any of the images."""
+        with writing(self._engine) as connection:
+            mine = IMAGE_REFERENCES.c.holder.endswith(ending, autoescape=True)
+            connection.execute(delete(IMAGE_REFERENCES).where(mine))
 
     def digests(self) -> set[str]:
         """Return the digests of all artifacts of images, which the garbage collector must keep."""

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from mljupyter.ownership import user_name
 from mljupyter.registry.artifacts.store import Artifact, ArtifactStore
 from mljupyter.registry.artifacts.tree import absolute, walk
+from mljupyter.registry.catalog.changes import differences, record_change
 from mljupyter.registry.catalog.filters import checked_filter, matches
 from mljupyter.registry.catalog.model_record import (
     ModelRecord,
@@ -105,6 +106,7 @@ class ModelRegistry:
                     "created_time": datetime.now(UTC),
                 }
                 connection.execute(insert(MODELS).values(values))
+                record_change(connection, "model", f"{name}:{version}", "registered", user=created_by)
                 return _find(connection, name, version)
 
     def get(self, name: str, version: int | None = None) -> ModelRecord:
@@ -190,6 +192,8 @@ class ModelRegistry:
             changes["properties"] = record.properties | new_properties
             changes["datasets"] = record.datasets + more_datasets
             connection.execute(update(MODELS).where(MODELS.c.id == record.id).values(changes))
+            if details := differences({key: getattr(record, key) for key in changes}, changes):
+                record_change(connection, "model", record.id, "changed", details)
             return _find_id(connection, record.id)
 
     def delete(self, model_id: str) -> None:
@@ -206,6 +210,7 @@ class ModelRegistry:
                     holders,
                 )
             connection.execute(delete(MODELS).where(MODELS.c.id == record.id))
+            record_change(connection, "model", record.id, "deleted")
 
     def references(self, model_id: str) -> builtins.list[str]:
         """Return the users of a model, in alphabetical order."""
@@ -230,6 +235,12 @@ class ModelRegistry:
             query = query.where(MODEL_REFERENCES.c.model_id.in_(tuple(model_ids)))
         with writing(self._engine) as connection:
             connection.execute(query)
+
+    def release_ending(self, ending: str) -> None:
+        """Record that no holder whose name has this end uses any of the models."""
+        with writing(self._engine) as connection:
+            mine = MODEL_REFERENCES.c.holder.endswith(ending, autoescape=True)
+            connection.execute(delete(MODEL_REFERENCES).where(mine))
 
     def digests(self) -> set[str]:
         """Return the digests of all models' content, which the garbage collector must keep."""

@@ -1,0 +1,1 @@
+"""The transfer of a workspace's content: archives, backups, and the move to a shared database and artifact store."""
