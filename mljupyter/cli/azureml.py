@@ -8,7 +8,7 @@ import click
 
 from mljupyter.azureml import az_program, installation
 from mljupyter.cli.options import json_option
-from mljupyter.cli.output import print_fields, print_json, say
+from mljupyter.cli.output import print_document, print_fields, say
 from mljupyter.targets.mapped.setting import HOW, words
 
 _TRY = "Try: python -c 'import azureml.core; print(azureml.core.VERSION)'"
@@ -75,7 +75,7 @@ def status(as_json: bool) -> None:
     found = installation.status()
     if as_json:
         files = [str(file) for file in found.files]
-        print_json(
+        print_document(
             {
                 "enabled": found.enabled,
                 "active": found.active,

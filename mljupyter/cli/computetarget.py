@@ -13,7 +13,7 @@ import click
 from mljupyter.cli import aks
 from mljupyter.cli.flags import PairedGroup
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.cli.output import print_document, print_fields, print_table, say
 from mljupyter.core import ComputeTarget, Workspace
 from mljupyter.core.compute import AksCompute, KubernetesCompute, cluster
 from mljupyter.exceptions import ComputeTargetException
@@ -287,7 +287,7 @@ def list_targets(workspace: str | None, as_json: bool) -> None:
     """List the compute targets of the workspace, with their states or problems."""
     targets = ComputeTarget.list(open_workspace(workspace))
     if as_json:
-        print_json([target.serialize() for target in targets])
+        print_document([target.serialize() for target in targets])
     else:
         rows = [
             (one.name, one.type, one.provider or "-", one.provisioning_errors or one.provisioning_state, one.about)
@@ -304,7 +304,7 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
     """Show one compute target: its settings and its state."""
     document = ComputeTarget(open_workspace(workspace), name).serialize()
     if as_json:
-        print_json(document)
+        print_document(document)
     else:
         print_fields([(key, str(value)) for key, value in document.items() if value is not None])
 
@@ -325,7 +325,7 @@ def check(name: str | None, workspace: str | None, as_json: bool, **given: Any) 
     if findings is None:
         findings = cluster.findings(found, name or "cluster", _settings(**given))
     if as_json:
-        print_json([asdict(one) for one in findings])
+        print_document([asdict(one) for one in findings])
     else:
         print_table(_FINDING_COLUMNS, [(one.name, one.state, one.text) for one in findings])
         for one in findings:

@@ -6,7 +6,7 @@ import click
 
 from mljupyter.cli.metrics import controller_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, say
+from mljupyter.cli.output import print_document, print_fields, say
 from mljupyter.visible import lines_of
 
 
@@ -23,7 +23,7 @@ def status(workspace: str | None, as_json: bool) -> None:
     found = open_workspace(workspace)
     document = found.controller.running()
     if as_json:
-        print_json({"running": document is not None} | (document or {"workspace": str(found.directory)}))
+        print_document({"running": document is not None} | (document or {"workspace": str(found.directory)}))
     elif document is None:
         say("not running; it starts when it is needed")
     else:
@@ -37,7 +37,7 @@ def start(workspace: str | None, as_json: bool) -> None:
     """Start the controller, unless it runs already."""
     document = open_workspace(workspace).controller.ensure()
     if as_json:
-        print_json({"running": True} | document)
+        print_document({"running": True} | document)
     else:
         _print(document)
 
@@ -53,7 +53,7 @@ def stop(force: bool, workspace: str | None, as_json: bool) -> None:
     """
     result = open_workspace(workspace).controller.stop(force=force)
     if as_json:
-        print_json({"stopped": result.stopped, "killed": list(result.killed), "left": result.left})
+        print_document({"stopped": result.stopped, "killed": list(result.killed), "left": result.left})
         return
     say("stopped" if result else "not running")
     if result.killed:
@@ -70,7 +70,7 @@ def logs(lines: int, workspace: str | None, as_json: bool) -> None:
     """Print the last lines of the controller's own log."""
     text = open_workspace(workspace).controller.controller_log(lines)
     if as_json:
-        print_json({"lines": lines_of(text)})
+        print_document({"lines": lines_of(text)})
     else:
         say(text, nl=not text.endswith("\n"))
 
@@ -82,7 +82,7 @@ def restore(workspace: str | None, as_json: bool) -> None:
     """Restore the controller's database from its last copy. Endpoints keep serving."""
     aside = open_workspace(workspace).controller.restore()
     if as_json:
-        print_json({"restored": True, "damaged": str(aside) if aside.exists() else None})
+        print_document({"restored": True, "damaged": str(aside) if aside.exists() else None})
     else:
         was = f"the previous file is now {aside}" if aside.exists() else "there was no previous file"
         say(f"restored the database from its copy; {was}")

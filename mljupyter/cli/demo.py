@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import click
 
 from mljupyter.cli.options import json_option
-from mljupyter.cli.output import print_json
+from mljupyter.cli.output import print_document
 from mljupyter.core import InferenceConfig, Model, Webservice, Workspace
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.errors import MLJupyterError
@@ -63,7 +63,7 @@ def run_demo(requests: int, *, as_json: bool = False) -> bool:
         demo = _Demo(Path(directory), requests, quiet=as_json)
         worked = demo.run()
         if as_json:
-            print_json({"worked": worked, **demo.findings})
+            print_document({"worked": worked, **demo.findings})
     return worked
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, say
+from mljupyter.cli.output import print_document, say
 from mljupyter.workspace.doctor import examine
 
 _MARKS = {"ok": "✓", "note": "·", "failed": "✗"}
@@ -24,7 +24,7 @@ def doctor(workspace: str | None, as_json: bool) -> None:
     """
     checks = examine(lambda: Path(open_workspace(workspace).directory))
     if as_json:
-        print_json([check.document() for check in checks])
+        print_document([check.document() for check in checks])
     else:
         for check in checks:
             say(f"{_MARKS[check.status]} {check.name}: {check.text}")

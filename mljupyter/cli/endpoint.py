@@ -12,7 +12,7 @@ from mljupyter.cli.data import body_of
 from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.cli.output import print_document, print_fields, print_table, say
 from mljupyter.cli.realtime import realtime
 from mljupyter.cli.scaling import scale, scaling
 from mljupyter.core import Webservice
@@ -43,7 +43,7 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
     """List the endpoints of the workspace."""
     records = sorted(open_workspace(workspace).endpoint_records(), key=lambda record: record.spec.name)
     if as_json:
-        print_json([_document(record, show_secrets) for record in records])
+        print_document([_document(record, show_secrets) for record in records])
     elif not records:
         say("No endpoints.")
     else:
@@ -60,7 +60,7 @@ def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) ->
     found = open_workspace(workspace)
     record = found.endpoints.endpoint(name)
     if as_json:
-        print_json(_document(record, show_secrets))
+        print_document(_document(record, show_secrets))
         return
     spec, status = record.spec, record.status
     target = found.context.targets.get(spec.compute_target)
@@ -101,7 +101,7 @@ def logs(name: str, lines: int, startup: bool, follow: bool, workspace: str | No
         return
     text = open_workspace(workspace).endpoints.logs(name, lines=lines, startup=startup)
     if as_json:
-        print_json({"name": name, "lines": lines_of(text)})
+        print_document({"name": name, "lines": lines_of(text)})
     else:
         say(text, nl=not text.endswith("\n"))
 
@@ -128,13 +128,13 @@ def collected(
     if download is not None:
         paths = service.download_collected_data(download, designation, model, since)
         if as_json:
-            print_json([str(path) for path in paths])
+            print_document([str(path) for path in paths])
         else:
             say("\n".join([*map(str, paths), f"{len(paths)} files"]))
         return
     files = service.collected_files(designation, model, since)
     if as_json:
-        print_json([file.document() for file in files])
+        print_document([file.document() for file in files])
     else:
         rows_of_files = [(file.path, f"{file.size:,}", f"{file.modified_time:%Y-%m-%d %H:%M:%S}") for file in files]
         print_table(_COLLECTED_COLUMNS, rows_of_files)
@@ -148,7 +148,7 @@ def delete(name: str, workspace: str | None, as_json: bool) -> None:
     """Delete an endpoint, and wait until its replicas have ended. Registered models stay."""
     _service(workspace, name).delete()
     if as_json:
-        print_json({"name": name, "deleted": True})
+        print_document({"name": name, "deleted": True})
     else:
         say(f"{name}: deleted")
 
@@ -165,7 +165,7 @@ def invoke(name: str, data: str, workspace: str | None, as_json: bool) -> None:
     if isinstance(answer, str) and not as_json:
         say(answer)
     else:
-        print_json(answer)
+        print_document(answer)
 
 
 @endpoint.command(short_help="Show or set the traffic shares of versions.")
@@ -193,7 +193,7 @@ def traffic(
     found = open_workspace(workspace)
     record = change_traffic(found, name, shares, mirror, sticky_header)
     if as_json:
-        print_json(documents(record))
+        print_document(documents(record))
     else:
         print_table([column.upper() for column in COLUMNS], rows(record))
 

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from mljupyter.cli.options import json_option, open_router, open_workspace, router_target_option, workspace_option
-from mljupyter.cli.output import print_fields, print_json, say
+from mljupyter.cli.output import print_document, print_fields, say
 
 
 @click.command(short_help="Print the two keys of an endpoint.")
@@ -20,7 +20,7 @@ def keys(name: str, workspace: str | None, as_json: bool) -> None:
     """Print the two keys of an endpoint; both are valid."""
     primary, secondary = open_workspace(workspace).endpoints.keys(name)
     if as_json:
-        print_json({"primaryKey": primary, "secondaryKey": secondary})
+        print_document({"primaryKey": primary, "secondaryKey": secondary})
     else:
         print_fields([("Primary", primary), ("Secondary", secondary)])
 
@@ -37,7 +37,7 @@ def regen_key(name: str, which: str, set_key: str | None, workspace: str | None,
     chosen: Literal["primary", "secondary"] = "primary" if which.lower() == "primary" else "secondary"
     open_workspace(workspace).endpoints.regenerate_key(name, chosen, new)
     if as_json:
-        print_json({"name": name, "regenerated": chosen})
+        print_document({"name": name, "regenerated": chosen})
     else:
         say(f"{name}: the {chosen} key was replaced; mljupyter endpoint keys {name} prints the new one")
 
@@ -51,7 +51,7 @@ def token(name: str, workspace: str | None, as_json: bool) -> None:
     issued = open_workspace(workspace).endpoints.token(name)
     if as_json:
         times = {key: datetime.fromtimestamp(issued[key], UTC).isoformat() for key in ("refreshAfter", "expires")}
-        print_json(
+        print_document(
             {
                 "accessToken": issued["token"],
                 "tokenType": "Bearer",
@@ -72,7 +72,7 @@ def rotate_token_key(revoke: bool, target: str | None, workspace: str | None, as
     """Create a new key that signs the tokens of all endpoints; existing tokens stay valid until they expire."""
     names = open_router(workspace, target).rotate_token_keys(revoke=revoke)
     if as_json:
-        print_json({"tokenKeys": names})
+        print_document({"tokenKeys": names})
     else:
         others = f"; {len(names) - 1} earlier key(s) stay valid until their tokens expire" if len(names) > 1 else ""
         say(f"key {names[0]} signs tokens{others}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import FiniteNumber, json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, readable_size, say
+from mljupyter.cli.output import print_document, readable_size, say
 from mljupyter.deploy.gc import collect_garbage
 
 _MOST_NAMES = 5
@@ -32,7 +32,7 @@ def gc(dry_run: bool, unused_days: float, workspace: str | None, as_json: bool) 
     if as_json:
         from dataclasses import asdict
 
-        print_json({"dryRun": dry_run, "collected": [asdict(one) for one in collected]})
+        print_document({"dryRun": dry_run, "collected": [asdict(one) for one in collected]})
         return
     for one in collected:
         names = ", ".join(one.names[:_MOST_NAMES]) + (", ..." if len(one.names) > _MOST_NAMES else "")

@@ -10,7 +10,7 @@ from mljupyter.build.images import ImageError, relaxations, stored_text
 from mljupyter.build.images.oci.scan import scan_report
 from mljupyter.cli.flags import NamedCommand
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.cli.output import print_document, print_fields, print_table, say
 from mljupyter.core import Workspace
 from mljupyter.deploy.images.users import delete_unused_image, users_of_image
 from mljupyter.registry.catalog.image_record import ImageRecord
@@ -40,7 +40,7 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
     by = {"model_id" if ":" in model else "model_name": model} if model else {}
     records = open_workspace(workspace).registry.images.list(name, **by)
     if as_json:
-        print_json([_document(record) for record in records])
+        print_document([_document(record) for record in records])
     elif not records:
         say("No images.")
     else:
@@ -57,7 +57,7 @@ def show(image_id: str, workspace: str | None, as_json: bool) -> None:
     record = _find(found, image_id)
     users = users_of_image(found.context, record)
     if as_json:
-        print_json(_document(record) | {"usedBy": users})
+        print_document(_document(record) | {"usedBy": users})
         return
     fields = list(zip((column.capitalize() for column in _COLUMNS), _row(record), strict=True))
     fields += [("Digest", record.digest or "none"), ("Used by", ", ".join(users) or "nothing")]
@@ -83,7 +83,7 @@ def logs(image_id: str, lines: int | None, workspace: str | None, as_json: bool)
     text = _stored(open_workspace(workspace), image_id, "log_digest", "log: it was not built here, or still is")
     kept = lines_of(text)[-lines:] if lines else lines_of(text)
     if as_json:
-        print_json({"lines": kept})
+        print_document({"lines": kept})
     else:
         say("\n".join(kept))
 
@@ -109,7 +109,7 @@ def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
     record = _find(found, image_id)
     report = scan_report(record.location or record.id, _bill(found, record.id).encode())
     if as_json:
-        print_json({"image": record.id} | report.as_dict())
+        print_document({"image": record.id} | report.as_dict())
     else:
         if report.findings:
             fields = ("severity", "package", "version", "fixed_in", "vulnerability", "scanner")
@@ -136,7 +136,7 @@ def delete(image_id: str, keep: bool, workspace: str | None, as_json: bool) -> N
     """
     record = delete_unused_image(open_workspace(workspace).context, image_id, keep=keep)
     if as_json:
-        print_json({"id": record.id, "deleted": True})
+        print_document({"id": record.id, "deleted": True})
     else:
         say(f"{record.id}: deleted")
 

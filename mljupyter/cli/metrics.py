@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.cli.output import print_document, print_fields, print_table, say
 from mljupyter.durations import seconds_of
 from mljupyter.telemetry.metrics.grafana import dashboard_text
 
@@ -40,7 +40,7 @@ def endpoint_metrics(name: str, since: str, every: str | None, workspace: str | 
         name, since=seconds_of(since, "since", above_zero=True), every=seconds
     )
     if as_json:
-        print_json(report)
+        print_document(report)
     elif every is None:
         print_table(["VERSION", *_COLUMNS], _rows(report["summary"], with_time=False))
     else:
@@ -81,7 +81,7 @@ def controller_metrics(
         return
     document = client.metrics_settings(**change)
     if as_json:
-        print_json(document)
+        print_document(document)
         return
     address = f"http://127.0.0.1:{document['port']}/metrics" if document["port"] else "no port"
     print_fields([("Metrics", "on" if document["enabled"] else "off"), ("Prometheus", address)])

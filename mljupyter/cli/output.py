@@ -112,11 +112,6 @@ def print_document(value: Any) -> None:
         click.echo(visible_json(json.dumps(plain, indent=2, ensure_ascii=False)))
 
 
-def print_json(value: Any) -> None:
-    """Print a document; see `print_document`."""
-    print_document(value)
-
-
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a heading. A line end in a cell is shown as an escape, since it would look like a new row."""
     from rich.console import Console

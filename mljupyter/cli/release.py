@@ -7,7 +7,7 @@ import sys
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, print_table, say
+from mljupyter.cli.output import print_document, print_table, say
 from mljupyter.notebook.endpoint_commands import control_rollout, roll_back, steps_of, versioned_endpoint
 from mljupyter.notebook.views.history import COLUMNS, NO_ROLLOUT, documents, rows
 
@@ -64,7 +64,7 @@ def rollout(
         control_rollout(endpoint, action)
     found = endpoint.wait_for_rollout(show_output=not as_json) if wait else endpoint.rollout_status()
     if as_json:
-        print_json(found.document() if found is not None else None)
+        print_document(found.document() if found is not None else None)
     else:
         say(found.text() if found is not None else NO_ROLLOUT)
     if wait and found is not None and found.phase != "Completed":
@@ -82,7 +82,7 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
     endpoint.promote(version)
     endpoint.wait_for_deployment()
     if as_json:
-        print_json({"name": name, "defaultVersion": version})
+        print_document({"name": name, "defaultVersion": version})
     else:
         say(f"{name}: {version} is the default version and has all requests")
 
@@ -102,7 +102,7 @@ def rollback(name: str, number: int | None, workspace: str | None, as_json: bool
     """Undo the last change of an endpoint; a second rollback undoes the first."""
     entry, line = roll_back(open_workspace(workspace), name, number)
     if as_json:
-        print_json(documents([entry])[0])
+        print_document(documents([entry])[0])
         return
     say(line)
     for change in entry.changes:
@@ -117,6 +117,6 @@ def history(name: str, workspace: str | None, as_json: bool) -> None:
     """Show the changes of an endpoint with time and user, the newest first."""
     entries = open_workspace(workspace).endpoints.history(name)
     if as_json:
-        print_json(documents(entries))
+        print_document(documents(entries))
     else:
         print_table([column.upper() for column in COLUMNS], rows(entries))

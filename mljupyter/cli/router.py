@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import json_option, open_router, open_workspace, router_target_option, workspace_option
-from mljupyter.cli.output import print_fields, print_json, print_table, say
+from mljupyter.cli.output import print_document, print_fields, print_table, say
 from mljupyter.notebook.views.scaling import ROUTER_COLUMNS, router_decision_rows, router_size_fields
 from mljupyter.spec import RouterRecord
 
@@ -39,7 +39,7 @@ def scaling(target: str | None, lines: int, workspace: str | None, as_json: bool
     found = open_router(workspace, target)
     decisions = found.scaling_history(lines)
     if as_json:
-        print_json([item.document() for item in decisions])
+        print_document([item.document() for item in decisions])
     elif decisions:
         print_table([column.upper() for column in ROUTER_COLUMNS], router_decision_rows(decisions))
     elif found.show().size is None:
@@ -177,7 +177,7 @@ def limits(
 
 def _print(record: RouterRecord, as_json: bool) -> None:
     if as_json:
-        print_json(record.document())
+        print_document(record.document())
         return
     spec, limits = record.spec, record.spec.limits
     fields = [("Address", f"{spec.address}:{record.port}"), ("TLS", "off" if spec.tls is None else "on")]

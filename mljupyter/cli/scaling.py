@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, print_table, say
+from mljupyter.cli.output import print_document, print_table, say
 from mljupyter.notebook.endpoint_commands import replicas_of
 from mljupyter.notebook.endpoint_commands import scale as change
 from mljupyter.notebook.views.scaling import COLUMNS, DECISION_COLUMNS, decision_rows, documents, rows
@@ -45,7 +45,7 @@ def scale(
             given[key] = value
     record = change(open_workspace(workspace), name, version, **given)
     if as_json:
-        print_json(documents(record))
+        print_document(documents(record))
     else:
         print_table([column.upper() for column in COLUMNS], rows(record))
 
@@ -70,7 +70,7 @@ def scaling(name: str, version: str | None, lines: int, workspace: str | None, a
     """
     decisions = open_workspace(workspace).endpoints.scaling_history(name, version, lines)
     if as_json:
-        print_json([item.document() for item in decisions])
+        print_document([item.document() for item in decisions])
     elif not decisions:
         say("No decisions yet.")
     else:

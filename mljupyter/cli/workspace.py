@@ -1,4 +1,4 @@
-"""``mljupyter workspace``: the commands for workspaces. Those for archives and shared storage are in `workspace_archive`."""
+"""``mljupyter workspace``: commands for workspaces; `workspace_archive` has those for archives and shared storage."""
 
 from __future__ import annotations
 

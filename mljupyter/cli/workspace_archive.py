@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_json, print_table, readable_size, say
+from mljupyter.cli.output import print_document, print_table, readable_size, say
 from mljupyter.visible import one_line
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def export_command(
             file, **selection, passphrase=passphrase, overwrite=overwrite, on_progress=on_progress
         )
     if as_json:
-        print_json(asdict(done))
+        print_document(asdict(done))
         return
     say(f"Wrote {done.path}: {readable_size(done.size)}, digests checked.")
     for kind in ("models", "environments", "datasets", "endpoints"):
@@ -107,7 +107,7 @@ def import_command(
             file, deploy=deploy, renumber=renumber, passphrase=passphrase, on_progress=on_progress
         )
     if as_json:
-        print_json(asdict(done))
+        print_document(asdict(done))
         return
     for kind in done.added:
         _say_names(f"{kind}s added", done.added[kind])
@@ -135,7 +135,7 @@ def backup(file: Path, overwrite: bool, workspace: str | None, as_json: bool) ->
     with _progress() as on_progress:
         done = open_workspace(workspace).backup(file, overwrite=overwrite, on_progress=on_progress)
     if as_json:
-        print_json(asdict(done))
+        print_document(asdict(done))
         return
     say(f"Wrote {done.path}: {done.files} files, {done.blobs} blobs, {readable_size(done.size)}.")
     say(f"To restore it: mljupyter workspace restore {done.path}")
@@ -154,7 +154,7 @@ def restore(file: Path, name: str | None, directory: Path | None, replace: bool,
     with _progress() as on_progress:
         done = Workspace.restore(file, name=name, path=directory, replace=replace, on_progress=on_progress)
     if as_json:
-        print_json({"name": done.name, "directory": str(done.directory)})
+        print_document({"name": done.name, "directory": str(done.directory)})
         return
     say(f"Restored workspace {done.name!r} in {done.directory}: databases and digests checked.")
     say(f"Its endpoints start with: mljupyter endpoint list --workspace {done.name}")
@@ -181,7 +181,7 @@ def migrate(
             database_url=database_url, artifacts_url=artifacts_url, delete_old=delete_old, on_progress=on_progress
         )
     if as_json:
-        print_json(asdict(done))
+        print_document(asdict(done))
         return
     say(f"Database:  {done.database} ({done.rows} rows copied)")
     say(f"Artifacts: {done.artifacts} ({done.blobs} blobs copied)")
@@ -206,7 +206,7 @@ def join(name: str, database_url: str, artifacts_url: str, directory: Path | Non
 
     made = Workspace.create(name, path=directory, database_url=database_url, artifacts_url=artifacts_url)
     if as_json:
-        print_json({"name": made.name, "directory": str(made.directory)})
+        print_document({"name": made.name, "directory": str(made.directory)})
         return
     say(f"Created workspace {made.name!r} in {made.directory}.")
     say(f"Artifacts: {made.context.artifact_location}")
@@ -225,7 +225,7 @@ def history(
     """Show who changed which model, environment, image, dataset, datastore or endpoint, the newest last."""
     found = open_workspace(workspace).history(kind=kind, item=item, user=user, last=last)
     if as_json:
-        print_json([asdict(change) for change in found])
+        print_document([asdict(change) for change in found])
         return
     if not found:
         say("No changes.")

@@ -440,7 +440,7 @@ def test_text_of_others_reaches_a_terminal_without_its_control_characters(monkey
 def test_json_that_is_printed_holds_the_same_value_without_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output.print_json({HOSTILE: [HOSTILE]})
+    output.print_document({HOSTILE: [HOSTILE]})
     printed = capsys.readouterr().out
     assert not NEVER.search(printed) and json.loads(printed) == {HOSTILE: [HOSTILE]}
     assert not NEVER.search(json_line({HOSTILE: HOSTILE}))
