@@ -186,8 +186,18 @@ def mlflow_directory(directory: Path, text: str = MLMODEL) -> Path:
     return directory
 
 
-def test_an_mlflow_directory_with_scikit_learn_needs_no_mlflow(serve: Serve, directory: Path) -> None:
-    replica = serve(None, "--no-code", "auto", "--model-dir", str(mlflow_directory(directory)))
+@pytest.fixture
+def without_mlflow(tmp_path: Path) -> dict[str, str]:
+    """The environment of an interpreter for which mlflow is not installed."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['mlflow'] = None\n")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+def test_an_mlflow_directory_with_scikit_learn_needs_no_mlflow(
+    serve: Serve, directory: Path, without_mlflow: dict[str, str]
+) -> None:
+    arguments = ("--no-code", "auto", "--model-dir", str(mlflow_directory(directory)))
+    replica = serve(None, *arguments, environment=without_mlflow)
     assert post(replica, {"input_data": {"columns": ["x"], "index": [0, 1], "data": [[0.0], [3.0]]}}) == [0, 1]
     assert post(replica, {"input_data": [[3.0]]}) == [1]
     assert post(replica, {"dataframe_split": {"columns": ["x"], "data": [[3.0]]}}) == [1]
@@ -197,11 +207,21 @@ def test_an_mlflow_directory_with_scikit_learn_needs_no_mlflow(serve: Serve, dir
     assert post(replica, {"input_data": [[1], [2, 3]]})[0] == 400
 
 
-def test_another_mlflow_flavour_without_mlflow_is_a_clear_end(launch: Serve, directory: Path) -> None:
-    text = "flavors:\n  pytorch:\n    pickled_model: model.pkl\n"
-    replica = launch(None, "--no-code", "mlflow", "--model-dir", str(mlflow_directory(directory, text)))
+@pytest.mark.parametrize("flavour", ["pytorch", "python_function"])
+def test_another_mlflow_flavour_without_mlflow_is_a_clear_end(
+    launch: Serve, directory: Path, flavour: str, without_mlflow: dict[str, str]
+) -> None:
+    text = f"flavors:\n  {flavour}:\n    pickled_model: model.pkl\n"
+    arguments = ("--no-code", "mlflow", "--model-dir", str(mlflow_directory(directory, text)))
+    replica = launch(None, *arguments, environment=without_mlflow)
     assert replica.wait_exit() == 3
     assert "no scikit-learn flavour" in replica.log()
+
+
+def test_a_scikit_learn_flavour_alone_is_served_also_with_mlflow(serve: Serve, directory: Path) -> None:
+    text = "flavors:\n  sklearn:\n    pickled_model: model.pkl\n"
+    replica = serve(None, "--no-code", "auto", "--model-dir", str(mlflow_directory(directory, text)))
+    assert post(replica, {"input_data": [[3.0]]}) == [1]
 
 
 def test_a_model_file_outside_of_its_directory_is_not_read(launch: Serve, directory: Path) -> None:

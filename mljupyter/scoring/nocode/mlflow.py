@@ -1,8 +1,8 @@
 """Built-in script for an MLflow model directory.
 
-If the package mlflow is installed, its `python_function` flavour is used; otherwise the scikit-learn flavour is loaded
-directly. Rows are sent as ``{"input_data": {"columns": [...], "data": [[...]]}}``, ``{"input_data": [[...]]}``, or with
-one of MLflow's own keys `dataframe_split`, `dataframe_records`, `instances`, `inputs`.
+If the package mlflow is installed, the model's `python_function` flavour is used. Without either, its scikit-learn
+flavour is loaded directly. Rows are sent as ``{"input_data": {"columns": [...], "data": [[...]]}}``, as
+``{"input_data": [[...]]}``, or with one of MLflow's own keys `dataframe_split`, `dataframe_records`, `instances`, `inputs`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ def init() -> None:
     """Load the only MLflow model."""
     global _model
     directory = only_directory_with("MLmodel")
-    if importlib.util.find_spec("mlflow") is not None:
+    entries = _entries((directory / "MLmodel").read_text())
+    if ("flavors", "python_function") in entries and importlib.util.find_spec("mlflow") is not None:
         import mlflow.pyfunc  # type: ignore[import-not-found, unused-ignore]
 
         _model = mlflow.pyfunc.load_model(str(directory))
         return
-    _model = _load_sklearn(directory)
+    _model = _load_sklearn(directory, entries)
 
 
 def run(data: str) -> Any:
@@ -62,12 +63,12 @@ def _rows(body: dict[str, Any]) -> Any:
         raise BodyError(f"{key} does not hold rows: {error}") from error
 
 
-def _load_sklearn(directory: Path) -> Any:
-    name = _pickled_model((directory / "MLmodel").read_text())
+def _load_sklearn(directory: Path, entries: dict[tuple[str, ...], str]) -> Any:
+    name = entries.get(("flavors", "sklearn", "pickled_model"))
     if name is None:
         raise NoCodeError(
-            f"{directory} has no scikit-learn flavour, and other flavours need the package mlflow in the environment "
-            "of the service: pip install mlflow"
+            f"{directory} has no scikit-learn flavour. A python_function flavour needs the package mlflow in the "
+            "environment of the service (pip install mlflow); other flavours cannot be served."
         )
     path = (directory / name).resolve()
     if not path.is_relative_to(directory.resolve()):
@@ -76,8 +77,9 @@ def _load_sklearn(directory: Path) -> Any:
         return pickle.load(file)  # noqa: S301 (the user's own model)
 
 
-def _pickled_model(text: str) -> str | None:
-    """Return ``flavors: sklearn: pickled_model:`` of an MLmodel file. This part of its YAML needs no real parser."""
+def _entries(text: str) -> dict[tuple[str, ...], str]:
+    """Return the values of an MLmodel file by the keys that lead to them. This part of its YAML needs no real parser."""
+    found: dict[tuple[str, ...], str] = {}
     path: list[tuple[int, str]] = []
     for line in text.splitlines():
         key, separator, value = line.partition(":")
@@ -87,6 +89,5 @@ def _pickled_model(text: str) -> str | None:
         while path and path[-1][0] >= indent:
             path.pop()
         path.append((indent, key.strip()))
-        if [name for _, name in path] == ["flavors", "sklearn", "pickled_model"]:
-            return value.strip().strip("'\"")
-    return None
+        found[tuple(name for _, name in path)] = value.strip().strip("'\"")
+    return found
