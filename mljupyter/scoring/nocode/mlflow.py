@@ -2,7 +2,8 @@
 
 If the package mlflow is installed, the model's `python_function` flavour is used. Without either, its scikit-learn
 flavour is loaded directly. Rows are sent as ``{"input_data": {"columns": [...], "data": [[...]]}}``, as
-``{"input_data": [[...]]}``, or with one of MLflow's own keys `dataframe_split`, `dataframe_records`, `instances`, `inputs`.
+``{"input_data": [[...]]}``, or with one of MLflow's own keys `dataframe_split`, `dataframe_records`, `instances`,
+`inputs`.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _load_sklearn(directory: Path, entries: dict[tuple[str, ...], str]) -> Any:
 
 
 def _entries(text: str) -> dict[tuple[str, ...], str]:
-    """Return the values of an MLmodel file by the keys that lead to them. This part of its YAML needs no real parser."""
+    """Return the values of an MLmodel file by the keys that lead to them. Its YAML is plain, and needs no parser."""
     found: dict[tuple[str, ...], str] = {}
     path: list[tuple[int, str]] = []
     for line in text.splitlines():
