@@ -8,9 +8,11 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec import AbstractFileSystem
 from fsspec.registry import _registry
 
 from mljupyter.registry.artifacts.store import ArtifactStore
@@ -78,6 +80,32 @@ def test_leftovers_of_dead_writers_go_with_the_next_put_and_those_of_live_ones_s
     assert [path for path in paths(url) if path.startswith("/staging")] == sorted(
         f"/staging/{name}/blobs-0" for name in live
     )
+
+
+def test_writers_may_remove_the_same_leftovers_at_the_same_time(
+    url: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs, _ = fsspec.url_to_fs(url)
+    write(f"{url}/staging/{int(time.time()) - 25 * 3600}_elsewhere_7_{uuid.uuid4().hex}/blobs-0", b"half")
+    remove, listed = type(fs).rm, type(fs).ls
+
+    def twice(self: AbstractFileSystem, path: str, recursive: bool = False, maxdepth: int | None = None) -> None:
+        for _ in range(2 if recursive else 1):
+            remove(self, path, recursive=recursive, maxdepth=maxdepth)
+
+    monkeypatch.setattr(type(fs), "rm", twice)
+    ArtifactStore(url).put(model)
+    assert not [path for path in paths(url) if path.startswith("/staging")]
+
+    def just_emptied(self: AbstractFileSystem, path: str, detail: bool = True, **others: Any) -> Any:
+        if path.endswith("/staging"):
+            raise FileNotFoundError(path)
+        return listed(self, path, detail=detail, **others)
+
+    write(f"{url}/staging/anything/blobs-0", b"half")
+    monkeypatch.setattr(type(fs), "ls", just_emptied)
+    model.write_bytes(b"other weights")
+    assert ArtifactStore(url).put(model).size == len(b"other weights")
 
 
 def test_what_is_new_is_not_collected(url: str, model: Path) -> None:

@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -57,7 +57,7 @@ class RemoteBlobs:
             writer.publish()
         finally:
             if self._fs.exists(staging):
-                self._fs.rm(staging, recursive=True)
+                self._remove_all(staging)
 
     def size(self, folder: str, hexadecimal: str) -> int | None:
         """Return the size of a blob in bytes, None when there is none."""
@@ -109,9 +109,11 @@ class RemoteBlobs:
     def names(self, folder: str) -> Iterator[str]:
         """Yield all blobs of a folder."""
         self._fs.invalidate_cache()
-        if not self._fs.exists(f"{self._root}/{folder}"):
+        try:
+            found = self._fs.find(f"{self._root}/{folder}")
+        except FileNotFoundError:
             return
-        for path in self._fs.find(f"{self._root}/{folder}"):
+        for path in found:
             hexadecimal = path.rsplit("/", 1)[-1]
             if re.fullmatch(r"[0-9a-f]{64}", hexadecimal):  # other programs may write below the same URL
                 yield hexadecimal
@@ -168,11 +170,18 @@ class RemoteBlobs:
     def _remove_abandoned(self) -> None:
         staging = f"{self._root}/staging"
         self._fs.invalidate_cache()
-        if not self._fs.exists(staging):
+        try:
+            found = self._fs.ls(staging, detail=False)
+        except FileNotFoundError:  # nobody writes; object stores have no empty folders
             return
-        for path in self._fs.ls(staging, detail=False):
+        for path in found:
             if _Writer.is_dead(path.rstrip("/").rsplit("/", 1)[-1]):
-                self._fs.rm(path, recursive=True)
+                self._remove_all(path)
+
+    def _remove_all(self, path: str) -> None:
+        """Remove a folder. Another writer may remove it at the same time."""
+        with suppress(FileNotFoundError):
+            self._fs.rm(path, recursive=True)
 
 
 class RemoteWriter:
