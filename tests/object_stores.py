@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from .waiting import HANG_SECONDS, wait_until
@@ -37,7 +38,8 @@ class ObjectStore:
 def s3_server(folder: Path) -> Iterator[ObjectStore]:
     """Run moto's server of S3."""
     port = _free_port()
-    with _running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port, folder):
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with _running(command, port, folder), _clients_of_its_own("s3"):
         variables = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_ACCESS_KEY_ID": "tester",
@@ -62,7 +64,10 @@ def azure_server(folder: Path) -> Iterator[ObjectStore]:
         "--silent",
         "--skipApiVersionCheck",
     ]
-    with _running([*command, "--blobHost", "127.0.0.1", "--disableTelemetry"], port, folder):
+    with (
+        _running([*command, "--blobHost", "127.0.0.1", "--disableTelemetry"], port, folder),
+        _clients_of_its_own("abfs"),
+    ):
         connection = (
             f"DefaultEndpointsProtocol=http;AccountName={_AZURE_ACCOUNT};AccountKey={_AZURE_KEY};"
             f"BlobEndpoint=http://127.0.0.1:{port}/{_AZURE_ACCOUNT};"
@@ -78,13 +83,24 @@ def google_server(folder: Path) -> Iterator[ObjectStore]:
     port = _free_port()
     code = "from gcp_storage_emulator.__main__ import main; import sys; sys.exit(main())"
     arguments = ["start", "--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", "team"]
-    with _running([sys.executable, "-c", code, *arguments], port, folder):
+    with _running([sys.executable, "-c", code, *arguments], port, folder), _clients_of_its_own("gs"):
         variables = {
             "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",
             "FSSPEC_GCS_TOKEN": "anon",
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # it asks by gRPC, which the emulator does not speak
         }
         yield ObjectStore("gs://team/store", variables)
+
+
+@contextmanager
+def _clients_of_its_own(protocol: str) -> Iterator[None]:
+    """Forget the clients of a protocol before and after: fsspec keeps them, with the address of an earlier server."""
+    kind = fsspec.get_filesystem_class(protocol)
+    kind.clear_instance_cache()
+    try:
+        yield
+    finally:
+        kind.clear_instance_cache()
 
 
 def _make_bucket(package: str, name: str, variables: Mapping[str, str]) -> None:
