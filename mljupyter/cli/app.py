@@ -65,4 +65,4 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="mljupyter")
 def app() -> None:
-    """Manage deployed machine learning models on this machine: endpoints, images, router, controller."""
+    """Deploy machine learning models and manage them: endpoints, images, compute targets, workspaces."""
