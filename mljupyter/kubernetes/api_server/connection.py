@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -54,7 +54,7 @@ class ApiUnreachableError(ApiError):
 class ApiServer:
     """Sends requests to the API server. See `connect`."""
 
-    def __init__(self, client: ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, client: ApiClient, may_write: Callable[[], Awaitable[bool]] | None = None) -> None:
         self._client = client
         self._may_write = may_write
 
@@ -94,7 +94,7 @@ class ApiServer:
         except OSError as error:
             raise ApiError(f"the credentials for the API server cannot be read: {error.strerror or error}.") from None
 
-    def writing_while(self, may_write: Callable[[], bool]) -> Self:
+    def writing_while(self, may_write: Callable[[], Awaitable[bool]]) -> Self:
         """Return the same connection, on which a write is an `ApiError` when `may_write` returns False."""
         return type(self)(self._client, may_write)
 
@@ -228,7 +228,7 @@ class ApiServer:
     async def _body(
         self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = _JSON
     ) -> bytes:
-        if method != "GET" and not self._may_write():
+        if method != "GET" and self._may_write is not None and not await self._may_write():
             raise ApiError(f"{method} {path} is not sent: another operator may lead by now.")
         try:
             answer = await self._send(method, path, query, body, content_type, _ANSWER_WITHIN)

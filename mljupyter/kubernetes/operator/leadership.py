@@ -41,13 +41,27 @@ class Leadership:
         self._lease: Object | None = None
         self._seen: tuple[str, float] = ("", 0.0)  # the holder's last renewal, and when it was seen first
         self._renewed: float | None = None  # when the last renewal that has succeeded was sent
+        self._writing = asyncio.Lock()  # two renewals at once would take each other for another operator
+        self._asked = 0.0  # when a renewal was tried last
 
-    @property
-    def holds(self) -> bool:
-        """Whether no other operator can lead yet.
+    async def holds(self) -> bool:
+        """Return whether no other operator can lead. If that is in doubt, try to renew the Lease.
 
-        It is False after a process was stopped for longer than the Lease lasts, before it learns who leads.
+        It is in doubt after the process was stopped, or the API server away, for longer than the Lease lasts. Callers
+        that wait at the same time share one attempt.
+
+        Raises:
+            ApiError: the Lease cannot be renewed now.
+
         """
+        began = time.monotonic()
+        if not self._lasts():
+            async with self._writing:
+                if self._lease is not None and not self._lasts() and self._asked <= began:
+                    await self._written(self._lease)
+        return self._lasts()
+
+    def _lasts(self) -> bool:
         return self._renewed is not None and time.monotonic() - self._renewed < LEASE_SECONDS - _SPARE_SECONDS
 
     async def take(self) -> None:
@@ -65,7 +79,9 @@ class Leadership:
         while True:
             await asyncio.sleep(_RENEW_EVERY)
             try:
-                if not await self._written(self._lease):
+                async with self._writing:
+                    kept = await self._written(self._lease)
+                if not kept:
                     raise LeadershipLostError("another operator leads")
             except ApiError as error:
                 # While the API server is away, no other operator can take the Lease, and nothing can be changed.
@@ -120,7 +136,8 @@ class Leadership:
 
     async def _written(self, present: Object | None) -> bool:
         """Write the Lease for this operator; return whether it was still the one that was read."""
-        sent, now = time.monotonic(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self._asked = sent = time.monotonic()
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec: dict[str, Any] = dict((present or {}).get("spec") or {})
         if spec.get("holderIdentity") != self._identity:
             spec["acquireTime"] = now

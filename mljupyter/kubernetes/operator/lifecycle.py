@@ -105,7 +105,7 @@ async def run(settings: OperatorSettings, ready: Callable[[int], None] = lambda 
             keeping = asyncio.create_task(leadership.keep(), name="leadership")
             keeping.add_done_callback(end.because_of)
             log.info("operator %s leads", settings.pod)
-            await _lead(settings, api.writing_while(lambda: leadership.holds), leadership, server, webhook, end, ready)
+            await _lead(settings, api.writing_while(leadership.holds), leadership, server, webhook, end, ready)
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
             await leadership.give_up()

@@ -341,22 +341,46 @@ async def test_what_the_cluster_does_not_accept_has_not_happened(home: Home) -> 
     assert home.store.find("iris") is None
 
 
-async def test_an_operator_that_was_stopped_for_longer_than_the_lease_lasts_writes_nothing(
+async def test_an_operator_that_was_stopped_while_another_one_took_over_writes_nothing(
     namespace: tuple[ApiServer, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, name = namespace
-    first = Leadership(api, name, "first")
-    guarded = api.writing_while(lambda: first.holds)
+    clock = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    first, second = Leadership(api, name, "first"), Leadership(api, name, "second")
+    guarded = api.writing_while(first.holds)
     body = {"metadata": {"name": "written"}}
     with pytest.raises(ApiError, match="another operator may lead"):
         await guarded.create(names.secrets(name), body)
     await first.take()
     await guarded.create(names.secrets(name), body)
-    later = time.monotonic() + leadership.LEASE_SECONDS
-    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: later))
+    taking = asyncio.create_task(second.take())
+    async with asyncio.timeout(HANG_SECONDS):
+        while not taking.done():
+            clock.now += leadership.LEASE_SECONDS + 1
+            await asyncio.wait([taking], timeout=0.1)
     with pytest.raises(ApiError, match="another operator may lead"):
         await guarded.delete(f"{names.secrets(name)}/written")
     assert await guarded.get(f"{names.secrets(name)}/written")
+
+
+async def test_the_first_write_after_an_outage_renews_the_lease_that_nobody_has_taken(
+    namespace: tuple[ApiServer, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, name = namespace
+    clock = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    first = Leadership(api, name, "first")
+    guarded = api.writing_while(first.holds)
+    await first.take()
+    lease = f"{names.leases(name)}/{names.OPERATOR}"
+    before = (await api.get(lease))["metadata"]["resourceVersion"]
+    clock.now += leadership.LEASE_SECONDS + 1
+    bodies = [{"metadata": {"name": f"written-{number}"}} for number in range(5)]
+    await asyncio.gather(*(guarded.create(names.secrets(name), body) for body in bodies))
+    found = await api.get(lease)
+    assert found["metadata"]["resourceVersion"] != before
+    assert found["spec"]["holderIdentity"] == "first"
 
 
 async def test_one_operator_leads_until_it_gives_up(namespace: tuple[ApiServer, str]) -> None:
