@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.idle_endpoints 100 300 1000`` prints the CPU time in a second, in percent of a core, for each
 number of endpoints of one version: with a fixed number of replicas, and autoscaled at their minimum. The router is a
-stand-in that answers at once, without requests; there are no replicas, and nothing is written but metrics. What is
-measured is the work for each endpoint in this process, and not the questions to routers and replicas.
+stand-in that answers at once, without requests; there are no replicas, and only metrics are written. The benchmark
+measures the work for each endpoint in this process, without the questions to routers and replicas.
 """
 
 from __future__ import annotations

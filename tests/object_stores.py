@@ -35,6 +35,18 @@ class ObjectStore:
 
 
 @contextmanager
+def in_use(store: ObjectStore) -> Iterator[ObjectStore]:
+    """Set the variables of a server in this process."""
+    before = dict(os.environ)
+    os.environ.update(store.variables)
+    try:
+        yield store
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
 def s3_server(folder: Path) -> Iterator[ObjectStore]:
     """Run moto's server of S3."""
     port = _free_port()

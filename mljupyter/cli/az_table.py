@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_NO_CLOUD = "there is no account of a cloud to choose: a workspace is a directory of this machine"
+_NO_CLOUD = "a workspace is a directory of this machine and needs no cloud account"
 _NO_GROUP = "a workspace here needs no resource group"
 _NO_TRAINING = "models are trained in notebooks and scripts here: mljupyter run submit-script"
 
@@ -72,8 +72,8 @@ TABLE: Mapping[str, Row] = {
         f"{_NO_GROUP}. To delete what is in it: az ml service delete, computetarget delete, workspace delete"
     ),
     "group": Missing(_NO_GROUP),
-    "ad": Missing("there are no identities of a cloud. Keys: az ml service get-keys; tokens: get-access-token"),
-    "role": Missing("there are no identities of a cloud. Who may use a cluster is said by Kubernetes (RBAC)"),
+    "ad": Missing("mljupyter has no cloud identities. Keys: az ml service get-keys; tokens: get-access-token"),
+    "role": Missing("mljupyter has no cloud identities. Kubernetes RBAC controls the access to a cluster"),
     # Clusters.
     "aks show": Same("aks show", own=True),
     "aks list": Same("aks list", own=True),

@@ -20,7 +20,7 @@ from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import GIVEN, Option
-from mljupyter.notebook.options.option_values import read
+from mljupyter.notebook.options.option_values import default_of, read
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.session import Session
 from mljupyter.spec.difference import masked
@@ -107,18 +107,10 @@ def _values(name: str, file: str | None, given: dict[str, Any]) -> dict[str, Any
     """Return the values by option: those of the line, then of the file, of the project, and the defaults."""
     text = None if file is None else read_text(file, "deployment file")
     below = {} if text is None else values_in_cell(text, DEPLOYMENT_OPTIONS)
-    defaults = {option.key: _default(option) for option in DEPLOYMENT_OPTIONS}
+    defaults = {option.key: default_of(option) for option in DEPLOYMENT_OPTIONS}
     typed = {key: value for key, value in given.items() if value not in (None, [])}
     project = project_defaults("deploy", DEPLOYMENT_OPTIONS, Path.cwd())
     return {**defaults, **project, **below, **typed, "name": name, GIVEN: frozenset({*typed, "name"})}
-
-
-def _default(option: Option) -> Any:
-    if option.repeatable:
-        return []
-    if option.kind == "flag":
-        return False
-    return read(option, option.default) if isinstance(option.default, str) else option.default
 
 
 def _applied(deployment: Deployment, plan: Plan, values: dict[str, Any], *, quiet: bool) -> Webservice:

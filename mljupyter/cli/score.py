@@ -10,8 +10,8 @@ from mljupyter.cli.data import body_of
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_document, say
 from mljupyter.durations import seconds_of
+from mljupyter.notebook.options.option_values import source_directory as existing_directory
 from mljupyter.notebook.scoring_script import NOT_RUN, tried
-from mljupyter.notebook.scoring_script import source_directory as existing_directory
 from mljupyter.notebook.scripts import KeptScripts, checked_name
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from mljupyter.magics.magic import Magic
 from mljupyter.notebook.options.option import GIVEN, Option
-from mljupyter.notebook.options.option_values import WrongInputError, near, read
+from mljupyter.notebook.options.option_values import WrongInputError, default_of, near, read
 
 _MOST_LINE_CHARACTERS = 1_000_000
 _NOT_GIVEN: Any = object()
@@ -94,20 +94,12 @@ def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None
     if unknown:
         _refuse(magic, unknown[0])
     typed = {key: value for key, value in vars(given).items() if value is not _NOT_GIVEN}
-    values = {option.key: _default(option) for option in magic.options} | dict(below or {}) | typed
+    values = {option.key: default_of(option) for option in magic.options} | dict(below or {}) | typed
     missing = [option for option in magic.options if option.required and values[option.key] in (None, [])]
     if missing:
         names = [_metavar(option) if option.positional else f"--{option.name}" for option in missing]
         parser.error(f"missing: {', '.join(names)}")
     return values | {GIVEN: frozenset(typed)}
-
-
-def _default(option: Option) -> Any:
-    if option.repeatable:
-        return []
-    if option.kind == "flag":
-        return False
-    return read(option, option.default) if isinstance(option.default, str) else option.default
 
 
 def help_text(magic: Magic) -> str:

@@ -9,28 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.core import Workspace
-from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.sample_run import run_sample
 from mljupyter.notebook.script_check import check
 from mljupyter.notebook.sources.inference import lay_out_models, lay_out_source
 
 NOT_RUN = object()
 """The result of a script that was checked, and not tried."""
-
-
-def source_directory(text: str | None) -> Path | None:
-    """Return the directory of ``--source-directory``; None without.
-
-    Raises:
-        WrongInputError: there is no such directory.
-
-    """
-    if text is None:
-        return None
-    directory = Path(text).expanduser().resolve()
-    if not directory.is_dir():
-        raise WrongInputError(f"--source-directory {text}: there is no such directory.")
-    return directory
 
 
 def tried(

@@ -11,19 +11,15 @@ import pytest
 
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.errors import ArtifactError, ArtifactNotFoundError
-from tests.object_stores import ObjectStore, azure_server, google_server, s3_server
+from tests.object_stores import ObjectStore, azure_server, google_server, in_use, s3_server
 
 SERVERS = {"s3": s3_server, "azureblob": azure_server, "gcs": google_server}
 
 
 @pytest.fixture(scope="module", params=list(SERVERS))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as running:
-        before = dict(os.environ)
-        os.environ.update(running.variables)
+    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as running, in_use(running):
         yield running
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture

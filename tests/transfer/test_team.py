@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.registry import storage
 from mljupyter.registry.errors import ArtifactError, DatabaseError, ModelInUseError
 from mljupyter.transfer.errors import MigrationError
-from tests.object_stores import ObjectStore, s3_server
+from tests.object_stores import ObjectStore, in_use, s3_server
 from tests.registry.processes import finish, start_python
 from tests.registry.test_postgresql import url as database_url  # noqa: F401 - a fixture
 
@@ -23,12 +22,8 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        before = dict(os.environ)
-        os.environ.update(running.variables)
+    with s3_server(tmp_path_factory.mktemp("s3")) as running, in_use(running):
         yield running
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 from mljupyter.magics.commands.values import body_of
 from mljupyter.magics.magic import Call
-from mljupyter.notebook.options.option_values import WrongInputError
-from mljupyter.notebook.scoring_script import NOT_RUN, source_directory, tried
+from mljupyter.notebook.options.option_values import WrongInputError, source_directory
+from mljupyter.notebook.scoring_script import NOT_RUN, tried
 from mljupyter.notebook.scripts import checked_name
 from mljupyter.notebook.sources.inference import inference_config
 from mljupyter.notebook.views.views import Outcome, shortened

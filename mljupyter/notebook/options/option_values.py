@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from mljupyter.durations import seconds_in
@@ -61,6 +62,36 @@ def read(option: Option, text: str) -> Any:
     if option.minimum is not None and value < option.minimum:
         raise ValueError(f"{text} is below {option.minimum:g}, the least allowed")
     return value
+
+
+def default_of(option: Option) -> Any:
+    """Return the value of an option that is not given.
+
+    Example:
+        >>> default_of(Option("timeout", "longest time to wait", kind="duration", default="5m"))
+        300.0
+
+    """
+    if option.repeatable:
+        return []
+    if option.kind == "flag":
+        return False
+    return read(option, option.default) if isinstance(option.default, str) else option.default
+
+
+def source_directory(text: str | None) -> Path | None:
+    """Return the directory of ``--source-directory``; None without.
+
+    Raises:
+        WrongInputError: there is no such directory.
+
+    """
+    if text is None:
+        return None
+    directory = Path(text).expanduser().resolve()
+    if not directory.is_dir():
+        raise WrongInputError(f"--source-directory {text}: there is no such directory.")
+    return directory
 
 
 def _scaled(text: str, factors: dict[str, float], fold: Callable[[str], str]) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mljupyter.core import Environment, InferenceConfig, Model, Workspace
 from mljupyter.core.estimator import GENERATED, check_estimator, planned_model, register_estimator, scoring_script
-from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.options.option_values import WrongInputError, source_directory
 from mljupyter.notebook.scripts import KeptScripts
 from mljupyter.notebook.sources.expressions import value_of, written
 from mljupyter.notebook.sources.inference import inference_config, lay_out_source
@@ -104,7 +104,7 @@ def planned_estimator(
     if expression is None:
         return None
     value = value_of(expression, namespace)
-    source = _directory(values["source_directory"])
+    source = source_directory(values["source_directory"])
     method = values["method"] or "predict"
     check_estimator(value, expression, method=method, source_directory=source)
     sample = None if values["sample"] is None else value_of(values["sample"], namespace)
@@ -144,12 +144,3 @@ def _free_name(workspace: Workspace, name: str) -> str:
     if name in scripts.names() and not scripts.load(name).path.read_text(encoding="utf-8").startswith(GENERATED):
         return f"{name}-generated"
     return name
-
-
-def _directory(text: str | None) -> Path | None:
-    if text is None:
-        return None
-    directory = Path(text).expanduser().resolve()
-    if not directory.is_dir():
-        raise WrongInputError(f"--source-directory {text}: there is no such directory.")
-    return directory

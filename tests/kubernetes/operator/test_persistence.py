@@ -341,12 +341,18 @@ async def test_what_the_cluster_does_not_accept_has_not_happened(home: Home) -> 
     assert home.store.find("iris") is None
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of Leases. It stands still until a test changes `now`."""
+    stopped = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: stopped.now))
+    return stopped
+
+
 async def test_an_operator_that_was_stopped_while_another_one_took_over_writes_nothing(
-    namespace: tuple[ApiServer, str], monkeypatch: pytest.MonkeyPatch
+    namespace: tuple[ApiServer, str], clock: SimpleNamespace
 ) -> None:
     api, name = namespace
-    clock = SimpleNamespace(now=time.monotonic())
-    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: clock.now))
     first, second = Leadership(api, name, "first"), Leadership(api, name, "second")
     guarded = api.writing_while(first.holds)
     body = {"metadata": {"name": "written"}}
@@ -365,11 +371,9 @@ async def test_an_operator_that_was_stopped_while_another_one_took_over_writes_n
 
 
 async def test_the_first_write_after_an_outage_renews_the_lease_that_nobody_has_taken(
-    namespace: tuple[ApiServer, str], monkeypatch: pytest.MonkeyPatch
+    namespace: tuple[ApiServer, str], clock: SimpleNamespace
 ) -> None:
     api, name = namespace
-    clock = SimpleNamespace(now=time.monotonic())
-    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: clock.now))
     first = Leadership(api, name, "first")
     guarded = api.writing_while(first.holds)
     await first.take()
