@@ -77,7 +77,7 @@ def create_aks(name: str, workspace: str | None, as_json: bool, no_wait: bool, *
 @v1_options(flags.NAME, _RESOURCE_ID, _PURPOSE, *_BALANCER, *flags.NO_WAIT)
 def attach_aks(name: str, workspace: str | None, as_json: bool, no_wait: bool, **values: Any) -> None:
     """Attach a cluster as NAME by the resource ID that `az aks show --query id` prints."""
-    from mljupyter.cli.az_clusters import local_context  # with the search for the cluster's context
+    from mljupyter.cli.az.clusters import local_context  # with the search for the cluster's context
 
     found = open_workspace(workspace)
     context = local_context(found, values["resource_id"])
@@ -100,7 +100,7 @@ def attach_aks(name: str, workspace: str | None, as_json: bool, no_wait: bool, *
 )
 def attach_kubernetes(name: str, workspace: str | None, as_json: bool, no_wait: bool, **values: Any) -> None:
     """Attach a cluster as NAME by its resource ID."""
-    from mljupyter.cli.az_clusters import local_context  # with the search for the cluster's context
+    from mljupyter.cli.az.clusters import local_context  # with the search for the cluster's context
 
     found = open_workspace(workspace)
     context = local_context(found, values["resource_id"])

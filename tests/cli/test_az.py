@@ -10,7 +10,7 @@ import pytest
 
 from mljupyter.cli import az
 from mljupyter.cli.app import _COMMANDS, app
-from mljupyter.cli.az_table import TABLE, Same
+from mljupyter.cli.az.table import TABLE, Same
 from mljupyter.cli.flags import with_two_dashes
 from mljupyter.cli.hints import as_commands
 from mljupyter.core import Workspace

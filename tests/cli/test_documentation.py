@@ -10,7 +10,7 @@ import click
 import pytest
 
 from mljupyter.cli.app import _COMMANDS
-from mljupyter.cli.az_table import TABLE, Missing, Nothing, Row, row_of
+from mljupyter.cli.az.table import TABLE, Missing, Nothing, Row, row_of
 from mljupyter.cli.flags import with_two_dashes
 from tests.cli.test_az import command
 

@@ -1,6 +1,6 @@
 """``mljupyter az``: old command lines of Azure as they stand, such as ``az ml model deploy -ct myaks -m mymodel:1``.
 
-`az_table.TABLE` says what each command is here. Results are JSON unless ``-o`` says otherwise, as az prints them.
+`table.TABLE` says what each command is here. Results are JSON unless ``-o`` says otherwise, as az prints them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 
 from mljupyter import __version__
 from mljupyter.cli.app import app
-from mljupyter.cli.az_table import OLD_NAMES, TABLE, Missing, Nothing, row_of
+from mljupyter.cli.az.table import OLD_NAMES, TABLE, Missing, Nothing, row_of
 from mljupyter.cli.flags import NAME, OldCommand, v1_options
 from mljupyter.cli.hints import as_commands
 from mljupyter.cli.options import open_workspace, place_given
@@ -146,7 +146,7 @@ def aks() -> None:
 @v1_options(NAME)
 def show_cluster(name: str, workspace: str | None, as_json: bool) -> None:
     """Show a cluster with its resource ID."""
-    from mljupyter.cli.az_clusters import shown_cluster  # slow import; few calls need it
+    from mljupyter.cli.az.clusters import shown_cluster  # slow import; few calls need it
 
     group = place_given().pop("resource_group", None)  # that of the cluster, not of the workspace
     print_document(shown_cluster(open_workspace(workspace), name, group))
@@ -156,7 +156,7 @@ def show_cluster(name: str, workspace: str | None, as_json: bool) -> None:
 @v1_options()
 def list_clusters(workspace: str | None, as_json: bool) -> None:
     """List the attached clusters with their resource IDs."""
-    from mljupyter.cli.az_clusters import listed_clusters  # slow import; few calls need it
+    from mljupyter.cli.az.clusters import listed_clusters  # slow import; few calls need it
 
     print_document(listed_clusters(open_workspace(workspace)))
 
