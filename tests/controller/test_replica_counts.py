@@ -73,6 +73,16 @@ async def test_a_replica_with_counters_is_asked_each_time() -> None:
         await asker.keep([])
 
 
+async def test_streamed_answers_are_counted_if_a_replica_knows_them() -> None:
+    told = json.dumps({**json.loads(COUNTERS), "streamed": 3, "first_piece_seconds_sum": 0.25}).encode()
+    for answer, expected in ((told, (3, 250_000)), (COUNTERS, (0, 0))):
+        async with replicas(answer) as (_, found):
+            asker = ReplicaAsker()
+            counts = (await asker.ask(found))["r0"].counts
+            assert (counts.streamed, counts.first_byte_microseconds) == expected
+            await asker.keep([])
+
+
 async def test_a_server_without_counters_is_not_asked_again_at_once() -> None:
     async with replicas(b"hello") as (server, found):
         asker = ReplicaAsker()

@@ -189,3 +189,46 @@ def run(rows): return rows.sum(axis=1).tolist()
 
 def test_a_script_with_a_schema_is_tried_with_its_sample(shell: Shell) -> None:
     assert shell.run(cell('sums --sample {"rows": [[1, 2]]}', SCHEMA)).text() == "✓ sums: sample → [3]"
+
+
+RESPONDS = """
+from azureml.contrib.services.aml_response import AMLResponse
+
+def init(): pass
+
+def run(data): return RESULT
+
+def failing():
+    yield "first"
+    raise KeyError("half way")
+"""
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        ('AMLResponse("a text", 200)', '"a text"'),
+        ('AMLResponse("", 204)', '""'),
+        ('AMLResponse(b"\\xff", 200)', '"\ufffd"'),
+        ("AMLResponse({'a': 1}, 201, json_str=True)", '{"a": 1}'),
+        ('AMLResponse((part for part in ("in ", "pieces")), 200)', '"in pieces"'),
+        ("(part for part in (1, 2))", "[1, 2]"),
+    ],
+)
+def test_an_answer_of_the_script_s_own_is_shown_as_a_client_reads_it(shell: Shell, result: str, shown: str) -> None:
+    assert shell.run(cell("own --sample 1", RESPONDS.replace("RESULT", result))).text() == f"✓ own: sample → {shown}"
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ('AMLResponse("no number", 400)', "run(sample) failed: run() answered 400: no number."),
+        ('AMLResponse("", 503)', "run(sample) failed: run() answered 503."),
+        ("AMLResponse(['a'], 422, json_str=True)", 'run(sample) failed: run() answered 422: ["a"].'),
+        ("AMLResponse({'message': 'too long'}, 413, json_str=True)", "run(sample) failed: too long."),
+        ("AMLResponse(failing(), 200)", "KeyError: 'half way'"),
+        ("AMLResponse(iter([5]), 200)", "run(sample) failed: "),
+    ],
+)
+def test_an_answer_that_is_no_success_is_told_with_its_text(shell: Shell, result: str, said: str) -> None:
+    assert said in shell.error(cell("own --sample 1", RESPONDS.replace("RESULT", result)))

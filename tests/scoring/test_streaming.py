@@ -268,6 +268,25 @@ def test_other_clients_get_all_it_has_yielded_as_a_list(yields: Replica, accept:
     assert "content-length" in answer.headers and "x-ms-run-fn-exec-ms" in answer.headers
 
 
+@pytest.mark.parametrize("decorator", ["", "@input_schema('data', StandardPythonParameterType('one two'))"])
+def test_a_run_that_returns_a_generator_is_as_one_that_yields(serve: Serve, decorator: str) -> None:
+    script = f"""
+    from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+    from inference_schema.schema_decorators import input_schema
+    def words(data): yield from data.split()
+    def init(): pass
+    {decorator}
+    def run(data): return words(data)
+    """
+    replica, body = serve(script), "one two"
+    if decorator:
+        body = json.dumps({"data": body})
+    answer = replica.score(body, content_type="application/json", accept="text/html, Text/Event-Stream;q=0.9")
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.text == 'data: "one"\n\ndata: "two"\n\nevent: end\ndata: {}\n\n'
+    assert replica.score(body, content_type="application/json").json() == ["one", "two"]
+
+
 @pytest.mark.parametrize(("kind", "said"), [("failing", "raised ValueError"), ("wrong", "cannot become JSON")])
 def test_an_error_in_the_middle_is_an_event_or_the_whole_answer(yields: Replica, kind: str, said: str) -> None:
     open_gate(yields, kind)

@@ -32,8 +32,16 @@ SLOW = """
     def run(data):
         if "fail" in data:
             raise ValueError("as asked")
+        if "tokens" in data:
+            return tokens()
         time.sleep(0.1)
         return 1
+
+    def tokens():
+        time.sleep(0.1)
+        yield "first"
+        time.sleep(0.4)
+        yield "second"
     """
 Table = dict[str, list[Any]]
 
@@ -85,14 +93,16 @@ def test_each_request_counts_once_in_its_version_and_class_with_its_latency(mach
         for _ in range(3):
             assert client.post(uri, content=b'"fail"', headers={"azureml-model-deployment": "other"}).status_code == 500
         assert client.get(uri.replace("/score", "/swagger.json") + "?version=9").status_code == 404
+        streamed = {"azureml-model-deployment": "other", "accept": "text/event-stream"}
+        assert client.post(uri, content=b'"tokens"', headers=streamed).text.startswith('data: "first"\n\n')
     assert httpx.post(uri, content=b"1").status_code == 401
 
-    table = read(machine, "pair", lambda found: sum(found["requests"]) >= 24)
+    table = read(machine, "pair", lambda found: sum(found["requests"]) >= 25)
     clean = dict.fromkeys(("client_errors", "server_errors", "refused", "timeouts", "resets", "mirrored"), 0)
     first, second = sums(table, "pair"), sums(table, "other")
     assert first.pop("retries") >= 0
     assert first == {**clean, "requests": 21, "client_errors": 1}
-    assert second == {**clean, "requests": 3, "server_errors": 3, "retries": 0}
+    assert second == {**clean, "requests": 4, "server_errors": 3, "retries": 0}
 
     summary = machine.client.metrics("pair", since=600)["summary"]
     position = summary["version"].index("pair")
@@ -100,7 +110,12 @@ def test_each_request_counts_once_in_its_version_and_class_with_its_latency(mach
     # Four clients, one replica, 100 ms each: whoever comes waits for the other three.
     assert 150 <= summary["wait_mean_ms"][position] <= 600
     assert 300 <= summary["latency_p90_ms"][position] <= 900
-    assert summary["traffic_observed"][position] == pytest.approx(100 * 21 / 24, rel=1e-3)
+    assert summary["traffic_observed"][position] == pytest.approx(100 * 21 / 25, rel=1e-3)
+    assert (summary["streamed"][position], summary["first_byte_mean_ms"][position]) == (0, None)
+    streaming = summary["version"].index("other")
+    assert summary["streamed"][streaming] == 1
+    first_byte = summary["first_byte_mean_ms"][streaming]
+    assert 95 <= first_byte <= summary["run_mean_ms"][streaming] * 4 - 390, "the first piece, not the whole answer"
     assert summary["traffic_configured"] == [100 if name == "pair" else 0 for name in summary["version"]]
     busiest = max(value for value in table["busy_mean"] if value is not None)
     assert 0.5 <= busiest <= 1.3

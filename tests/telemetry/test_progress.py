@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +77,11 @@ def test_forgotten_sources_count_from_zero() -> None:
     assert progress.gone({"a:2"}) == ["a:1"]
     progress.forget(["a:1"])
     assert progress.advance("a:1", "1", Counts(requests=9)).requests == 9
+
+
+def test_a_reading_that_an_earlier_release_has_saved_goes_on() -> None:
+    earlier = Progress({})
+    earlier.advance("replica:a", "1", Counts(runs=5))
+    identity, numbers, latency = json.loads(earlier.changed()["replica:a"])
+    later = Progress({"replica:a": json.dumps([identity, numbers[:-2], latency])})
+    assert later.advance("replica:a", "1", Counts(runs=8, streamed=2)) == Counts(runs=3, streamed=2)

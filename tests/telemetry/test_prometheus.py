@@ -16,7 +16,7 @@ AWKWARD = 'a"b\\c\nd'
 COUNTS = Counts(
     requests=20, client_errors=1, server_errors=2, refused=3, timeouts=4, resets=5, retries=6, mirrored=7,
     bytes_in=8, bytes_out=9, started=10, runs=11, run_microseconds=12_500_000, wait_microseconds=13_000_000,
-    latency=Histogram.of([0.5, 4, 4, 700]),
+    streamed=4, first_byte_microseconds=500_000, latency=Histogram.of([0.5, 4, 4, 700]),
 )  # fmt: skip
 
 
@@ -64,6 +64,14 @@ def test_results_are_apart_and_add_up_to_all_requests(families: dict[str, Metric
     assert found == {"ok": 10, "client_error": 1, "server_error": 2, "refused": 3, "timeout": 4}
 
 
+def test_times_to_the_first_byte_are_a_summary(families: dict[str, Metric]) -> None:
+    family = families["mljupyter_first_byte_seconds"]
+    assert family.type == "summary"
+    labels = {"endpoint": "e", "version": "v1"}
+    assert value(family, "mljupyter_first_byte_seconds_count", **labels) == 4
+    assert value(family, "mljupyter_first_byte_seconds_sum", **labels) == 0.5
+
+
 def test_latencies_are_a_histogram_in_seconds(families: dict[str, Metric]) -> None:
     family = families["mljupyter_request_duration_seconds"]
     assert family.type == "histogram"
@@ -91,7 +99,7 @@ def test_names_follow_the_conventions(families: dict[str, Metric]) -> None:
     for family in families.values():
         assert re.fullmatch(r"mljupyter_[a-z_]+", family.name)
         assert family.documentation.endswith(".")
-        assert family.type in ("counter", "gauge", "histogram")
+        assert family.type in ("counter", "gauge", "histogram", "summary")
         assert not re.search(r"_(ms|milliseconds|mb|percent)\b", family.name)
 
 

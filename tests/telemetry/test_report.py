@@ -46,6 +46,15 @@ def test_rates_are_per_second_that_was_measured(series: TimeSeries) -> None:
     assert found["busy_mean"] == [pytest.approx(3 / 31, rel=1e-4)]
 
 
+def test_the_time_to_the_first_byte_is_that_of_answers_in_pieces(series: TimeSeries) -> None:
+    counts = {"streamed": 2, "first_byte_microseconds": 300_000}
+    write(series, [interval(START + 1, latencies=[900] * 10, **counts), interval(START + 2, latencies=[900])])
+    found = report(series, "e", Period(START, START + 2, 1))["versions"]
+    assert (found["streamed"], found["first_byte_mean_ms"]) == ([2, 0], [150, None])
+    frame = data_frame(report(series, "e", Period(START, START + 2, 1)), "version")
+    assert (frame.dtypes["streamed"], frame.dtypes["first_byte_mean_ms"]) == ("int64", "float64")
+
+
 @pytest.mark.parametrize("every", [1, 5, 60])
 def test_a_reader_that_follows_the_cursor_sees_every_interval_once_it_is_complete(
     series: TimeSeries, every: int

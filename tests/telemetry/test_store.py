@@ -127,6 +127,27 @@ def test_a_file_of_a_newer_release_is_put_aside_and_kept(path: Path) -> None:
     assert path.with_name("metrics.db.unreadable").exists()
 
 
+def test_a_file_of_the_first_release_is_brought_up_to_date_with_its_content(path: Path) -> None:
+    import sqlite3
+
+    series = TimeSeries(path)
+    write(series, [interval(START + n, latencies=[4]) for n in range(1, 62)])
+    series.roll_up(START + 60)
+    series.close()
+    with sqlite3.connect(path) as connection:
+        for table in ("seconds", "minutes"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN streamed")
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN first_byte_microseconds")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    series = TimeSeries(path)
+    write(series, [interval(START + n, latencies=[4], streamed=1) for n in range(62, 121)])
+    series.roll_up(START + 120)
+    found = series.intervals("e", 0, START + 120, fine=False)
+    assert [(item.counts.requests, item.counts.streamed) for item in found] == [(60, 0), (60, 59)]
+    assert not path.with_name("metrics.db.unreadable").exists()
+
+
 def test_names_made_in_a_write_that_fails_are_made_again(path: Path) -> None:
     series = TimeSeries(path)
     with pytest.raises(AttributeError):

@@ -14,7 +14,7 @@ from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.outside import json_value
 from mljupyter.runtimes.base import RunningReplica, Usage
 from mljupyter.spec.version import LARGEST_NUMBER
-from mljupyter.telemetry.metrics.samples import Counts
+from mljupyter.telemetry.metrics.samples import COUNTERS, Counts
 
 MOST_AT_A_TIME = 16
 IDLE_SECONDS = 10.0  # between two questions to a replica without requests
@@ -106,9 +106,10 @@ def _read(body: bytes) -> ReplicaReport | None:
             runs=int(state["run_seconds_count"]),
             run_microseconds=round(float(state["run_seconds_sum"]) * 1e6),
             wait_microseconds=round(float(state["wait_seconds_sum"]) * 1e6),
+            streamed=int(state.get("streamed", 0)),
+            first_byte_microseconds=round(float(state.get("first_piece_seconds_sum", 0)) * 1e6),
         )
-        reported = (counts.started, counts.runs, counts.run_microseconds, counts.wait_microseconds)
-        if not all(0 <= number <= LARGEST_NUMBER for number in reported):
+        if not all(0 <= getattr(counts, name) <= LARGEST_NUMBER for name in COUNTERS):
             return None
         pid = int(state["worker_pid"]) if state.get("worker_pid") else None
         return ReplicaReport(counts, pid, _usage(state)) if pid is None or 0 < pid <= _LARGEST_PID else None

@@ -208,6 +208,8 @@ class Application:
                 client_id = value
             elif name == b"traceid":
                 trace_id = value
+            elif name == b"accept" and _EVENTS in value.lower():
+                scope["mlj.events"] = True  # run() may give a generator, whose worker needs the header
         try:
             headers = answer_ids(request_id, legacy_id, client_id, trace_id)
         except IdentifierError as error:
@@ -278,7 +280,7 @@ class Application:
     ) -> Answer:
         interface = self._supervisor.interface
         head = b""
-        if interface is None or interface.needs_head or scope["method"] == "GET":
+        if interface is None or interface.needs_head or scope["method"] == "GET" or "mlj.events" in scope:
             head = request_meta(scope, request_id)
         elif self._insights is not None:
             head = request_id_meta(request_id)

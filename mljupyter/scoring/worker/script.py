@@ -156,9 +156,7 @@ class Script:
 
     def _describe(self) -> Interface:
         schema = self._schema
-        # A `run` that yields answers by the header `Accept`.
-        yields = inspect.isgeneratorfunction(inspect.unwrap(self.run))
-        needs_head = self.takes_headers or self._mode == REQUEST or yields or _collects()
+        needs_head = self.takes_headers or self._mode == REQUEST or _collects()
         if schema is None:
             return Interface(self._mode, needs_head, None, ALL_VERSIONS, *self._undecorated())
         return Interface(

@@ -18,7 +18,8 @@ from mljupyter.telemetry.metrics.samples import COUNTERS, NOTHING, Counts, Inter
 log = logging.getLogger(__name__)
 _LEVELS = ("running_milli", "waiting_milli", "replicas_wanted", "replicas_ready", "weight")
 COLUMNS = ("time", "series", "microseconds", *COUNTERS, *_LEVELS, "latency")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_SINCE_2 = ("streamed", "first_byte_microseconds")
 _ZEROS = (0,) * len(COUNTERS)
 _INTERVALS = ", ".join(f"{name} {'BLOB' if name == 'latency' else 'INTEGER NOT NULL'}" for name in COLUMNS)
 _SCHEMA = f"""
@@ -33,6 +34,11 @@ _SCHEMA = f"""
                                 kibibytes INTEGER NOT NULL, PRIMARY KEY (time, replica)) WITHOUT ROWID;
     CREATE TABLE progress (source TEXT PRIMARY KEY, state TEXT NOT NULL);
 """
+_TO_2 = "".join(
+    f"ALTER TABLE {table} ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0;"
+    for table in ("seconds", "minutes")
+    for name in _SINCE_2
+)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -73,6 +79,8 @@ def _open(path: Path) -> sqlite3.Connection:
         known = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if known == 0:
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif known == 1:
+            connection.executescript(f"BEGIN; {_TO_2} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif known != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"schema {known}")
         connection.execute("SELECT count(*) FROM series")

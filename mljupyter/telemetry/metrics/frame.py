@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _COUNTS = (
     "requests", "client_errors", "server_errors", "refused", "timeouts", "resets", "retries", "mirrored",
-    "replicas_wanted", "replicas_ready", "bytes_in", "bytes_out",
+    "streamed", "replicas_wanted", "replicas_ready", "bytes_in", "bytes_out",
 )  # fmt: skip
 _TEXTS = ("version", "replica")
 

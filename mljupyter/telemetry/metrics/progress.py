@@ -76,4 +76,5 @@ def _text(identity: str, counts: Counts) -> str:
 
 def _read(text: str) -> tuple[str, Counts]:
     identity, numbers, latency = json.loads(text)
+    numbers += [0] * (len(COUNTERS) - len(numbers))  # an earlier release had fewer counters
     return identity, Counts.of(numbers, Histogram.decode(bytes.fromhex(latency)))

@@ -88,6 +88,7 @@ class _Collector:
             yield family
         yield self._results()
         yield self._durations()
+        yield self._first_bytes()
         yield from self._replicas()
         yield CounterMetricFamily(
             "mljupyter_router_unauthorized_requests_total",
@@ -131,6 +132,19 @@ class _Collector:
             buckets = [(f"{bound / 1000:g}", float(latency.at_most(bound))) for bound in BUCKETS_MS]
             buckets.append(("+Inf", float(latency.count)))
             family.add_metric(_labels(version), buckets, sum_value=latency.sum / 1000)
+        return family
+
+    def _first_bytes(self) -> Metric:
+        from prometheus_client.core import SummaryMetricFamily  # heavy: see `exposition`
+
+        family = SummaryMetricFamily(
+            "mljupyter_first_byte_seconds",
+            "Time from the request to the first piece of an answer in pieces.",
+            labels=_VERSION_LABELS,
+        )
+        for version in self._totals.versions:
+            counts = version.counts
+            family.add_metric(_labels(version), counts.streamed, counts.first_byte_microseconds / 1e6)
         return family
 
     def _replicas(self) -> Iterator[Metric]:

@@ -181,6 +181,10 @@ _MEASURES: dict[str, Callable[[Interval], Any]] = {
     "latency_mean_ms": lambda item: _rounded(_ratio(item.counts.latency.sum, item.counts.latency.count)),
     "run_mean_ms": lambda item: _rounded(_ratio(item.counts.run_microseconds / 1000, item.counts.runs)),
     "wait_mean_ms": lambda item: _rounded(_ratio(item.counts.wait_microseconds / 1000, item.counts.started)),
+    "streamed": lambda item: item.counts.streamed,
+    "first_byte_mean_ms": lambda item: _rounded(
+        _ratio(item.counts.first_byte_microseconds / 1000, item.counts.streamed)
+    ),
     "busy_mean": lambda item: _rounded(_ratio(item.counts.run_microseconds / 1e6, item.seconds)),
     "running": lambda item: _rounded(item.levels.running),
     "waiting": lambda item: _rounded(item.levels.waiting),

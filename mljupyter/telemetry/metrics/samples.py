@@ -23,6 +23,7 @@ class Counts:
     - `mirrored`: copies that were sent to the version; not in `requests`
     - `bytes_in`, `bytes_out`: bytes sent to replicas and received from them, headers and retries included
     - `started`: requests passed to `run()`, with `wait_microseconds` from the router until then
+    - `streamed`: answers in pieces, with `first_byte_microseconds` from the request at the router to the first piece
     - `runs`: calls of `run()`, which took `run_microseconds`
     - `latency`: time from the complete request to the complete answer at the router, refusals included
     """
@@ -41,6 +42,8 @@ class Counts:
     runs: int = 0
     run_microseconds: int = 0
     wait_microseconds: int = 0
+    streamed: int = 0
+    first_byte_microseconds: int = 0
     latency: Histogram = field(default_factory=Histogram)
 
     @classmethod

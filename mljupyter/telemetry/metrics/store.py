@@ -99,7 +99,7 @@ class TimeSeries:
                 for endpoint, found in samples.usages.items()
                 for usage in found
             ]
-            self._connection.executemany(f"INSERT OR REPLACE INTO seconds VALUES ({_MARKS})", intervals)  # noqa: S608 - names and marks of ours, no input
+            self._connection.executemany(f"INSERT OR REPLACE INTO seconds ({_ALL}) VALUES ({_MARKS})", intervals)  # noqa: S608 - names and marks of ours, no input
             self._connection.executemany("INSERT OR REPLACE INTO usage_seconds VALUES (?, ?, ?, ?)", usages)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO progress VALUES (?, ?)", list(samples.progress.items())
@@ -170,7 +170,7 @@ class TimeSeries:
         )
         seconds = [database.interval_of(row, str(row[1])) for row in rows]
         self._connection.executemany(
-            f"INSERT OR REPLACE INTO minutes VALUES ({_MARKS})",  # noqa: S608 - names and marks of ours, no input
+            f"INSERT OR REPLACE INTO minutes ({_ALL}) VALUES ({_MARKS})",  # noqa: S608 - names and marks of ours, no input
             [database.row_of(interval, int(interval.version)) for interval in longer(seconds, MINUTE)],
         )
 
