@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mljupyter.core import AciWebservice, AksWebservice, Environment, InferenceConfig, Model, Webservice, Workspace
+from mljupyter.core.compute import AksCompute, ComputeTarget
 from mljupyter.exceptions import WebserviceException
+from mljupyter.targets.mapped import setting
 from tests.testbed import needed
 
 pytestmark = pytest.mark.system
@@ -96,6 +99,36 @@ def _running(workspace: Workspace) -> list[Any]:
     found = client.containers.list(filters={"label": label}, ignore_removed=True)
     client.close()
     return found
+
+
+def test_an_aks_target_that_is_mapped_to_the_engine_runs_containers_with_keys(
+    containers: Workspace,
+    inference: InferenceConfig,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(setting.VARIABLE, "docker")
+    target = ComputeTarget.create(containers, "my-aks", AksCompute.provisioning_configuration(vm_size="Standard_D3_v2"))
+    target.wait_for_completion(show_output=True)
+    assert (target.type, target.provisioning_state) == ("AKS", "Succeeded")
+    config = AksWebservice.deploy_configuration(cpu_cores=1, memory_gb=0.5, autoscale_enabled=False, num_replicas=1)
+    service = Model.deploy(containers, "words", [model], inference, config, target)
+    service.wait_for_deployment(show_output=True)
+    said = capsys.readouterr().out
+    assert "Compute target 'my-aks' is a mapping: the deployment runs on 'docker'." in said
+    assert "Kept without effect: vm_size" in said
+    assert service.run("234")["words"] == "1,000,234"
+    assert len(_running(containers)) == 1
+    assert containers.endpoints.endpoint("words").spec.compute_target == "docker"
+    primary, _ = service.get_keys()
+    bearers = ({}, {"Authorization": f"Bearer {primary}"})
+    assert [httpx.post(service.scoring_uri, content="234", headers=one).status_code for one in bearers] == [401, 200]
+
+    found = AksCompute(containers, "my-aks")
+    assert found.stands_for == "docker"
+    found.delete()
+    assert Webservice(containers, "words").run("1")["words"] == "1,000,001", "the mapping is a name, no cluster"
 
 
 def test_a_container_needs_an_environment_and_says_which(containers: Workspace, project: Path) -> None:
