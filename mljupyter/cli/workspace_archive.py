@@ -115,6 +115,7 @@ def import_command(
         for old, new in done.renumbered.get(kind, {}).items():
             say(f"{kind} {old} is {new} here")
     _say_names("endpoints deployed", done.endpoints)
+    _say_names("with another port, since theirs is in use", done.other_ports)
     if done.waiting:
         _say_names("endpoints not deployed", done.waiting)
         say("To deploy those that do not exist here: --deploy")

@@ -15,6 +15,7 @@ from sqlalchemy import Table, insert, select, update
 from sqlalchemy.engine import Connection
 
 from mljupyter.client.base import KeyName
+from mljupyter.client.errors import PortInUseError
 from mljupyter.deploy.apply import apply_specification
 from mljupyter.errors import MLJupyterError
 from mljupyter.registry.artifacts import manifest as lists
@@ -55,6 +56,7 @@ class Imported:
         kept: the ids that were there already with the same content, by kind.
         renumbered: new ids by the ids in the archive, by kind.
         endpoints: the names of deployed endpoints.
+        other_ports: those of them that have another port than in the archive, which is in use on this machine.
         waiting: the names of endpoints in the archive that were not deployed.
         without_secrets: what was left out because the archive has no secrets, or no passphrase was given.
 
@@ -64,6 +66,7 @@ class Imported:
     kept: Mapping[str, Sequence[str]]
     renumbered: Mapping[str, Mapping[str, str]]
     endpoints: Sequence[str]
+    other_ports: Sequence[str]
     waiting: Sequence[str]
     without_secrets: Sequence[str]
 
@@ -117,12 +120,13 @@ def import_archive(
                 decisions = _import_rows(connection, items, secrets, path, renumber=renumber)
         _import_secrets(context, secrets)
         ids = {one.id: one.new_id for one in decisions["model"]}
-        deployed, waiting = [], []
+        deployed, other_ports, waiting = [], [], []
         present = {record.spec.name for record in context.endpoints.endpoints()} if items.endpoints else set()
         for spec in items.endpoints:
             if deploy and spec.name not in present:
-                _deploy(context, _here(spec, ids, secrets), secrets)
+                port = _deploy(context, _here(spec, ids, secrets), secrets)
                 deployed.append(spec.name)
+                other_ports += [spec.name] if port != spec.port else []
             else:
                 waiting.append(spec.name)
         return Imported(
@@ -134,6 +138,7 @@ def import_archive(
                 if any(one.new_id != one.id for one in found)
             },
             endpoints=deployed,
+            other_ports=other_ports,
             waiting=waiting,
             without_secrets=[] if passphrase is not None else _left_out(archive),
         )
@@ -352,11 +357,16 @@ def _add_labels(connection: Connection, labels: Sequence[Mapping[str, Any]], dec
             connection.execute(insert(ENVIRONMENT_LABELS).values({**label, "version": version}))
 
 
-def _deploy(context: WorkspaceContext, spec: EndpointSpec, secrets: Mapping[str, Any]) -> None:
-    apply_specification(context, spec)
+def _deploy(context: WorkspaceContext, spec: EndpointSpec, secrets: Mapping[str, Any]) -> int | None:
+    """Deploy an endpoint with its keys. A port of its own that is in use here becomes a free one; return the port."""
+    try:
+        record = apply_specification(context, spec)
+    except PortInUseError:
+        record = apply_specification(context, spec.model_copy(update={"port": None}))
     names: tuple[KeyName, KeyName] = ("primary", "secondary")
     for which, key in zip(names, secrets.get("keys", {}).get(spec.name, ()), strict=False):
         context.endpoints.regenerate_key(spec.name, which, str(key))
+    return record.spec.port
 
 
 def _here(spec: EndpointSpec, ids: Mapping[str, str], secrets: Mapping[str, Any]) -> EndpointSpec:

@@ -67,7 +67,7 @@ def test_imported_endpoints_serve_with_the_keys_of_the_archive(served: Served, t
     served.workspace.export_archive(tmp_path / "team.zip", passphrase="correct horse")
     target = Workspace.create("target")
     done = target.import_archive(tmp_path / "team.zip", deploy=True, passphrase="correct horse")
-    assert sorted(done.endpoints) == ["keyed", "plain"]
+    assert (sorted(done.endpoints), done.other_ports) == (["keyed", "plain"], ["plain"])
     for name in ("keyed", "plain"):
         service = served.service(name, target)
         service.wait_for_deployment()
@@ -102,3 +102,17 @@ def test_a_replaced_workspace_serves_as_at_its_backup(served: Served, tmp_path: 
         assert service.run("3") == ["first", None, "3"]
         assert service.scoring_uri == uris[name]
     assert served.service("keyed").get_keys() == keys
+
+
+def test_a_copy_beside_the_workspace_serves_without_taking_its_ports(served: Served, tmp_path: Path) -> None:
+    backup = served.workspace.backup(tmp_path / "backup.zip").path
+    copy = Workspace.restore(backup, name="copy")
+    keyed = served.service("keyed", copy)
+    keyed.wait_for_deployment()
+    assert keyed.run("4") == ["first", None, "4"]
+    plain = served.service("plain", copy)
+    plain.wait_for_deployment()
+    print(plain.state, plain.scoring_uri)
+    for name in ("keyed", "plain"):
+        assert served.service(name).run("5") == ["first", None, "5"]
+    copy.delete(delete_dependent_resources=True)
