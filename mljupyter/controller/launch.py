@@ -10,6 +10,7 @@ import time
 
 from mljupyter.client.errors import ControllerStartError, stopped
 from mljupyter.controller.layout import Layout
+from mljupyter.detached import start_detached
 from mljupyter.scoring import peers
 
 START_WITHIN = 30.0
@@ -83,14 +84,7 @@ def _spawn(layout: Layout) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "mljupyter.controller", str(layout.directory)]
         if idle := os.environ.get("MLJUPYTER_CONTROLLER_IDLE_SECONDS"):
             command += ["--idle-seconds", idle]
-        return subprocess.Popen(
-            command,
-            cwd=layout.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        return start_detached(command, layout.directory, descriptor)
     finally:
         os.close(descriptor)
 

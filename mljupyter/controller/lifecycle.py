@@ -17,6 +17,7 @@ from mljupyter.controller.api.endpoints import Api
 from mljupyter.controller.api.socket_manager import SocketManager
 from mljupyter.controller.collected.directory import CollectedDirectory
 from mljupyter.controller.control_plane import ControlPlane
+from mljupyter.controller.endpoints.local_ports import replace_taken
 from mljupyter.controller.endpoints.replica_secrets import workspace_key
 from mljupyter.controller.endpoints.supervisor import Supervisor
 from mljupyter.controller.housekeeping import Housekeeping
@@ -57,6 +58,8 @@ async def run(layout: Layout, idle_seconds: float, lock: ControllerLock) -> None
     keeper = ListenerManager(layout, store)
     ports = PortReservations(ports_directory(layout.control))
     settings = _router_settings(layout, store, ports)
+    if not process.running(layout.router):
+        replace_taken(store, ports)
     plane = ControlPlane(
         layout=layout,
         store=store,

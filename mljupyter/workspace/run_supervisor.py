@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mljupyter.detached import start_detached
 from mljupyter.runtimes.process.processes import Identity
 from mljupyter.tracking import statuses
 from mljupyter.workspace import submission
@@ -65,15 +66,7 @@ class Supervisor:
         for name in submission.OUTPUT_FOLDERS:
             (source / name).mkdir(exist_ok=True)
         with submission.log_of(self._context, self._run_id).open("ab") as log:
-            child = subprocess.Popen(
-                document["command"],
-                cwd=source,
-                env=self._variables(document),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            child = start_detached(document["command"], source, log.fileno(), self._variables(document))
         identities = submission.process_document(Identity.of(os.getpid()), Identity.of(child.pid))
         runs.change(self._run_id, process=identities)
         runs.set_status(self._run_id, statuses.RUNNING)

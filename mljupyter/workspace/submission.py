@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mljupyter.detached import start_detached
 from mljupyter.files import make_private_directory
 from mljupyter.runtimes.process.processes import Identity
 from mljupyter.tracking import statuses
@@ -57,14 +58,8 @@ def start(context: WorkspaceContext, run_id: str) -> RunRecord:
     log_of(context, run_id).touch(mode=0o600)
     descriptor = os.open(folder / "supervisor.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "mljupyter.workspace.run_supervisor", str(context.directory), run_id],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "mljupyter.workspace.run_supervisor", str(context.directory), run_id]
+        child = start_detached(command, folder, descriptor)
     finally:
         os.close(descriptor)
     _CHILDREN[:] = [one for one in (*_CHILDREN, child) if one.poll() is None]  # no zombies of ended runs

@@ -112,7 +112,8 @@ def test_a_copy_beside_the_workspace_serves_without_taking_its_ports(served: Ser
     assert keyed.run("4") == ["first", None, "4"]
     plain = served.service("plain", copy)
     plain.wait_for_deployment()
-    print(plain.state, plain.scoring_uri)
+    assert plain.scoring_uri != served.service("plain").scoring_uri, "requests would be divided between both"
+    assert plain.run("4") == ["first", None, "4"]
     for name in ("keyed", "plain"):
         assert served.service(name).run("5") == ["first", None, "5"]
     copy.delete(delete_dependent_resources=True)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mljupyter.core import Workspace
+from mljupyter.core import AciWebservice, InferenceConfig, Model, Webservice, Workspace
 from mljupyter.deploy.gc import collect_garbage
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import WebserviceException
 from mljupyter.registry import storage
 from mljupyter.registry.errors import ArtifactError, DatabaseError, ModelInUseError
 from mljupyter.transfer.errors import MigrationError
 from tests.object_stores import ObjectStore, in_use, s3_server
 from tests.registry.processes import finish, start_python
 from tests.registry.test_postgresql import url as database_url  # noqa: F401 - a fixture
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -152,6 +159,61 @@ def test_a_workspace_moves_and_the_old_one_refuses_changes(
     assert storage.read(restored.directory) == storage.Storage()
     assert {record.id for record in restored.registry.models.list()} == {*before, "ridge:3"}
     restored.context.close()
+
+
+def test_endpoints_serve_while_their_workspace_moves_and_from_its_new_places(
+    database_url: str,  # noqa: F811
+    artifacts_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_home(monkeypatch, tmp_path, "anna")
+    workspace = Workspace.create("team")
+    (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return [data, __import__('os').getpid()]")
+    config = InferenceConfig("score.py", source_directory=str(tmp_path))
+    deployment = AciWebservice.deploy_configuration(cpu_cores=0.1, memory_gb=0.1, auth_enabled=True)
+    try:
+        service = Model.deploy(workspace, "live", [], config, deployment)
+        service.wait_for_deployment()
+        keys, (_, before) = service.get_keys(), service.run("1")
+        served = threading.Event()
+        moved = threading.Event()
+        answers: list[Any] = []
+
+        def ask() -> None:
+            while not moved.is_set():
+                answers.append(service.run("2"))
+                served.set()
+
+        with ThreadPoolExecutor(1) as asking:
+            asked = asking.submit(ask)
+            assert served.wait(HANG_SECONDS)
+            try:
+                done = workspace.migrate(database_url=database_url, artifacts_url=artifacts_url, delete_old=True)
+            finally:
+                moved.set()
+            asked.result(HANG_SECONDS)
+        assert done.old == ()
+        assert {tuple(answer) for answer in answers} == {("2", before)}, "the replica goes on"
+
+        workspace = Workspace.get("team")
+        service = Webservice(workspace, "live")
+        assert (service.run("3"), service.get_keys()) == (["3", before], keys)
+        os.kill(before, signal.SIGKILL)
+
+        def another() -> bool:
+            try:
+                return bool(service.run("4")[1] != before)
+            except WebserviceException:
+                return False  # the request of the worker that was killed
+
+        wait_until(another, "a new worker, with the code of the object store")
+        (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return 'new'")
+        service.update(inference_config=config)
+        assert service.run("5") == "new"
+        assert workspace.history(kind="endpoint", item="live")[-1].action == "updated"
+    finally:
+        Workspace.get("team").delete(delete_dependent_resources=True)
 
 
 def test_an_interrupted_migration_goes_on(

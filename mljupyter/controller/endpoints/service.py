@@ -18,6 +18,7 @@ from mljupyter.client.errors import (
     PortInUseError,
     error_for,
 )
+from mljupyter.controller.endpoints.local_ports import LOCAL_PORTS
 from mljupyter.controller.endpoints.notifier import Notifier
 from mljupyter.controller.endpoints.reconciler import Reconciler
 from mljupyter.controller.layout import Layout
@@ -36,8 +37,6 @@ from mljupyter.engine.rollout.rules import Refusal, refuse_change
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
-
-LOCAL_PORTS = range(8890, 8990)
 
 
 class Service:

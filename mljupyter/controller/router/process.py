@@ -20,6 +20,7 @@ import psutil
 
 from mljupyter.controller.router import connection_pool
 from mljupyter.controller.router.resource_files import RouterSettings, bootstrap
+from mljupyter.detached import start_detached
 from mljupyter.outside import json_value
 from mljupyter.runtimes.process import processes
 from mljupyter.runtimes.process.runtime import open_private
@@ -114,15 +115,8 @@ def launch(settings: RouterSettings, slot: int) -> RouterProcess:
         *("--file-flush-interval-msec", "200"),
     ]
     with open_private(log) as output:
-        child = subprocess.Popen(
-            command,
-            cwd=directory,
-            env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        child = start_detached(command, directory, output, environment)
     identity = processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0)
     return RouterProcess(slot, identity, admin_socket(settings, slot), child)
 

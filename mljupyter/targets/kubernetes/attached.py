@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mljupyter.exceptions import ComputeTargetException
-from mljupyter.files import make_private_directory, write_whole
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.targets.kubernetes.cluster import Access
+from mljupyter.targets.records import RecordStore
 
 FOLDER = "clusters"
 _RESERVED = ("local", "docker")
@@ -57,36 +56,32 @@ class AttachedCluster:
     endpoint_namespaces: tuple[str, ...] = ()
     publishing: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # A record has a list, and earlier ones have null.
+        object.__setattr__(self, "endpoint_namespaces", tuple(self.endpoint_namespaces or ()))
+
     @property
     def access(self) -> Access:
         """The way to the cluster."""
         return Access(self.kubeconfig, self.context)
 
 
+_RECORDS = RecordStore(AttachedCluster, FOLDER)
+
+
 def attached_clusters(directory: Path) -> list[AttachedCluster]:
     """Return the attached clusters of a workspace by name. A file that is no record of a cluster is ignored."""
-    found = []
-    for path in sorted((directory / FOLDER).glob("*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            known = {one.name for one in fields(AttachedCluster)}
-            given = {key: value for key, value in document.items() if key in known}
-            given["endpoint_namespaces"] = tuple(given.get("endpoint_namespaces") or ())
-            found.append(AttachedCluster(**given))
-        except (OSError, ValueError, TypeError, AttributeError):
-            continue  # a damaged file must not hide the other targets
-    return found
+    return _RECORDS.all(directory)
 
 
 def remember(directory: Path, cluster: AttachedCluster) -> None:
     """Write the record of an attached cluster."""
-    make_private_directory(directory / FOLDER)
-    write_whole(_file(directory, cluster.name), json.dumps(asdict(cluster), indent=2) + "\n", durable=True)
+    _RECORDS.write(directory, cluster)
 
 
 def forget(directory: Path, name: str) -> None:
     """Remove the record of an attached cluster."""
-    _file(directory, name).unlink(missing_ok=True)
+    _RECORDS.remove(directory, name)
     authority_file(directory, name).unlink(missing_ok=True)
 
 
@@ -136,7 +131,3 @@ def check_namespace(namespace: str) -> None:
             f"namespace is {namespace!r}: it is not for applications. Give one of its own, such as 'mljupyter': "
             "it is created if it does not exist."
         )
-
-
-def _file(directory: Path, name: str) -> Path:
-    return directory / FOLDER / f"{name}.json"

@@ -5,16 +5,16 @@ It has what is needed to attach a cluster again and to delete it. Its kubeconfig
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mljupyter.files import make_private_directory, write_whole
+from mljupyter.files import make_private_directory
 from mljupyter.kubernetes.objects import names
 from mljupyter.targets.kubernetes.attached import FOLDER, AttachedCluster
+from mljupyter.targets.records import RecordStore
 
 _CREATED = "created"
 _SAME_START_SECONDS = 1.0
@@ -139,19 +139,16 @@ class CreatedCluster:
         return replace(self, state=state.value, error=error[:_MOST_CHARACTERS])
 
 
+def _is_complete(created: CreatedCluster) -> bool:
+    return isinstance(created.provider, dict) and isinstance(created.settings, dict)
+
+
+_RECORDS = RecordStore(CreatedCluster, f"{FOLDER}/{_CREATED}", _is_complete)
+
+
 def created_clusters(directory: Path) -> list[CreatedCluster]:
     """Return the created clusters of a workspace by name. A file that is no record of a cluster is ignored."""
-    found = []
-    for path in sorted((directory / FOLDER / _CREATED).glob("*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            known = {field.name for field in fields(CreatedCluster)}
-            one = CreatedCluster(**{key: value for key, value in document.items() if key in known})
-            if one.name == path.stem and isinstance(one.provider, dict) and isinstance(one.settings, dict):
-                found.append(one)
-        except (OSError, ValueError, TypeError, AttributeError):
-            continue  # a damaged file must not hide the other targets
-    return found
+    return _RECORDS.all(directory)
 
 
 def created_cluster(directory: Path, name: str) -> CreatedCluster | None:
@@ -161,21 +158,16 @@ def created_cluster(directory: Path, name: str) -> CreatedCluster | None:
 
 def remember_created(directory: Path, created: CreatedCluster) -> None:
     """Write the record of a created cluster."""
-    make_private_directory(directory / FOLDER / _CREATED)
-    write_whole(_file(directory, created.name), json.dumps(asdict(created), indent=2) + "\n", durable=True)
+    _RECORDS.write(directory, created)
 
 
 def forget_created(directory: Path, name: str) -> None:
     """Remove the record of a created cluster, and the kubeconfig that was written for it."""
     kubeconfig_file(directory, name).unlink(missing_ok=True)
-    _file(directory, name).unlink(missing_ok=True)
+    _RECORDS.remove(directory, name)
 
 
 def kubeconfig_file(directory: Path, name: str) -> Path:
     """Return the path for the kubeconfig of a cluster that was created, or whose credentials Azure has given."""
     make_private_directory(directory / FOLDER)
     return directory / FOLDER / f"{name}.kubeconfig"
-
-
-def _file(directory: Path, name: str) -> Path:
-    return directory / FOLDER / _CREATED / f"{name}.json"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mljupyter.files import make_private_directory, write_whole
-
-_FOLDER = "mapped"
+from mljupyter.targets.records import RecordStore
 
 
 @dataclass(frozen=True)
@@ -30,32 +27,23 @@ class Mapped:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+def _is_complete(record: Mapped) -> bool:
+    return isinstance(record.kind, str) and isinstance(record.place, str)
+
+
+_RECORDS = RecordStore(Mapped, "mapped", _is_complete)
+
+
 def mapped_targets(directory: Path) -> list[Mapped]:
     """Return the mapped targets of a workspace by name. A file that is no record of one is ignored."""
-    found = []
-    for path in sorted((directory / _FOLDER).glob("*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            known = {one.name for one in fields(Mapped)}
-            record = Mapped(**{key: value for key, value in document.items() if key in known})
-        except (OSError, ValueError, TypeError, AttributeError):
-            continue  # a damaged file must not hide the other targets
-        texts = (record.name, record.kind, record.place)
-        if record.name == path.stem and all(isinstance(text, str) for text in texts):
-            found.append(record)
-    return found
+    return _RECORDS.all(directory)
 
 
 def remember(directory: Path, record: Mapped) -> None:
     """Write the record of a mapped target."""
-    make_private_directory(directory / _FOLDER)
-    write_whole(_file(directory, record.name), json.dumps(asdict(record), indent=2) + "\n", durable=True)
+    _RECORDS.write(directory, record)
 
 
 def forget(directory: Path, name: str) -> None:
     """Remove the record of a mapped target."""
-    _file(directory, name).unlink(missing_ok=True)
-
-
-def _file(directory: Path, name: str) -> Path:
-    return directory / _FOLDER / f"{name}.json"
+    _RECORDS.remove(directory, name)
