@@ -169,8 +169,10 @@ def test_endpoints_serve_while_their_workspace_moves_and_from_its_new_places(
 ) -> None:
     in_home(monkeypatch, tmp_path, "anna")
     workspace = Workspace.create("team")
-    (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return [data, __import__('os').getpid()]")
-    config = InferenceConfig("score.py", source_directory=str(tmp_path))
+    script = tmp_path / "code" / "score.py"
+    script.parent.mkdir()
+    script.write_text("def init(): pass\ndef run(data): return [data, __import__('os').getpid()]")
+    config = InferenceConfig("score.py", source_directory=str(script.parent))
     deployment = AciWebservice.deploy_configuration(cpu_cores=0.1, memory_gb=0.1, auth_enabled=True)
     try:
         service = Model.deploy(workspace, "live", [], config, deployment)
@@ -208,7 +210,7 @@ def test_endpoints_serve_while_their_workspace_moves_and_from_its_new_places(
                 return False  # the request of the worker that was killed
 
         wait_until(another, "a new worker, with the code of the object store")
-        (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return 'new'")
+        script.write_text("def init(): pass\ndef run(data): return 'new'")
         service.update(inference_config=config)
         assert service.run("5") == "new"
         assert workspace.history(kind="endpoint", item="live")[-1].action == "updated"
