@@ -53,7 +53,7 @@ def enable(with_az: bool, aks: str | None) -> None:
         say(f"Restart running kernels. {_TRY}")
 
 
-@azureml.command()
+@azureml.command(short_help="Disable it, and the mapping of AKS targets.")
 @click.option("--aks", is_flag=True, help="Only end the mapping of AKS targets; compute targets that are mapped stay.")
 def disable(aks: bool) -> None:
     """Disable it, and the mapping of AKS targets; running interpreters keep it."""
@@ -68,7 +68,7 @@ def disable(aks: bool) -> None:
     say(f"Disabled for {sys.executable}" if files else f"It was not enabled for {sys.executable}")
 
 
-@azureml.command()
+@azureml.command(short_help="Show what is enabled, and the real package.")
 @json_option
 def status(as_json: bool) -> None:
     """Show whether it is enabled, and whether the real package is installed."""

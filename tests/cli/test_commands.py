@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -60,6 +62,28 @@ def test_lists_of_commands_have_one_uncut_line_for_each_command_at_80_columns(gr
     assert len(lines) >= 4
     for line in lines:
         assert re.fullmatch(r"  [a-z][a-z-]*  +\S.*\.", line) and not line.endswith("..."), line
+
+
+def every_command(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from every_command(found, (*words, name))
+
+
+def test_the_help_of_every_command_fits_80_columns_and_says_what_it_does() -> None:
+    runner, seen = CliRunner(), 0
+    for seen, words in enumerate(every_command(app), 1):  # noqa: B007 - counted
+        text = runner.invoke(app, [*words, "--help"], prog_name="mljupyter", terminal_width=80).stdout
+        usage, _, rest = text.partition("\n\n")
+        assert usage.startswith("Usage: mljupyter"), words
+        assert re.match(r"  [A-Z`'].*[.:]", rest.partition("\n\n")[0], re.DOTALL), (words, rest)
+        assert max(map(len, text.splitlines())) <= 80, words
+        assert not re.search(r"^  \S.*[^ ]\.\.\.$", rest, re.MULTILINE), (words, "a line of a list is cut")
+    assert seen > 100
 
 
 @pytest.mark.parametrize(
