@@ -1,16 +1,22 @@
-"""Old cells in IPython: after ``%load_ext mljupyter`` they run as they are."""
+"""Old cells in IPython: after ``%load_ext mljupyter``, or in an environment with the names, they run as they are."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
 from traitlets.config import Config
 
 from mljupyter.azureml import hook
+from tests.azureml.conftest import Interpreter
+from tests.waiting import COMMAND_SECONDS
 
 OLD_CELL = """
 import azureml.core
@@ -65,6 +71,34 @@ def test_the_cells_of_an_old_notebook_deploy_and_score(shell: InteractiveShell) 
         shell.run_cell(cell).raise_error()
     assert shell.user_ns["result"] == [6, 12]
     shell.user_ns["ws"].delete()
+
+
+@pytest.mark.system
+def test_old_cells_run_without_an_edit_in_a_kernel_of_an_environment_that_has_the_names(
+    enabled: Interpreter, tmp_path: Path
+) -> None:
+    kernel = KernelManager()
+    command = [str(enabled.executable), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel._kernel_spec = KernelSpec(argv=command)
+    home = tmp_path / "home"
+    kernel.start_kernel(cwd=str(tmp_path), env={**os.environ, "MLJUPYTER_HOME": str(home)})
+    printed: list[str] = []
+
+    def keep(message: dict[str, Any]) -> None:
+        printed.append(str(message["content"].get("text", "")))
+
+    client = kernel.blocking_client()
+    try:
+        client.start_channels()
+        client.wait_for_ready(COMMAND_SECONDS)
+        for cell in (OLD_CELL, DEPLOY.lstrip(), CALL, "print(result); ws.delete()"):
+            reply = client.execute_interactive(cell, output_hook=keep, timeout=COMMAND_SECONDS)
+            assert reply["content"]["status"] == "ok", (cell, reply["content"], printed)
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+    assert f"workspace 'default' is created, in {home / 'workspaces' / 'default'}" in "".join(printed)
+    assert "[6, 12]\n" in printed
 
 
 def test_the_extension_installs_the_hook_and_removes_its_own(shell: InteractiveShell) -> None:
