@@ -15,8 +15,8 @@ def main() -> None:
     """Run the command line; exit with status 0 for success, 1 for a failure, 2 for wrong usage."""
     try:
         app(prog_name="mljupyter")
-    except MLJupyterError as error:
+    except (MLJupyterError, NotImplementedError) as error:  # the SDK raises the latter as Azure's does
         from mljupyter.cli.hints import as_commands  # only for an error
 
-        print(f"mljupyter: {as_commands(error.message)}", file=sys.stderr)
+        print(f"mljupyter: {as_commands(str(error))}", file=sys.stderr)
         sys.exit(1)

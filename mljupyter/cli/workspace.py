@@ -54,7 +54,7 @@ def show(name: str | None, workspace: str | None, as_json: bool) -> None:
     flags.flag("--friendly-name", metavar="NAME", help="Noted."),
     flags.flag("--container-registry", metavar="HOST", help="Registry that its images are pushed to."),
     flags.flag("--directory", metavar="DIR", help="Directory for it, new or empty."),
-    flags.flag("--exist-ok", "--exists-ok", is_flag=True, help="Succeed if it exists."),
+    flags.flag("--exists-ok", "--exist-ok", is_flag=True, help="Succeed if it exists."),
     flags.flag("--sku", metavar="SKU", hidden=True, expose_value=False),
     flags.flag("-t", "--tags", hidden=True, expose_value=False),
 )

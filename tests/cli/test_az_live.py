@@ -80,6 +80,8 @@ def test_an_old_script_registers_deploys_calls_changes_and_deletes(shell: Shell)
         shell.json("az ml service regen-key -n myservice -k Primary -s", "k" * 32)["primaryKey"] == "k" * 32 != primary
     )
     assert "ready to add" in shell("az ml service get-logs -n myservice")
+    no_token = "az ml: ACI web services have key authentication only: mljupyter service get-keys -n NAME\n"
+    assert shell("az ml service get-access-token -n myservice", expected=1) == no_token
     shell("az ml service update -n myservice -ae false --add-tag stage=test --remove-tag team -d changed")
     shown = shell.json("az ml service show -n myservice")
     assert (shown["authEnabled"], shown["tags"], shown["description"]) == (False, {"stage": "test"}, "changed")
@@ -111,4 +113,7 @@ def test_a_local_web_service_is_deployed_by_its_port(shell: Shell) -> None:
     assert (document["state"], document["computeType"]) == ("running", "LOCAL")
     assert shell.json("az ml service run -n mylocal -d", DATA) == [3]
     assert "ready to add" in shell("az ml service get-logs -n mylocal")
+    for command in ("get-keys", "get-access-token"):
+        told = shell(f"az ml service {command} -n mylocal", expected=1)
+        assert told.startswith("az ml: Local web services have no keys or tokens"), told
     shell("az ml service delete -n mylocal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,9 +16,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from mljupyter.cli import az
 from mljupyter.cli.app import app
 from mljupyter.core import Workspace
 from tests.cli.conftest import Commands
+from tests.cli.in_process import failed, run, run_json
 from tests.waiting import promised
 
 
@@ -62,6 +65,22 @@ def test_lists_of_commands_have_one_uncut_line_for_each_command_at_80_columns(gr
     assert len(lines) >= 4
     for line in lines:
         assert re.fullmatch(r"  [a-z][a-z-]*  +\S.*\.", line) and not line.endswith("..."), line
+
+
+def test_a_workspace_is_created_once_or_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path))
+    created = run("workspace", "create", "churn-team", "--friendly-name", "Churn", "-l", "westeurope").stdout
+    assert created == f"churn-team: created in {tmp_path / 'workspaces' / 'churn-team'}\n"
+    assert "There is a workspace 'churn-team' already; --exist-ok uses it." in failed(
+        "workspace", "create", "churn-team"
+    )
+    for spelling in ("--exist-ok", "--exists-ok"):
+        assert run_json("workspace", "create", "churn-team", spelling)["name"] == "churn-team"
+    assert az.run(["ml", "workspace", "create", "-w", "old", "-g", "mygroup", "--exist-ok"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["resourceGroup"]) == ("old", "mygroup")
 
 
 def every_command(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -95,8 +95,8 @@ def _invoke(group: click.Group, program: str, arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (MLJupyterError, FileNotFoundError) as error:
-        said = error.message if isinstance(error, MLJupyterError) else f"{error.filename}: {error.strerror}"
+    except (MLJupyterError, FileNotFoundError, NotImplementedError) as error:
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, FileNotFoundError) else str(error)
         say(f"{program}: {as_commands(said)}", err=True)
         return _FAILED
     except SystemExit as ended:
