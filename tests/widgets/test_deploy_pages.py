@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from mljupyter.core import InferenceConfig, Workspace
+from mljupyter.core.compute import AksCompute, ComputeTarget
 from mljupyter.notebook.session import Session
 from mljupyter.targets.docker import DockerTarget
+from mljupyter.targets.mapped import setting
 from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
 from tests.waiting import HANG_SECONDS, wait_until
 from tests.widgets.conftest import User
@@ -63,6 +65,19 @@ def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: p
     user.press("check")
     wait_until(lambda: user.choice("to", "docker")["state"] == "ok", "the second look")
     assert user.press()["heading"] == "How large, and how many?"
+
+
+def test_a_target_says_which_names_of_old_notebooks_are_mapped_to_it(
+    user: User, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(setting.VARIABLE, "local")
+    workspace = session.workspace()
+    ComputeTarget.create(workspace, "my-aks", AksCompute.provisioning_configuration())
+    go_to(user, "Where should it run?")
+    wait_until(lambda: user.choice("to", "local")["state"] == "ok", "the look at this machine")
+    assert user.choice("to", "local")["help"].endswith(" my-aks of old notebooks is mapped to it.")
+    assert "my-aks" not in [choice["value"] for choice in user.field("to")["options"]]
+    assert "my-aks" not in user.choice("to", "docker")["help"]
 
 
 @pytest.mark.parametrize(

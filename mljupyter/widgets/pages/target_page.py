@@ -46,11 +46,9 @@ class TargetPage(DraftPage):
 
     def enter(self) -> None:
         """Start to check all targets."""
-        self._targets = {
-            name: target
-            for name, target in self.draft.session.workspace().compute_targets.items()
-            if not target.stands_for
-        }
+        there = self.draft.session.workspace().compute_targets
+        self._targets = {name: target for name, target in there.items() if not target.stands_for}
+        self._mapped = {place: [name for name in there if there[name].stands_for == place] for place in self._targets}
         self._present = self.draft.endpoint()
         self._checks = TargetChecks(self.refresh)
         self._checks.look(looks(self._targets))
@@ -84,7 +82,8 @@ class TargetPage(DraftPage):
         self._checks.look(looks(self._targets))
 
     def _about(self, name: str) -> str:
-        return about(self._targets[name])
+        mapped = ", ".join(self._mapped[name])
+        return f"{about(self._targets[name])}{f' {mapped} of old notebooks is mapped to it.' if mapped else ''}"
 
     def _fixed(self, name: str) -> str:
         """Return the reason why an existing endpoint cannot move to a target."""
