@@ -283,7 +283,11 @@ def test_replicas_that_belong_to_no_endpoint_are_removed_by_the_next_operator(
     path = f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments"
     (present,) = cluster.api.items(path, labels=names.selector(endpoint=endpoint.spec.name))
     labels = names.replica_labels("nobody", "one", "r1")
-    metadata = {"name": names.deployment_name("nobody", "one", "r1"), "labels": labels, "annotations": present["metadata"]["annotations"]}
+    metadata = {
+        "name": names.deployment_name("nobody", "one", "r1"),
+        "labels": labels,
+        "annotations": present["metadata"]["annotations"],
+    }
     spec = {
         **{name: present["spec"][name] for name in ("template", "replicas")},
         "selector": {"matchLabels": labels},
