@@ -152,6 +152,10 @@ class Collector:
         ]
         return Totals(found, self._router.up, self._denied, float(self._last_time or 0))
 
+    async def usage(self, replica_id: str) -> UsageSinceStart | None:
+        """Return CPU time and memory of one replica, measured now; None if it is unknown or cannot be measured."""
+        return await self._meter.usage(replica_id)
+
     def replicas_changed(self, endpoint: str) -> None:
         """Look at the replicas of an endpoint again, at the next measurement."""
         self._changed.add(endpoint)
