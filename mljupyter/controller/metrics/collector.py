@@ -27,6 +27,7 @@ from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.envoy.routing import cluster_name, mirror_name, version_of
 from mljupyter.runtimes.base import RunningReplica, Runtimes
+from mljupyter.runtimes.base import Usage as UsageSinceStart
 from mljupyter.spec import ReplicaPhase
 from mljupyter.telemetry.metrics.idle import idle_intervals
 from mljupyter.telemetry.metrics.progress import Progress
