@@ -93,12 +93,18 @@ def deploy(name: str, file: str | None, workspace: str | None, as_json: bool, **
         else:
             say(plan.text())
         return
+    leftovers = deployment.leftovers(plan)
     try:
         service = _applied(deployment, plan, values, quiet=as_json)
     except KeyboardInterrupt:
+        outcome = undo(found.context, name, plan.present)
         raise DeploymentInterruptedError(
-            f"The deployment of {name!r} was interrupted. {undo(found.context, name, plan.present)}"
+            f"The deployment of {name!r} was interrupted. {outcome} {deployment.discard(leftovers)}".rstrip()
         ) from None
+    except MLJupyterError:
+        if said := deployment.discard(leftovers):
+            say(said, err=True)
+        raise
     if as_json:
         print_document(service.serialize())
 
@@ -122,6 +128,8 @@ def _applied(deployment: Deployment, plan: Plan, values: dict[str, Any], *, quie
             say(text)
 
     tell(f"{deployment.name} → {deployment.target}: {plan.action}")
+    if line := plan.replaced(deployment.deployed_version or plan.wanted.default_version):
+        tell(f"  {line.replace('%mlj history', 'mljupyter endpoint history')}")
     for line in plan.change_lines():
         tell(f"  {line}")
     for warning in plan.warnings:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from mljupyter import core
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, in_force
+from mljupyter.engine.scaling.capacity import lack_of_room
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.outside import whole
+from mljupyter.runtimes import host
 
 if TYPE_CHECKING:
     from mljupyter.core import AksEndpoint, Webservice, Workspace
-    from mljupyter.spec import EndpointRecord, Rollout
+    from mljupyter.spec import EndpointRecord, EndpointSpec, Rollout
     from mljupyter.spec.history import HistoryEntry
 
 ACTIONS = ("pause", "resume", "abort")
@@ -55,6 +57,23 @@ def change_traffic(
     header = "" if sticky_header == NO_HEADER else sticky_header
     endpoint.set_traffic(percentiles or None, mirror=mirrored or None, sticky_header=header)
     return _in_force(workspace, name)
+
+
+def room_warning(workspace: Workspace, spec: EndpointSpec, version: str | None, replicas: int) -> str:
+    """Return a warning if this machine has no room for a number of replicas; empty for another target.
+
+    Parameters:
+        workspace: has the compute targets.
+        spec: the endpoint.
+        version: the version that gets them; None for the default version. One that does not exist gives no warning.
+        replicas: their number.
+
+    """
+    found = spec.versions.get(spec.default_version if version is None else version)
+    if found is None or not workspace.context.target(spec.compute_target).shares_router:
+        return ""
+    lack = lack_of_room(replicas, found.resources, host.capacity())
+    return "" if lack is None else f"Warning: {lack}. Requests wait for those; give fewer, or smaller ones."
 
 
 def _in_force(workspace: Workspace, name: str) -> EndpointRecord:
@@ -109,7 +128,11 @@ def scale(workspace: Workspace, name: str, version: str | None = None, **given: 
     if all(value is None for value in given.values()):
         with as_webservice_exception():
             return workspace.endpoints.endpoint(name)
-    core.Webservice(workspace, name).scale(version=version, **given)
+    service = core.Webservice(workspace, name)
+    asked = [given[key] for key in ("replicas", "minimum", "maximum") if given.get(key) is not None]
+    if warning := room_warning(workspace, service.record.spec, version, max(filter(None, asked), default=0)):
+        print(warning)
+    service.scale(version=version, **given)
     return _in_force(workspace, name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,13 @@ from mljupyter.deploy.access import openings
 from mljupyter.deploy.apply import apply
 from mljupyter.deploy.build import build
 from mljupyter.deploy.content import VersionContent
+from mljupyter.deploy.leftovers import Leftovers, discard, expected_leftovers
 from mljupyter.deploy.plan import DeploymentPlan, comparable, find, plan_new, size_warning
 from mljupyter.deploy.prepare import Prepared
 from mljupyter.deploy.redeployment import arguments_of, redeployed_endpoint
 from mljupyter.deploy.spec_builder import SOURCE_PROPERTY, merged, new_version
 from mljupyter.deploy.wait import done
+from mljupyter.engine.endpoints.origin import Content, content_of, origin
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.notebook.code import script_of
 from mljupyter.notebook.options.autoscaling import autoscaling
@@ -29,6 +31,7 @@ from mljupyter.notebook.sources.preparation import Preparation
 from mljupyter.notebook.views.views import Text, View
 from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, ModelReference, VersionSpec
 from mljupyter.spec.difference import leaves, shown
+from mljupyter.spec.history import HistoryEntry
 from mljupyter.spec.placement import labels_of
 from mljupyter.targets.base import Target
 from mljupyter.visible import markup, one_line
@@ -36,6 +39,9 @@ from mljupyter.visible import markup, one_line
 if TYPE_CHECKING:
     import threading
 
+
+_DIFFERENT_EVERYWHERE = ("digest", "image", "interpreter", "modelBytes", "port")
+"""Fields with values that differ between machines and runs: they are not part of saved notebooks."""
 
 # Option, its argument of deploy_configuration, and the kinds that have it.
 _ARGUMENTS = (
@@ -120,7 +126,7 @@ class Deployment:
             else:
                 plan = self._redeployed(present, configuration, prepared)
         wanted = self.noted(plan.wanted, plan.wanted.default_version)
-        return Plan(replace(plan, wanted=wanted), self.files(wanted.versions[wanted.default_version]))
+        return Plan(replace(plan, wanted=wanted), self.files(wanted.versions[wanted.default_version]), self.history)
 
     def _redeployed(self, present: EndpointRecord, configuration: Any, prepared: Prepared) -> DeploymentPlan:
         """Return the plan of an existing endpoint, which keeps the settings that are not given."""
@@ -172,6 +178,33 @@ class Deployment:
         """Return the endpoint of this name, if there is one."""
         return find(self.workspace.context, self.name)
 
+    def leftovers(self, plan: Plan) -> Leftovers:
+        """Return what this deployment will register and nobody else has asked for; call it before `register`."""
+        estimator = self.preparation.estimator
+        models = [estimator.reference.id] if estimator is not None else []
+        return expected_leftovers(self.workspace.context, plan.wanted, models)
+
+    def discard(self, leftovers: Leftovers) -> str:
+        """Delete what a deployment that did not come about has registered, and return one sentence about it.
+
+        What the endpoint uses stays, and is named with the line that deletes it. The sentence may be empty.
+        """
+        deleted, kept = discard(self.workspace.context, leftovers)
+        sentences = [f"Deleted: {', '.join(deleted)}."] if deleted else []
+        if models := [item.removeprefix("model ") for item in kept if item.startswith("model ")]:
+            sentences.append(f"To delete its model too: %undeploy {self.name}, then %models delete {' '.join(models)}")
+        return " ".join(sentences)
+
+    def history(self) -> Sequence[HistoryEntry]:
+        """Return the history of the endpoint of this name, the oldest entry first."""
+        with as_webservice_exception():
+            return self.workspace.endpoints.history(self.name)
+
+    @property
+    def deployed_version(self) -> str | None:
+        """The version that is deployed; None for the default version."""
+        return None
+
     def deploy(self, plan: Plan) -> Webservice:
         """Create or change the endpoint; the old state serves until the new one is ready."""
         return self.apply(self.build(self.register(plan)))
@@ -197,7 +230,7 @@ class Deployment:
             return plan
         properties = {**plan.wanted.properties, SOURCE_PROPERTY: str(config.source_path)}
         wanted = plan.wanted.model_copy(update={"properties": properties})
-        return Plan(replace(plan.deployment, wanted=wanted), plan.files)
+        return Plan(replace(plan.deployment, wanted=wanted), plan.files, plan.history)
 
     def check_settings(self) -> None:
         """Check the settings, and print those that have no effect on the target."""
@@ -218,7 +251,9 @@ class Deployment:
         """
         if warning := size_warning(plan.wanted, self.workspace.artifacts):
             print(warning)
-        return Plan(build(self.workspace.context, plan.deployment, on_event=on_event, cancel=cancel), plan.files)
+        return Plan(
+            build(self.workspace.context, plan.deployment, on_event=on_event, cancel=cancel), plan.files, plan.history
+        )
 
     def apply(self, plan: Plan) -> Webservice:
         """Do the last step: create or change the endpoint on the control plane of its target.
@@ -349,11 +384,18 @@ class Plan(View):
     Parameters:
         deployment: the plan.
         files: the generated files, by name.
+        history: returns the history of the present endpoint, the oldest entry first.
 
     """
 
-    def __init__(self, deployment: DeploymentPlan, files: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        deployment: DeploymentPlan,
+        files: Mapping[str, str] | None = None,
+        history: Callable[[], Sequence[HistoryEntry]] = tuple,
+    ) -> None:
         self.deployment = deployment
+        self.history = history
         self.files = dict(files or {})
         self.wanted, self.present = deployment.wanted, deployment.present
         self.changes, self.action = deployment.changes, deployment.action
@@ -386,6 +428,46 @@ class Plan(View):
         return [
             f"{one_line(path)}: {shown(path, before)} → {shown(path, after)}" for path, before, after in self.changes
         ]
+
+    def told_lines(self) -> list[str]:
+        """Return the lines of `change_lines` without values that differ between machines, and with whole versions as
+        one line.
+        """
+        before = self.present.spec.versions if self.present is not None else {}
+        after = self.wanted.versions
+        moved = dict.fromkeys(before.keys() - after, "removed") | dict.fromkeys(after.keys() - before, "added")
+        found = [f"versions.{one_line(name)}: {how}" for name, how in sorted(moved.items())]
+        for path, old, new in self.changes:
+            if path.startswith(tuple(f"versions.{name}." for name in moved)):
+                continue
+            if path.rpartition(".")[2] in _DIFFERENT_EVERYWHERE:
+                found.append(f"{one_line(path)}: changed")
+            else:
+                found.append(f"{one_line(path)}: {shown(path, old)} → {shown(path, new)}")
+        return found
+
+    def replaced(self, version: str, known: Content | None = None) -> str:
+        """Return a line about the content that is replaced: what, by whom and when; empty if there is none, or if it
+        is known.
+
+        Parameters:
+            version: the name of the version that is deployed.
+            known: the content that this process gave it last, see `content_of`.
+
+        """
+        if self.present is None or self.action != "update":
+            return ""
+        content = content_of(self.present.spec, version)
+        if content is None or content == known:
+            return ""
+        served = self.present.spec.versions[version]
+        what = ", ".join(model.id for model in served.models)
+        what = what or (served.code.entry_script if served.code is not None else str(served.image))
+        entry = origin(self.history(), self.present.spec, version)
+        if entry is None:
+            return f"replaces {what}"
+        who = f"deployed by {entry.user or 'unknown'} at {entry.time:%Y-%m-%d %H:%M:%S} UTC"
+        return f"replaces {what}, {who} (entry {entry.number} of %mlj history {self.wanted.name})"
 
     def summary(self) -> str:
         """Return one line, then one line for each field that changes."""

@@ -55,7 +55,18 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "node_selector": labels_of,
     "toleration": lambda texts: [Toleration.of(text).document() for text in texts],
 }
-_ABOUT_DOING = ("name", "version", "environment", "wait", "timeout", "dry_run", "code", "output", "json", "quiet")
+_ABOUT_DOING = (
+    "name",
+    "version",
+    "environment",
+    "wait",
+    "timeout",
+    "dry_run",
+    "code",
+    "output",
+    "json",
+    "quiet",
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class SpecificationDeployment(Deployment):
                 wanted = with_access_of(present.spec, wanted)
             except SpecError as error:
                 raise WrongInputError(f"{error.message}\n{OPEN_IN_WORDS}") from None
-        return Plan(DeploymentPlan(wanted, present, prepared), files)
+        return Plan(DeploymentPlan(wanted, present, prepared), files, self.history)
 
     def check_settings(self) -> None:
         """Do nothing: the document is checked when it is planned."""

@@ -46,7 +46,12 @@ class VersionDeployment(Deployment):
                 spec = merged(spec, versions={**spec.versions, self.version: default})
             wanted = self.noted(change(spec, configuration, content, name=self.version), self.version)
         plan = DeploymentPlan(wanted, present, {self.version: prepared}, is_change=True)
-        return Plan(plan, self.files(wanted.versions[self.version]))
+        return Plan(plan, self.files(wanted.versions[self.version]), self.history)
+
+    @property
+    def deployed_version(self) -> str:
+        """The version that is deployed."""
+        return self.version
 
     def steps(self) -> list[str]:
         """Return the lines of Python that make this deployment."""

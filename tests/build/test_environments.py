@@ -21,7 +21,7 @@ from mljupyter.build.environments.record import BuiltEnvironment
 from mljupyter.build.environments.requirements import python_versions
 from mljupyter.build.environments.uv import Uv
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment, first_versions
-from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError
+from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, MissingPinError
 from tests.registry.processes import on_small_disk
 from tests.waiting import HANG_SECONDS, promised, wait_until
 
@@ -177,6 +177,20 @@ def test_a_pin_that_no_longer_exists_is_relaxed_and_said(index: PackageIndex, ro
     assert changes(built) == [("tiny==0.3", "tiny>=0.3", "relaxed")]
     assert any(line.startswith("Relaxed: tiny==0.3 -> tiny>=0.3: ") for line in lines)
     assert find_environment(definition("tiny==0.3", index.option), [root]) == built, "the record keeps it"
+
+
+def test_a_pin_that_does_not_exist_stops_with_the_versions_that_do(index: PackageIndex, root: Path) -> None:
+    with pytest.raises(MissingPinError) as caught:
+        ensure_environment(definition("tiny==9", "six", index.option), root, policy="exact")
+    assert "tiny==9 does not exist for Python" in caught.value.message
+    assert "Available are 1.0." in caught.value.message
+    assert "six" not in caught.value.message.partition("The whole log")[0]
+    built = ensure_environment(definition("tiny", index.option), root, policy="exact")
+    assert changes(built) == []
+    assert find_environment(definition("tiny", index.option), [root]) == built, (
+        "it serves the policy compatible as well"
+    )
+    assert find_environment(definition("tiny", index.option), [root], policy="strict") is None
 
 
 def test_a_pin_above_everything_there_is_loses_its_version(index: PackageIndex, root: Path) -> None:

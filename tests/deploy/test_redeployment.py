@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+from sklearn.linear_model import Ridge
 
+from mljupyter.build.environments.definition import EnvironmentDefinition
+from mljupyter.build.environments.requirements import wanted
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, InferenceConfig, Model, Workspace
 from mljupyter.deploy.access import with_access_of
+from mljupyter.deploy.environments import policy_of
+from mljupyter.engine.endpoints.origin import content_of
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
 from mljupyter.magics.catalog import DEPLOY
@@ -183,3 +191,84 @@ def test_a_change_that_the_router_does_not_follow_yet_is_no_error(
     monkeypatch.setattr(endpoint_commands, "_IN_FORCE_WITHIN", 0.0)
     assert endpoint_commands.scale(workspace, "sums", replicas=2).spec.versions["sums"].scaling.replicas == 2
     assert "the change is stored" in capsys.readouterr().out
+
+
+def test_a_deployment_says_what_it_replaces_unless_this_kernel_deployed_it(deploy: Deploy) -> None:
+    first = deploy("--to fake").wanted
+    write_script("second")
+    plan = deploy("--replicas 2", only_plan=True)
+    said = plan.replaced("sums")
+    assert re.fullmatch(
+        r"replaces score\.py, deployed by \S+ at [-0-9]{10} [:0-9]{8} UTC \(entry 1 of %mlj history sums\)", said
+    ), said
+    assert plan.replaced("sums", content_of(first, "sums")) == ""
+    assert "versions.sums.code.digest: changed" in plan.told_lines()
+    assert "versions.sums.scaling.replicas: none → 2" in plan.told_lines()
+
+
+def test_whole_versions_are_told_in_one_line(deploy: Deploy) -> None:
+    deploy("--to fake --version v1")
+    assert deploy("--version v2", only_plan=True).told_lines() == ["versions.v2: added"]
+
+
+def test_an_environment_gets_the_packages_that_the_generated_script_needs(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("requirements.txt").write_text("pandas==2.2.3\n")
+    session = Session(None)
+    session.use(workspace, refresh=False)
+    rows = [[0.0], [1.0]]
+    namespace = {"ridge": Ridge().fit(rows, [0.0, 1.0]), "rows": rows}
+    line = "sums ridge --sample rows --to fake --environment requirements.txt --pins exact"
+    values = parse(DEPLOY, split(line))
+    assert values is not None
+    deployment = deployment_of(session, namespace, values)
+    environment = deployment.preparation.environment
+    assert environment is not None
+    listed = [package.line for package in wanted(environment.definition()).packages]
+    assert listed == [
+        "pandas==2.2.3",
+        "inference-schema",
+        "joblib",
+        "numpy",
+        f"scikit-learn=={metadata.version('scikit-learn')}",
+    ]
+    assert environment.python.pins == "exact"
+    assert "since the generated script needs them: inference-schema, joblib, numpy, scikit-learn==" in (
+        capsys.readouterr().out
+    )
+    assert "add_pip_package('joblib')" in deployment.code()
+
+
+@pytest.mark.parametrize(
+    ("lines", "policy"),
+    [(["scikit-learn==0.22.1"], "exact"), (["scikit-learn==0.22.1", "azureml-defaults"], "compatible")],
+)
+def test_pins_are_relaxed_only_in_environments_of_azure(lines: list[str], policy: str) -> None:
+    conda = {"dependencies": [{"pip": lines}]}
+    assert policy_of(EnvironmentDefinition.parse({"python": {"condaDependencies": conda}})) == policy
+    asked = EnvironmentDefinition.parse({"python": {"condaDependencies": conda, "pins": "strict"}})
+    assert policy_of(asked) == "strict"
+
+
+def test_a_deployment_that_did_not_come_about_leaves_no_model(workspace: Workspace) -> None:
+    session = Session(None)
+    session.use(workspace, refresh=False)
+    rows = [[0.0], [1.0]]
+    namespace = {"ridge": Ridge().fit(rows, [0.0, 1.0]), "rows": rows}
+    values = parse(DEPLOY, split("sums ridge --sample rows --to fake"))
+    assert values is not None
+    deployment = deployment_of(session, namespace, values)
+    plan = deployment.plan()
+    leftovers = deployment.leftovers(plan)
+    deployment.register(plan)
+    (model,) = Model.list(workspace)
+    assert deployment.discard(leftovers) == f"Deleted: model {model.id}."
+    assert Model.list(workspace) == []
+    again = deployment_of(session, namespace, values)
+    plan = again.plan()
+    leftovers = again.leftovers(plan)
+    again.deploy(plan)  # now the endpoint uses it
+    (used,) = leftovers.models
+    assert again.discard(leftovers) == f"To delete its model too: %undeploy sums, then %models delete {used}"
+    assert again.leftovers(again.plan()).models == (), "a model that exists is nobody's leftover"

@@ -249,3 +249,21 @@ def test_after_a_restart_names_are_completed_before_anything_else_was_run(prepar
         assert another.complete("%deploy adder --score s") == ["sums"]
     finally:
         another.close()
+
+
+def test_models_are_deleted_by_name_all_or_none(prepared: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("[4]", "[5]"):
+        Path("weights.json").write_text(text)
+        prepared.run('Model.register(ws, "weights.json", "weights")')
+    said = prepared.error("%models delete weights")
+    assert said.startswith("'weights' has the versions 1, 2, 3: name one, weights:3, or add --all-versions.")
+    said = prepared.error("%models delete weights:1 wights:2")
+    assert said.startswith("There is no registered model 'wights:2' in this workspace. Did you mean 'weights'?")
+    assert prepared.error("%models weights other").startswith("'other' is one value too many")
+    assert prepared.error("%models delete").startswith("%models delete needs the models: NAME:VERSION")
+    capsys.readouterr()
+    prepared.run("%models delete weights --all-versions --dry-run")
+    assert "weights:1, weights:2, weights:3: would be deleted (dry run, nothing done)" in capsys.readouterr().out
+    prepared.run("%mlj models delete weights:1 weights:2")
+    assert "weights:1, weights:2: deleted" in capsys.readouterr().out
+    assert [item["id"] for item in prepared.run("%models weights").data] == ["weights:3"]

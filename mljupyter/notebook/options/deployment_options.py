@@ -13,7 +13,7 @@ EVERYTHING = "all"
 RESETTABLE = (
     *("auth", "replicas", "autoscale", "target-utilization", "cpu", "memory", "gpu", "gpu-resource"),
     *("node-selector", "toleration", "runtime-class", "namespace", "model-delivery", "max-concurrent-requests"),
-    *("max-queue-wait-ms", "batching", "preload", "env", "environment", "method", "source-directory"),
+    *("max-queue-wait-ms", "batching", "preload", "env", "environment", "pins", "method", "source-directory"),
 )
 """The settings that an endpoint keeps when it is deployed again without them."""
 
@@ -55,6 +55,12 @@ DEPLOYMENT_OPTIONS = (
         "registered environment, requirements.txt or conda file, or current: this notebook's packages",
         metavar="ENVIRONMENT",
         completes="environment",
+    ),
+    Option(
+        "pins",
+        "versions of --environment that do not exist: exact stops, compatible relaxes them with a warning, as is the "
+        "default for an environment of Azure ML",
+        choices=("exact", "strict", "compatible"),
     ),
     Option(
         "env",

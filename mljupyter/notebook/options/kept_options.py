@@ -27,7 +27,7 @@ _ARGUMENTS = {
     "max_queue_wait_ms": "max_request_wait_time",
     "env": "environment_variables",
 }
-_OF_CONTENT = ("environment", "method", "source_directory")
+_OF_CONTENT = ("environment", "pins", "method", "source_directory")
 """Options of the generated content that cannot be read from it; a version records them in its properties."""
 
 _PROPERTY = "mljupyter."
@@ -98,7 +98,7 @@ def _reset(values: Mapping[str, Any]) -> set[str]:
 
 def _goes_with(key: str, values: Mapping[str, Any]) -> bool:
     """Return whether an option of the content can be combined with the others."""
-    if key == "environment":
+    if key in ("environment", "pins"):
         return values["estimator"] is not None or values["score"] is not None
     return values["estimator"] is not None and values["score"] is None
 
