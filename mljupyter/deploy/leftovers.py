@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mljupyter.deploy.images.served_image import MADE_FOR
 from mljupyter.deploy.images.users import delete_unused_image
 from mljupyter.deploy.references import release_by_the_gone
 from mljupyter.errors import MLJupyterError
-from mljupyter.registry.errors import ImageNotFoundError, ModelInUseError, ModelNotFoundError
+from mljupyter.registry.errors import ModelInUseError, ModelNotFoundError
 from mljupyter.spec import EndpointSpec
 from mljupyter.workspace.context import WorkspaceContext
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """The items that a deployment will register, by id.
+    """The items that a deployment will register.
 
     Parameters:
         models: ids of models.
-        images: ids of images.
+        images: locations of images.
 
     """
 
@@ -36,10 +37,10 @@ def expected_leftovers(context: WorkspaceContext, spec: EndpointSpec, models: It
         models: ids of the models that it registers.
 
     """
-    images = {version.image_id for version in spec.versions.values() if version.image_id is not None}
+    new = {version.image for version in spec.versions.values() if version.image and version.image_id is None}
     return Leftovers(
         tuple(one for one in sorted(set(models)) if not _model_exists(context, one)),
-        tuple(one for one in sorted(images) if not _image_exists(context, one)),
+        tuple(sorted(new - {record.location for record in context.registry.images.list()})) if new else (),
     )
 
 
@@ -55,13 +56,13 @@ def discard(context: WorkspaceContext, leftovers: Leftovers) -> tuple[list[str],
 
     """
     deleted, kept = [], []
-    for image in leftovers.images:  # before models, which they may use
-        if _image_exists(context, image):
-            try:
-                delete_unused_image(context, image)
-                deleted.append(f"image {image}")
-            except MLJupyterError:
-                kept.append(f"image {image}")
+    made = [record for record in context.registry.images.list() if MADE_FOR in record.properties]
+    for image in [record.id for record in made if record.location in leftovers.images]:  # before the models in them
+        try:
+            delete_unused_image(context, image)
+            deleted.append(f"image {image}")
+        except MLJupyterError:
+            kept.append(f"image {image}")
     for model in leftovers.models:
         if _model_exists(context, model):
             try:
@@ -95,13 +96,5 @@ def _model_exists(context: WorkspaceContext, model: str) -> bool:
     try:
         context.registry.models.get_by_id(model)
     except ModelNotFoundError:
-        return False
-    return True
-
-
-def _image_exists(context: WorkspaceContext, image: str) -> bool:
-    try:
-        context.registry.images.get_by_id(image)
-    except ImageNotFoundError:
         return False
     return True
