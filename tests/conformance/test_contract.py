@@ -487,7 +487,7 @@ def test_a_rollout_that_cannot_be_made_is_refused(site: Site, name: str) -> None
 
 def test_a_promotion_is_a_change_and_a_rollback_is_one_too(site: Site, name: str) -> None:
     record = site.healthy(two(site, name))
-    with pytest.raises(errors.RolloutRefusedError, match="nothing to go back to"):
+    with pytest.raises(errors.RolloutRefusedError, match="no earlier state to roll back to"):
         site.client.rollback(name)
     promoted = site.settle(site.client.promote(name, "bbb"))
     assert (promoted.spec.default_version, promoted.generation) == ("bbb", record.generation + 1)

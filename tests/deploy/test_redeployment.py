@@ -18,6 +18,7 @@ from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, InferenceC
 from mljupyter.deploy.access import with_access_of
 from mljupyter.deploy.environments import policy_of
 from mljupyter.engine.endpoints.origin import content_of
+from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
 from mljupyter.magics.catalog import DEPLOY
@@ -27,6 +28,7 @@ from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.endpoint_commands import roll_back
 from mljupyter.notebook.plan import Plan
 from mljupyter.notebook.session import Session
+from mljupyter.runtimes import host
 from mljupyter.spec import Authentication, EndpointSpec, EndpointTls, SpecError
 from tests.deploy.conftest import write_script
 
@@ -272,3 +274,17 @@ def test_a_deployment_that_did_not_come_about_leaves_no_model(workspace: Workspa
     (used,) = leftovers.models
     assert again.discard(leftovers) == f"To delete its model too: %undeploy sums, then %models delete {used}"
     assert again.leftovers(again.plan()).models == (), "a model that exists is nobody's leftover"
+
+
+def test_more_replicas_than_the_machine_has_room_for_are_warned_of(
+    deploy: Deploy, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy("--to fake")
+    monkeypatch.setattr(host, "capacity", lambda: Capacity(cpu=2, memory_in_gb=8))
+    monkeypatch.setattr(type(workspace.context.target("fake")), "shares_router", True)
+    endpoint_commands.scale(workspace, "sums", replicas=2)
+    assert capsys.readouterr().out == ""
+    endpoint_commands.scale(workspace, "sums", replicas=1000)
+    assert capsys.readouterr().out.startswith(
+        "Warning: 1000 replicas request 100 cores and 500 GB; the machine has 2 cores and 8.0 GB: at most 16 can run."
+    )

@@ -108,6 +108,8 @@ class DeploymentRun(BackgroundRun):
         plan = self._plan or deployment.plan()
         before = plan.present
         self._leftovers = deployment.leftovers(plan)
+        for line in (*plan.told_lines(), *(f"Warning: {text}" for text in plan.warnings)):
+            self._built(line)
         if plan.action == "unchanged" and plan.settled_as in ("Healthy", None):
             self._begin(HAND_OVER)
             self.service = deployment.service()
