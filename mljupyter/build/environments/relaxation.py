@@ -87,25 +87,22 @@ def exact_versions(packages: Sequence[WantedPackage], resolver: Resolver, policy
 
 
 def _missing_pin(lines: Sequence[str], resolver: Resolver) -> MissingPinError | None:
-    """Return the error for the requirements that no version satisfies; None if each can be satisfied alone."""
+    """Return the error for requirements of versions that their packages do not have; None if there are none.
+
+    A package that the index does not have at all is none of them: another installer may reach another index.
+    """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(lambda line: resolver.resolve([line], wheels_only=False).succeeded, lines)
         missing = [line for line, exists in zip(lines, found, strict=True) if not exists and looser(line)]
-    if not missing:
+    available = {line: versions for line in missing if (versions := _available(line, resolver))}
+    if not available:
         return None
-    sentences = []
-    for line in missing:
-        versions = _available(line, resolver)
-        there = f"Available are {', '.join(versions)}." if versions else "The index has no such package."
-        sentences.append(f"{redacted(line)} does not exist for Python {resolver.python.minor}. {there}")
-    return MissingPinError(
-        "\n".join(
-            [
-                *sentences,
-                "Leave out the version, or pin another one. To relax old pins: --pins compatible, or python.pins.",
-            ]
-        )
-    )
+    sentences = [
+        f"{redacted(line)} does not exist for Python {resolver.python.minor}. Available are {', '.join(versions)}."
+        for line, versions in available.items()
+    ]
+    remedy = "Leave out the version, or pin another one. To relax old pins: --pins compatible, or python.pins."
+    return MissingPinError("\n".join([*sentences, remedy]))
 
 
 def _available(line: str, resolver: Resolver) -> list[str]:

@@ -70,8 +70,8 @@ def completed(values: Mapping[str, Any], present: EndpointSpec) -> dict[str, Any
     """
     told, reset = values[TOLD], _reset(values)
     found: dict[str, Any] = {}
-    if present.kind != "AKSENDPOINT":  # otherwise --version is needed, which is of kind aks
-        found["kind"] = str(present.kind).lower()
+    if values["version"] is None:  # versions exist only with the kind aks, which is checked
+        found["kind"] = "aks" if present.kind == "AKSENDPOINT" else str(present.kind).lower()
     found["to"] = present.compute_target
     name = values["version"] or present.default_version
     if name in present.versions:

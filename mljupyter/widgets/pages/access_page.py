@@ -7,11 +7,10 @@ from typing import Any
 from mljupyter.core import Workspace
 from mljupyter.core.router import Router
 from mljupyter.errors import MLJupyterError
-from mljupyter.spec import EndpointKind
 from mljupyter.targets.catalog import default_name
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
-from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
+from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage, kind_of
 from mljupyter.widgets.pages.size_page import SizePage
 
 _TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
@@ -95,8 +94,7 @@ class AccessPage(DraftPage):
 
     @property
     def _kind(self) -> str:
-        present = self._present.spec.kind if self._present is not None else EndpointKind.AKS
-        usual = "aks" if present is EndpointKind.AKS_ENDPOINT else str(present).lower()
+        usual = kind_of(self._present) if self._present is not None else "aks"
         return str(self.draft.typed.get("kind") or usual)
 
     @property
