@@ -54,7 +54,7 @@ def run(call: Call) -> Any:
         raise _cancelled(call, deployment, plan, leftovers) from None
     except MLJupyterError:
         if said := deployment.discard(leftovers):
-            _say(call, f"  left    {said}")
+            _say(call, f"  {said}")
         raise
     call.session.cache.refresh_soon()
     if call["json"]:
