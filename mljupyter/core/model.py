@@ -29,7 +29,6 @@ from mljupyter.outside import whole
 from mljupyter.registry.errors import ModelNotFoundError
 from mljupyter.spec import EndpointKind, ModelReference
 from mljupyter.spec.names import SERVICE
-from mljupyter.targets.base import Needs
 from mljupyter.visible import one_line
 
 if TYPE_CHECKING:
@@ -427,6 +426,8 @@ class Model(HtmlRepr):
             >>> profile.get_details()["latencyPercentile99InMs"]                                  # doctest: +SKIP
 
         """
+        from mljupyter.targets.base import Needs  # with HTTP clients, which the names of the SDK do not need
+
         with as_webservice_exception():
             SERVICE.check(profile_name)
         if not isinstance(inference_config, InferenceConfig):
