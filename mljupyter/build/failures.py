@@ -77,6 +77,10 @@ class EnvironmentBuildError(MLJupyterError):
         return type(self)(self._what, step=self.step, last_lines=self.last_lines, hint=self.hint, log=log)
 
 
+class MissingPinError(EnvironmentBuildError):
+    """A requirement names a version that does not exist; the message has the versions that do."""
+
+
 class BuildCancelledError(EnvironmentBuildError):
     """A build was cancelled. Its partial results were removed."""
 

@@ -19,7 +19,7 @@ from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
-from mljupyter.notebook.options.option import GIVEN, Option
+from mljupyter.notebook.options.option import GIVEN, TOLD, Option
 from mljupyter.notebook.options.option_values import default_of, read
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.session import Session
@@ -93,12 +93,18 @@ def deploy(name: str, file: str | None, workspace: str | None, as_json: bool, **
         else:
             say(plan.text())
         return
+    leftovers = deployment.leftovers(plan)
     try:
         service = _applied(deployment, plan, values, quiet=as_json)
     except KeyboardInterrupt:
+        outcome = undo(found.context, name, plan.present)
         raise DeploymentInterruptedError(
-            f"The deployment of {name!r} was interrupted. {undo(found.context, name, plan.present)}"
+            f"The deployment of {name!r} was interrupted. {outcome} {deployment.discard(leftovers)}".rstrip()
         ) from None
+    except MLJupyterError:
+        if said := deployment.discard(leftovers):
+            say(said, err=True)
+        raise
     if as_json:
         print_document(service.serialize())
 
@@ -110,7 +116,8 @@ def _values(name: str, file: str | None, given: dict[str, Any]) -> dict[str, Any
     defaults = {option.key: default_of(option) for option in DEPLOYMENT_OPTIONS}
     typed = {key: value for key, value in given.items() if value not in (None, [])}
     project = project_defaults("deploy", DEPLOYMENT_OPTIONS, Path.cwd())
-    return {**defaults, **project, **below, **typed, "name": name, GIVEN: frozenset({*typed, "name"})}
+    told = {**project, **below, **typed, "name": name}
+    return {**defaults, **told, GIVEN: frozenset({*typed, "name"}), TOLD: frozenset(told)}
 
 
 def _applied(deployment: Deployment, plan: Plan, values: dict[str, Any], *, quiet: bool) -> Webservice:
@@ -121,6 +128,12 @@ def _applied(deployment: Deployment, plan: Plan, values: dict[str, Any], *, quie
             say(text)
 
     tell(f"{deployment.name} → {deployment.target}: {plan.action}")
+    if line := plan.replaced(deployment.deployed_version or plan.wanted.default_version):
+        tell(f"  {line.replace('%mlj history', 'mljupyter endpoint history')}")
+    for line in plan.change_lines():
+        tell(f"  {line}")
+    for warning in plan.warnings:
+        say(f"Warning: {warning}", err=True)
     with progress_on_stderr():
         unchanged = plan.action == "unchanged" and plan.settled_as in ("Healthy", None)
         service = deployment.service() if unchanged else deployment.deploy(plan)

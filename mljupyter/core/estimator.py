@@ -38,6 +38,7 @@ __all__ = [
     "environment_for",
     "is_fitted",
     "looks_like_estimator",
+    "pinned_packages",
     "planned_model",
     "register_estimator",
     "scoring_script",

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mljupyter import deploy
 from mljupyter.build.project.script import check_script, check_script_name
 from mljupyter.core.docker_section import dockerfile_text
 from mljupyter.core.environment import DEFAULT_GPU_IMAGE, ContainerRegistry, Environment
@@ -108,6 +109,8 @@ class InferenceConfig:
         with as_webservice_exception():
             if self.conda_file is not None:
                 environment = Environment.from_conda_specification(environment.name, base / self.conda_file)
+                if environment.python.pins is None and deploy.environments.PINS_VARIABLE not in os.environ:
+                    environment.python.pins = "compatible"  # the older form is that of old notebooks
             if self.enable_gpu:
                 environment.docker.base_image = DEFAULT_GPU_IMAGE
             if self.base_image is not None:

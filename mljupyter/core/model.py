@@ -26,7 +26,7 @@ from mljupyter.exceptions import (
     as_webservice_exception,
 )
 from mljupyter.outside import whole
-from mljupyter.registry.errors import ModelInUseError, ModelNotFoundError
+from mljupyter.registry.errors import ModelNotFoundError
 from mljupyter.spec import EndpointKind, ModelReference
 from mljupyter.spec.names import SERVICE
 from mljupyter.visible import one_line
@@ -426,6 +426,8 @@ class Model(HtmlRepr):
             >>> profile.get_details()["latencyPercentile99InMs"]                                  # doctest: +SKIP
 
         """
+        from mljupyter.targets.base import Needs  # with HTTP clients, which the names of the SDK do not need
+
         with as_webservice_exception():
             SERVICE.check(profile_name)
         if not isinstance(inference_config, InferenceConfig):
@@ -524,13 +526,8 @@ class Model(HtmlRepr):
             WebserviceException: a web service or an image uses it; `ModelNotFound`: it was deleted before.
 
         """
-        models = self.workspace.registry.models
         with as_webservice_exception():
-            try:
-                models.delete(self.id)
-            except ModelInUseError as error:
-                deploy.references.release_by_the_gone(self.workspace.context, error.holders)
-                models.delete(self.id)
+            deploy.leftovers.delete_model(self.workspace.context, self.id)
 
     def _change(self, **changes: Any) -> None:
         with as_webservice_exception():

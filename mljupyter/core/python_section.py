@@ -13,7 +13,7 @@ from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.core.sections import Section
 from mljupyter.exceptions import UserErrorException
 
-POLICIES = ("strict", "compatible")
+POLICIES = ("strict", "exact", "compatible")
 
 
 class PythonSection(Section):
@@ -24,8 +24,9 @@ class PythonSection(Section):
         interpreter_path: a path or a command; ``python``, the default, is the interpreter that deploys.
         conda_dependencies: the packages, unless they are managed by the user.
         base_conda_environment: stored, without effect.
-        pins: ``compatible`` relaxes version pins that are not available for this machine, ``strict`` fails. None for
-            the value of the environment variable MLJUPYTER_PINS, or else ``compatible``.
+        pins: ``exact`` fails for version pins that are not available, ``strict`` also for a version of Python, and
+            ``compatible`` relaxes them. None for the value of the environment variable MLJUPYTER_PINS, or else
+            ``exact``; for an environment with packages or images of Azure ML ``compatible``.
 
     """
 
@@ -71,13 +72,13 @@ class PythonSection(Section):
 
     @property
     def pins(self) -> str | None:
-        """The policy for version pins that are not available: ``compatible``, ``strict``, or None for the default."""
+        """The policy for pins that are not available: ``exact``, ``strict``, ``compatible``; None for the default."""
         return self._pins
 
     @pins.setter
     def pins(self, value: str | None) -> None:
         if value is not None and value not in POLICIES:
-            raise UserErrorException(f"python.pins is {value!r}. Rule: {' or '.join(POLICIES)}.")
+            raise UserErrorException(f"python.pins is {value!r}. Use {', '.join(POLICIES)}.")
         self._pins = value
 
     def definition(self) -> PythonDefinition:

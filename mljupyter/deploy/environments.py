@@ -94,11 +94,14 @@ def shared_directory() -> Path | None:
 def policy_of(definition: EnvironmentDefinition) -> Policy:
     """Return the treatment of pins that cannot be installed.
 
+    Unless it is said, pins are relaxed only in environments of Azure ML, whose versions no longer exist.
+
     Raises:
-        UserErrorException: MLJUPYTER_PINS is neither ``strict`` nor ``compatible``.
+        UserErrorException: MLJUPYTER_PINS is no policy.
 
     """
-    policy = definition.python.pins or os.environ.get(PINS_VARIABLE) or "compatible"
+    usual = "compatible" if definition.is_of_azure else "exact"
+    policy = definition.python.pins or os.environ.get(PINS_VARIABLE) or usual
     with as_user_error():
         check_policy(policy)
     return cast("Policy", policy)
@@ -188,7 +191,7 @@ def ensure(
     )
     if on_line is None and found is None:  # said once for each environment, not at each deployment of it
         for change in result.relaxations:
-            print(f"Environment {environment.name!r}: {change}")
+            print(f"Warning: environment {environment.name!r}: {change}")
     return result
 
 

@@ -156,19 +156,23 @@ ENDPOINTS = Magic(
 
 MODELS = Magic(
     name="models",
-    summary="List the registered models with versions, tags, and the endpoints that use them.",
+    summary="List the registered models with versions, tags, and the endpoints that use them; or delete models.",
     options=(
         Option(
-            "name",
-            "only this model, one row for each version",
+            "names",
+            "only this model, one row for each version; or delete and the models to delete",
             metavar="NAME[:VERSION]",
             positional=True,
+            repeatable=True,
             completes="model",
         ),
+        Option("all-versions", "delete all versions of a model that is given without one", kind="flag"),
+        DRY_RUN,
         JSON,
         OUTPUT,
     ),
-    example="%models\n%models diabetes-ridge\n%models diabetes-ridge --json",
+    example="%models\n%models diabetes-ridge\n%models delete diabetes-ridge:1 diabetes-ridge:2\n"
+    "%models delete diabetes-ridge --all-versions --dry-run",
     run="models:run",
 )
 

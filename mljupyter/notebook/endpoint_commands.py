@@ -5,17 +5,20 @@ Their arguments may be text as users type it, such as ``version-b=10`` or ``1:5`
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mljupyter import core
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, in_force
+from mljupyter.engine.scaling.capacity import lack_of_room
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.outside import whole
+from mljupyter.runtimes import host
 
 if TYPE_CHECKING:
     from mljupyter.core import AksEndpoint, Webservice, Workspace
-    from mljupyter.spec import EndpointRecord, Rollout
+    from mljupyter.spec import EndpointRecord, EndpointSpec, Rollout
     from mljupyter.spec.history import HistoryEntry
 
 ACTIONS = ("pause", "resume", "abort")
@@ -53,7 +56,36 @@ def change_traffic(
     endpoint = versioned_endpoint(workspace, name)
     header = "" if sticky_header == NO_HEADER else sticky_header
     endpoint.set_traffic(percentiles or None, mirror=mirrored or None, sticky_header=header)
-    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    return _in_force(workspace, name)
+
+
+def room_warning(workspace: Workspace, spec: EndpointSpec, version: str | None, replicas: int) -> str:
+    """Return a warning if this machine has no room for a number of replicas; empty for another target.
+
+    Parameters:
+        workspace: has the compute targets.
+        spec: the endpoint.
+        version: the version that gets them; None for the default version. One that does not exist gives no warning.
+        replicas: their number.
+
+    """
+    found = spec.versions.get(spec.default_version if version is None else version)
+    if found is None or not workspace.context.target(spec.compute_target).shares_router:
+        return ""
+    lack = lack_of_room(replicas, found.resources, host.capacity())
+    return "" if lack is None else f"Warning: {lack}. Requests wait for those; give fewer, or smaller ones."
+
+
+def _in_force(workspace: Workspace, name: str) -> EndpointRecord:
+    """Return the record of an endpoint when its router follows a change; after half a minute, with a note, in any case.
+
+    The change is stored already, so that this is no error.
+    """
+    deadline = time.monotonic() + _IN_FORCE_WITHIN
+    record = follow(workspace.endpoints, name, reached=lambda found: in_force(found) or time.monotonic() >= deadline)
+    if not in_force(record):
+        print(f"{name}: the change is stored; the router does not follow it yet. See %endpoints and %logs {name}.")
+    return record
 
 
 def shares_of(words: Sequence[str]) -> dict[str, int]:
@@ -96,8 +128,12 @@ def scale(workspace: Workspace, name: str, version: str | None = None, **given: 
     if all(value is None for value in given.values()):
         with as_webservice_exception():
             return workspace.endpoints.endpoint(name)
-    core.Webservice(workspace, name).scale(version=version, **given)
-    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    service = core.Webservice(workspace, name)
+    asked = [given[key] for key in ("replicas", "minimum", "maximum") if given.get(key) is not None]
+    if warning := room_warning(workspace, service.record.spec, version, max(filter(None, asked), default=0)):
+        print(warning)
+    service.scale(version=version, **given)
+    return _in_force(workspace, name)
 
 
 def replicas_of(text: str) -> dict[str, int]:

@@ -71,6 +71,8 @@ class Session:
         self._chosen: Workspace | None = None
         self._default: Workspace | None = None
         self.cache = NameCache(self._read_names)
+        self.deployed: dict[tuple[str, str, str], Any] = {}
+        """The content that this kernel gave a version last, by the names of workspace, endpoint and version."""
 
     def workspace(self) -> Workspace:
         """Return the current workspace: the one chosen by ``%mlj workspace``, else the default one.

@@ -93,7 +93,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     form.get_by_label("Name of the endpoint").focus()
     keys.type("By Keys")
     keys.press("Enter")
-    form.get_by_text("cannot name an endpoint").wait_for()
+    form.get_by_text("Invalid endpoint name").wait_for()
     shown("What do you want to deploy?", "1-model")
     form.get_by_label("Name of the endpoint").focus()  # a change of the theme may take it away
     keys.press("Control+a")

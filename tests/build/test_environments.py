@@ -19,9 +19,13 @@ from mljupyter.build.environments.definition import EnvironmentDefinition, finge
 from mljupyter.build.environments.interpreters import choose, on_this_machine
 from mljupyter.build.environments.record import BuiltEnvironment
 from mljupyter.build.environments.requirements import python_versions
-from mljupyter.build.environments.uv import Uv
+from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment, first_versions
-from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError
+from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, MissingPinError
+from mljupyter.build.images import ImagePlan, plan_image
+from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.events import BuildLog
+from mljupyter.build.images.plan.pins import with_pins_that_exist
 from tests.registry.processes import on_small_disk
 from tests.waiting import HANG_SECONDS, promised, wait_until
 
@@ -177,6 +181,20 @@ def test_a_pin_that_no_longer_exists_is_relaxed_and_said(index: PackageIndex, ro
     assert changes(built) == [("tiny==0.3", "tiny>=0.3", "relaxed")]
     assert any(line.startswith("Relaxed: tiny==0.3 -> tiny>=0.3: ") for line in lines)
     assert find_environment(definition("tiny==0.3", index.option), [root]) == built, "the record keeps it"
+
+
+def test_a_pin_that_does_not_exist_stops_with_the_versions_that_do(index: PackageIndex, root: Path) -> None:
+    with pytest.raises(MissingPinError) as caught:
+        ensure_environment(definition("tiny==9", "six", index.option), root, policy="exact")
+    assert "tiny==9 does not exist for Python" in caught.value.message
+    assert "Available are 1.0." in caught.value.message
+    assert "six" not in caught.value.message.partition("The whole log")[0]
+    built = ensure_environment(definition("tiny", index.option), root, policy="exact")
+    assert changes(built) == []
+    assert find_environment(definition("tiny", index.option), [root]) == built, (
+        "it serves the policy compatible as well"
+    )
+    assert find_environment(definition("tiny", index.option), [root], policy="strict") is None
 
 
 def test_a_pin_above_everything_there_is_loses_its_version(index: PackageIndex, root: Path) -> None:
@@ -397,3 +415,20 @@ def test_the_log_is_streamed_while_the_build_runs(index: PackageIndex, root: Pat
     index.go.set()
     thread.join(HANG_SECONDS)
     assert lines[-1].startswith("Built with 1 packages in ")
+
+
+def test_an_image_is_not_built_with_a_pin_that_does_not_exist(index: PackageIndex, tmp_path: Path) -> None:
+    def checked(*packages: str) -> ImagePlan:
+        return with_pins_that_exist(
+            plan_image(definition(*packages, index.option), code=None, environment_only=True, pins="exact"),
+            minor=sys.version_info.minor,
+            platform=uv_platform("amd64", musl=False),
+            scratch=tmp_path / "scratch",
+            cache=tmp_path,
+            log=BuildLog(lambda event: None, []),
+        )
+
+    with pytest.raises(ImageError, match=r"tiny==9 does not exist for Python(.|\n)*Available are 1\.0\."):
+        checked("tiny==9")
+    assert checked("tiny==1.0").packages.exact == (), "what is asked is installed as it is"
+    checked("unknown-here==1")  # the installer in the image may reach another index

@@ -303,7 +303,9 @@ class FakeControlPlane:
                 return self.control_rollout(name, "abort")
             entry = rollback_target(endpoint.history, endpoint.record.spec, number)
             if entry is None and number is None:
-                raise errors.RolloutRefusedError(f"{name!r} was not changed yet: there is nothing to go back to.")
+                raise errors.RolloutRefusedError(
+                    f"{name!r} was not changed yet: there is no earlier state to roll back to."
+                )
             if entry is None:
                 raise errors.InvalidSpecError(f"the history of {name!r} has no entry {number}.")
             return self._put(entry.spec, f"rolled back to {entry.number}")

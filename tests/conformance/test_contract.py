@@ -57,17 +57,17 @@ def run(data):
 """
 
 
-def two(site: Site, name: str, second: str = "bbb", **fields: object) -> EndpointSpec:
-    """Describe an endpoint with the versions ``aaa``, which is the default, and ``bbb``; each answers its name."""
+def two(site: Site, name: str, second: str = "v2", **fields: object) -> EndpointSpec:
+    """Describe an endpoint with the versions ``v1``, which is the default, and ``v2``; each answers its name."""
     return site.spec(
         name,
-        aaa={**site.runs(script("aaa")), "limits": MANY},
-        bbb={**site.runs(script("bbb") if second == "bbb" else second), "limits": MANY, **fields},
+        v1={**site.runs(script("v1")), "limits": MANY},
+        v2={**site.runs(script("v2") if second == "v2" else second), "limits": MANY, **fields},
     )
 
 
 def plan(*steps: int, every: float = 0.3, **fields: object) -> RolloutPlan:
-    return RolloutPlan.parse({"version": "bbb", "steps": list(steps), "everySeconds": every, **fields})
+    return RolloutPlan.parse({"version": "v2", "steps": list(steps), "everySeconds": every, **fields})
 
 
 def answers(uri: str | None, count: int = 40) -> Counter[str]:
@@ -275,14 +275,14 @@ def test_a_restart_replaces_all_replicas_and_loses_no_request(site: Site, name: 
 def test_logs_come_in_the_order_of_time_and_can_be_narrowed(site: Site, name: str) -> None:
     record = site.healthy(two(site, name))
     for number in range(4):
-        score(record.status.scoring_uri, body=str(number).encode(), version="bbb")
+        score(record.status.scoring_uri, body=str(number).encode(), version="v2")
     until(lambda: site.client.logs(name).count(" got ") == 4, "all lines are written")
     text = site.client.logs(name)
     assert [line.rpartition(" ")[2] for line in text.splitlines() if " got " in line] == list("0123")
-    assert "init of aaa" in text
-    assert "aaa" not in site.client.logs(name, version="bbb")
-    assert site.client.logs(name, lines=1).endswith("bbb got 3\n")
-    assert "init of bbb" in site.client.logs(name, lines=5, version="bbb", startup=True)
+    assert "init of v1" in text
+    assert "v1" not in site.client.logs(name, version="v2")
+    assert site.client.logs(name, lines=1).endswith("v2 got 3\n")
+    assert "init of v2" in site.client.logs(name, lines=5, version="v2", startup=True)
 
 
 def test_followed_logs_have_old_and_new_lines_and_end_with_the_endpoint(site: Site, name: str) -> None:
@@ -321,14 +321,14 @@ def test_requests_are_recorded_if_app_insights_is_enabled(site: Site, name: str)
 
 def test_metrics_count_each_request_of_each_version(site: Site, name: str) -> None:
     record = site.healthy(two(site, name))
-    for version in ("aaa", "bbb", "bbb"):
+    for version in ("v1", "v2", "v2"):
         score(record.status.scoring_uri, version=version)
 
     def counted() -> dict[str, int]:
         summary = site.client.metrics(name, since=300)["summary"]
         return dict(zip(summary["version"], summary["requests"], strict=True))
 
-    until(lambda: counted() == {"aaa": 1, "bbb": 2}, "all requests are counted")
+    until(lambda: counted() == {"v1": 1, "v2": 2}, "all requests are counted")
     report = site.client.metrics(name, since=300, every=1)
     assert (report["endpoint"], report["every"]) == (name, 1)
     assert sum(report["versions"]["requests"]) == 3
@@ -416,11 +416,11 @@ def test_a_token_opens_an_endpoint_and_says_when_it_ends(site: Site, name: str) 
 def test_requests_are_divided_by_percentiles_unless_they_name_a_version(site: Site, name: str) -> None:
     record = site.healthy(two(site, name))
     uri = record.status.scoring_uri
-    assert answers(uri) == {"aaa": 40}
-    assert score(uri, version="bbb").json() == "bbb"
-    record = site.settle(site.client.replace(changed(record.spec, "bbb", trafficPercentile=50)))
-    assert {version: status.weight for version, status in record.status.versions.items()} == {"aaa": 50, "bbb": 50}
-    assert 20 <= answers(uri, 100)["bbb"] <= 80
+    assert answers(uri) == {"v1": 40}
+    assert score(uri, version="v2").json() == "v2"
+    record = site.settle(site.client.replace(changed(record.spec, "v2", trafficPercentile=50)))
+    assert {version: status.weight for version, status in record.status.versions.items()} == {"v1": 50, "v2": 50}
+    assert 20 <= answers(uri, 100)["v2"] <= 80
 
 
 def test_a_rollout_raises_the_share_step_by_step_and_promotes(site: Site, name: str) -> None:
@@ -431,12 +431,12 @@ def test_a_rollout_raises_the_share_step_by_step_and_promotes(site: Site, name: 
         shares = [started.rollout.share]
         while (record := site.client.watch(name, record.resource_version, 5)).rollout.active:
             shares.append(record.rollout.share)
-        until(lambda: set(answers(record.status.scoring_uri)) == {"bbb"}, "the new version has all requests")
+        until(lambda: set(answers(record.status.scoring_uri)) == {"v2"}, "the new version has all requests")
     assert load.failed == 0, load.results
     assert sorted(set(shares)) == [10, 60, 100]
     assert shares == sorted(shares)
     record = site.client.endpoint(name)
-    assert (record.rollout.phase, record.spec.default_version) == (RolloutPhase.COMPLETED, "bbb")
+    assert (record.rollout.phase, record.spec.default_version) == (RolloutPhase.COMPLETED, "v2")
     assert site.client.history(name)[-1].spec == record.spec
 
 
@@ -449,7 +449,7 @@ def test_a_rollout_goes_back_when_its_guard_is_broken(site: Site, name: str) -> 
     assert found.rollout.phase is RolloutPhase.RETURNED
     assert "the guard is errors<10%" in found.rollout.reason
     assert (found.spec, found.generation) == (record.spec, record.generation)
-    until(lambda: answers(found.status.scoring_uri) == {"aaa": 40}, "requests are divided as before")
+    until(lambda: answers(found.status.scoring_uri) == {"v1": 40}, "requests are divided as before")
 
 
 def test_a_rollout_is_paused_resumed_and_aborted_and_refuses_changes_meanwhile(site: Site, name: str) -> None:
@@ -460,8 +460,8 @@ def test_a_rollout_is_paused_resumed_and_aborted_and_refuses_changes_meanwhile(s
         site.client.control_rollout(name, "pause")
     for change in (
         lambda: site.client.start_rollout(name, plan(50)),
-        lambda: site.client.promote(name, "bbb"),
-        lambda: site.client.replace(changed(record.spec, "bbb", trafficPercentile=30)),
+        lambda: site.client.promote(name, "v2"),
+        lambda: site.client.replace(changed(record.spec, "v2", trafficPercentile=30)),
     ):
         with pytest.raises(errors.RolloutInProgressError):
             change()
@@ -470,13 +470,13 @@ def test_a_rollout_is_paused_resumed_and_aborted_and_refuses_changes_meanwhile(s
     with pytest.raises(errors.RolloutRefusedError):
         site.client.control_rollout(name, "abort")
     assert site.client.endpoint(name).spec == record.spec
-    until(lambda: answers(record.status.scoring_uri) == {"aaa": 40}, "requests are divided as before")
+    until(lambda: answers(record.status.scoring_uri) == {"v1": 40}, "requests are divided as before")
 
 
 def test_a_rollout_that_cannot_be_made_is_refused(site: Site, name: str) -> None:
     site.healthy(two(site, name, trafficPercentile=40))
     with pytest.raises(errors.RolloutRefusedError, match="default version"):
-        site.client.start_rollout(name, plan(50).model_copy(update={"version": "aaa"}))
+        site.client.start_rollout(name, plan(50).model_copy(update={"version": "v1"}))
     with pytest.raises(errors.RolloutRefusedError, match="40 %"):
         site.client.start_rollout(name, plan(10, 100))
     with pytest.raises(errors.InvalidSpecError, match="no version 'ccc'"):
@@ -487,20 +487,20 @@ def test_a_rollout_that_cannot_be_made_is_refused(site: Site, name: str) -> None
 
 def test_a_promotion_is_a_change_and_a_rollback_is_one_too(site: Site, name: str) -> None:
     record = site.healthy(two(site, name))
-    with pytest.raises(errors.RolloutRefusedError, match="nothing to go back to"):
+    with pytest.raises(errors.RolloutRefusedError, match="no earlier state to roll back to"):
         site.client.rollback(name)
-    promoted = site.settle(site.client.promote(name, "bbb"))
-    assert (promoted.spec.default_version, promoted.generation) == ("bbb", record.generation + 1)
-    assert answers(promoted.status.scoring_uri) == {"bbb": 40}
+    promoted = site.settle(site.client.promote(name, "v2"))
+    assert (promoted.spec.default_version, promoted.generation) == ("v2", record.generation + 1)
+    assert answers(promoted.status.scoring_uri) == {"v2": 40}
     with pytest.raises(errors.EndpointChangedError):
         site.client.rollback(name, generation=record.generation)
     with pytest.raises(errors.InvalidSpecError, match="no entry 7"):
         site.client.rollback(name, 7)
     back = site.settle(site.client.rollback(name, generation=promoted.generation))
     assert back.spec == record.spec
-    assert answers(back.status.scoring_uri) == {"aaa": 40}
+    assert answers(back.status.scoring_uri) == {"v1": 40}
     history = site.client.history(name)
-    assert [entry.action for entry in history] == ["created", "promoted bbb", "rolled back to 1"]
+    assert [entry.action for entry in history] == ["created", "promoted v2", "rolled back to 1"]
     assert [entry.number for entry in history] == [1, 2, 3]
     assert history[-1].spec == record.spec
 

@@ -385,7 +385,7 @@ def test_a_private_wheel_is_stored_once(workspace: Workspace, project: Path) -> 
 
 
 def test_the_policy_for_pins_is_checked(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
-    with pytest.raises(UserErrorException, match=r"python\.pins is 'loose'\. Rule: strict or compatible"):
+    with pytest.raises(UserErrorException, match=r"python\.pins is 'loose'\. Use strict, exact, compatible"):
         Environment("serving").python.pins = "loose"
     monkeypatch.setenv("MLJUPYTER_PINS", "loose")
     with pytest.raises(UserErrorException, match="policy for pins is 'loose'"):

@@ -99,7 +99,7 @@ def test_a_script_runs_with_another_python_through_the_older_form(live: Workspac
 def test_what_was_relaxed_is_shown_when_deploying(live: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(live, InferenceConfig("score.py", environment=with_humanize("4.9.999")))
     assert Version(str(found["humanize"])) > Version("4.9.999")
-    assert "Environment 'serving': humanize==4.9.999 -> humanize>=4.9.999: " in capsys.readouterr().out
+    assert "Warning: environment 'serving': humanize==4.9.999 -> humanize>=4.9.999: " in capsys.readouterr().out
     live.webservices["sizes"].delete()
     answer(live, InferenceConfig("score.py", environment=with_humanize("4.9.999")))
     assert "humanize" not in capsys.readouterr().out, "said once for each environment"

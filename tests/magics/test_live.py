@@ -68,8 +68,13 @@ def test_a_change_is_an_update_that_keeps_tags(live: Shell, capsys: pytest.Captu
     )
     capsys.readouterr()
     service = live.run("%deploy adder --score sums --kind aci --cpu 0.2")
-    assert capsys.readouterr().out.startswith("adder → local: update\n")
+    assert capsys.readouterr().out.startswith(
+        "adder → local: update\n  versions.adder.resources.cpu: 0.1 → 0.2\n"
+        "  versions.adder.resources.cpuLimit: none → 0.2\n"
+    )
     assert service.tags == {"team": "blue"}
+    kept = live.run("%deploy adder --score sums --dry-run").text()
+    assert kept == "adder → local: unchanged (dry run, nothing done)"
     live.run("%deploy adder --score sums --kind aci --quiet")
 
 

@@ -124,7 +124,7 @@ def test_a_script_in_a_file_is_understood(prepared: Shell) -> None:
             "There is no registered model 'weights:7' in this workspace. It has v",
         ),
         ("adder --score sums --model weights:x", "--model weights:x: the version after ':' is a number"),
-        ("Adder! --score sums --dry-run", "'Adder!' cannot name a web service. Rule: 3 to 32 lower-case letters"),
+        ("Adder! --score sums --dry-run", "Invalid web service name 'Adder!'. Use 3 to 32 lower-case letters"),
         ("adder --score sums --to mars --dry-run", "ComputeTargetNotFound: there is no compute target 'mars'."),
         ("adder --score sums --kind aci --auth token", "--auth token is not available with --kind aci"),
         ("adder --score sums --kind local --auth key", "--auth key is not available with --kind local"),
@@ -249,3 +249,21 @@ def test_after_a_restart_names_are_completed_before_anything_else_was_run(prepar
         assert another.complete("%deploy adder --score s") == ["sums"]
     finally:
         another.close()
+
+
+def test_models_are_deleted_by_name_all_or_none(prepared: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("[4]", "[5]"):
+        Path("weights.json").write_text(text)
+        prepared.run('Model.register(ws, "weights.json", "weights")')
+    said = prepared.error("%models delete weights")
+    assert said.startswith("'weights' has the versions 1, 2, 3: name one, weights:3, or add --all-versions.")
+    said = prepared.error("%models delete weights:1 wights:2")
+    assert said.startswith("There is no registered model 'wights:2' in this workspace. Did you mean 'weights'?")
+    assert prepared.error("%models weights other").startswith("'other' is one value too many")
+    assert prepared.error("%models delete").startswith("%models delete needs the models: NAME:VERSION")
+    capsys.readouterr()
+    prepared.run("%models delete weights --all-versions --dry-run")
+    assert "weights:1, weights:2, weights:3: would be deleted (dry run, nothing done)" in capsys.readouterr().out
+    prepared.run("%mlj models delete weights:1 weights:2")
+    assert "weights:1, weights:2: deleted" in capsys.readouterr().out
+    assert [item["id"] for item in prepared.run("%models weights").data] == ["weights:3"]

@@ -240,7 +240,7 @@ def test_what_cannot_be_rolled_out_is_refused_with_the_reason(machine: Machine, 
 @ONE_TARGET
 def test_promotion_rollback_and_history(machine: Machine, target: Target) -> None:
     spec = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 10})).spec
-    with pytest.raises(RolloutRefusedError, match="nothing to go back to"):
+    with pytest.raises(RolloutRefusedError, match="no earlier state to roll back to"):
         machine.client.rollback("shared")
     machine.settle(machine.client.promote("shared", "bbb"))
     in_force(machine, {"aaa": 0, "bbb": 100})

@@ -78,7 +78,8 @@ class PythonDefinition(Document):
     conda_dependencies_file: str | None = None
     base_conda_environment: str | None = None
     pins: Annotated[
-        Literal["strict", "compatible"] | None, Field(description="policy for pins that do not exist; not hashed")
+        Literal["strict", "exact", "compatible"] | None,
+        Field(description="policy for missing pins; not hashed"),
     ] = None
 
 
@@ -185,6 +186,13 @@ class EnvironmentDefinition(Document):
             return None
         full = f"{address}/{image}" if address and image.startswith("azureml/") else image
         return image if _AZURE_IMAGE.match(full) else None
+
+    @property
+    def is_of_azure(self) -> bool:
+        """Whether it comes from Azure ML: it names one of Azure's packages or one of its base images."""
+        conda = self.python.conda_dependencies or CondaDefinition()
+        lines = (*conda.conda_packages, *conda.pip_lines)
+        return self.replaced_base_image is not None or any(line.strip().startswith("azureml-") for line in lines)
 
     @field_validator("version", mode="before")
     @classmethod

@@ -142,10 +142,12 @@ class Place:
 def places(root: Path, fingerprint: str, policy: Policy) -> Iterator[Place]:
     """Yield the places where an environment may be. A new one is built in the last.
 
-    A strictly built environment serves both policies. One with relaxed pins serves only the policy ``compatible``.
+    A strictly built environment serves all policies, one with exact packages those that allow another Python. One with
+    relaxed pins serves only the policy ``compatible``.
     """
-    strict = Place(root, f"{fingerprint}-strict")
-    yield strict
+    yield Place(root, f"{fingerprint}-strict")
+    if policy != "strict":
+        yield Place(root, f"{fingerprint}-exact")
     if policy == "compatible":
         yield Place(root, fingerprint)
 

@@ -1,9 +1,10 @@
 """Constraint relaxation: resolve to exact versions, loosening pins that have no release for this Python.
 
-The policy ``strict`` relaxes nothing. ``compatible`` takes wheels only, and where that fails looks at each requirement
-by itself: one that has wheels for other Pythons, or that does not exist any more, becomes ``>=`` of its version, and
-without a version if even that fails. One that exists as source alone is built; if it cannot be, it is relaxed as well.
-A pin of inference-schema that excludes the version of the scoring server is lifted first.
+The policies ``strict`` and ``exact`` relax no requirement; ``exact`` only allows another Python. ``compatible`` takes
+wheels only, and where that fails looks at each requirement by itself: one that has wheels for other Pythons, or that
+does not exist any more, becomes ``>=`` of its version, and without a version if even that fails. One that exists as
+source alone is built; if it cannot be, it is relaxed as well. A pin of inference-schema that excludes the version of
+the scoring server is lifted first.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from mljupyter.build.environments.definition import redacted
 from mljupyter.build.environments.requirements import INFERENCE_SCHEMA, Change, WantedPackage, name_of
 from mljupyter.build.environments.resolver import Resolution, Resolver
+from mljupyter.build.failures import MissingPinError
 from mljupyter.errors import MLJupyterError
 
-Policy = Literal["strict", "compatible"]
+Policy = Literal["strict", "exact", "compatible"]
 _OTHER_PYTHONS = ("3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 _AT_ONCE = 4
+_MOST_VERSIONS = 6
 _INFERENCE_SCHEMA_VERSION = "1.8"
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+\s*(?:\[[^\]]*\])?)\s*\(?(?P<version>[<>=!~][^;)]*)\)?\s*(?P<marker>;.*)?")
 _LOWER_BOUND = re.compile(r"(?:===?|~=|>=)\s*(?P<number>[^,\s*]+?)(?:\.\*)?\s*(?:,|$)")
@@ -53,7 +57,7 @@ class _Package:
 def check_policy(policy: str) -> None:
     """Raise `MLJupyterError` for an unknown policy."""
     if policy not in get_args(Policy):
-        raise MLJupyterError(f"The policy for pins is {policy!r}. Rule: {' or '.join(get_args(Policy))}.")
+        raise MLJupyterError(f"The policy for pins is {policy!r}. Use {', '.join(get_args(Policy))}.")
 
 
 def exact_versions(packages: Sequence[WantedPackage], resolver: Resolver, policy: Policy) -> ExactVersions:
@@ -71,15 +75,49 @@ def exact_versions(packages: Sequence[WantedPackage], resolver: Resolver, policy
     first = resolver.resolve(lines, wheels_only=policy == "compatible")
     if first.succeeded:
         return _result(first, _changes(states))
-    if policy == "strict":
+    if policy != "compatible":
         needed = [package.line for package in packages if not package.optional]
         again = resolver.resolve(needed, wheels_only=False) if len(needed) < len(lines) else first
         if not again.succeeded:
-            raise resolver.refusal(again)
+            raise _missing_pin(needed, resolver) or resolver.refusal(again)
         return _result(again, [_left_out(package, resolver) for package in packages if package.optional])
     _each(states, lambda state: _relax_alone(state, resolver))
     result = _together(states, resolver)
     return _result(result, _changes(states))
+
+
+def _missing_pin(lines: Sequence[str], resolver: Resolver) -> MissingPinError | None:
+    """Return the error for requirements of versions that their packages do not have; None if there are none.
+
+    A package that the index does not have at all is none of them: another installer may reach another index.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(lambda line: resolver.resolve([line], wheels_only=False).succeeded, lines)
+        missing = [line for line, exists in zip(lines, found, strict=True) if not exists and looser(line)]
+    available = {line: versions for line in missing if (versions := _available(line, resolver))}
+    if not available:
+        return None
+    sentences = [
+        f"{redacted(line)} does not exist for Python {resolver.python.minor}. Available are {', '.join(versions)}."
+        for line, versions in available.items()
+    ]
+    remedy = "Leave out the version, or pin another one. To relax old pins: --pins compatible, or python.pins."
+    return MissingPinError("\n".join([*sentences, remedy]))
+
+
+def _available(line: str, resolver: Resolver) -> list[str]:
+    """Return the newest versions of the package of a requirement, the newest first."""
+    name, bound = looser(line)[-1].partition(";")[0].strip(), ""
+    found: list[str] = []
+    while len(found) < _MOST_VERSIONS:
+        answer = resolver.resolve([f"{name}{bound}"], wheels_only=False)
+        exact = next((one for one in answer.lines or () if name_of(one) == name_of(name)), None)
+        version = exact.partition("==")[2].split(";")[0].strip() if exact is not None else ""
+        if not version:
+            return found
+        found.append(version)
+        bound = f"<{version}"
+    return [*found, "older ones"]
 
 
 def looser(line: str) -> list[str]:

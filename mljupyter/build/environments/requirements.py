@@ -27,6 +27,8 @@ _BROUGHT = {
     "azureml-sdk": (INFERENCE_SCHEMA, "pandas", "werkzeug"),
     "azureml-inference-server-http": (INFERENCE_SCHEMA, "werkzeug"),
 }
+# Packages of a generated scoring script that other packages bring in a version that fits them.
+_HELPERS = ("joblib", "numpy", "pandas", INFERENCE_SCHEMA)
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL)
 _CONDA = re.compile(r"(?:[^:\s]+::?)?(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<rest>.*)")
 _BRACKET_VERSION = re.compile(r"\[.*?version\s*=\s*['\"]?(?P<version>[^'\"\]]+)['\"]?.*\]")
@@ -136,6 +138,29 @@ def wanted(definition: EnvironmentDefinition) -> Wanted:
         channels=tuple(conda.channels),
         changes=tuple(changes),
     )
+
+
+def missing_packages(definition: EnvironmentDefinition, needed: Iterable[str]) -> list[str]:
+    """Return those of some requirements for pip whose packages a definition does not list, in their order.
+
+    Helpers of a scoring script that other packages may bring are left without a version, so that they fit those.
+
+    Parameters:
+        definition: the environment; one whose packages the user manages lacks nothing.
+        needed: requirements such as ``numpy==2.1.0``.
+
+    Example:
+        >>> python = {"condaDependencies": {"dependencies": [{"pip": ["pandas"]}]}}
+        >>> missing_packages(EnvironmentDefinition.parse({"python": python}), ["numpy==2.1", "xgboost==3"])
+        ['numpy', 'xgboost==3']
+
+    """
+    if definition.python.user_managed_dependencies:
+        return []
+    found = wanted(definition)
+    there = {name_of(package.line) for package in found.packages}
+    lacking = [line for line in needed if name_of(line) not in there]
+    return [str(name_of(line)) if name_of(line) in _HELPERS else line for line in lacking]
 
 
 def split_conda(text: str) -> tuple[str, str]:

@@ -47,8 +47,8 @@ def plan(context: WorkspaceContext, estimator: Any, name: str) -> ModelReference
     known = _with_content(context, name, artifact.digest)
     if known is not None:
         return known.reference
-    newest = max((record.version for record in context.registry.models.list(name)), default=0)
-    return ModelReference(name=name, version=newest + 1, digest=artifact.digest, entry=MODEL_FILE)
+    version = context.registry.models.upcoming_version(name)
+    return ModelReference(name=name, version=version, digest=artifact.digest, entry=MODEL_FILE)
 
 
 def _save(estimator: Any, directory: Path) -> Path:

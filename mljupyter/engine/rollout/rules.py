@@ -75,7 +75,7 @@ def choose_entry(
         return entry
     name = record.spec.name
     if number is None:
-        return _refused(f"{name!r} was not changed yet: there is nothing to go back to.")
+        return _refused(f"{name!r} was not changed yet: there is no earlier state to roll back to.")
     known = f"{entries[0].number} to {entries[-1].number}" if entries else "none yet"
     return Refusal("InvalidSpec", f"the history of {name!r} has no entry {number}: it has {known}.")
 

@@ -73,6 +73,27 @@ def admit(claims: Sequence[Claim], capacity: Capacity) -> dict[tuple[str, str], 
     return {claim.version: _admission(claim, given[claim.version], capacity) for claim in order}
 
 
+def lack_of_room(replicas: int, each: Resources, capacity: Capacity) -> str | None:
+    """Return a sentence if an otherwise empty machine has no room for a number of replicas; else None.
+
+    Parameters:
+        replicas: their number.
+        each: what each of them requests.
+        capacity: the capacity of the machine.
+
+    Example:
+        >>> lack_of_room(1000, Resources(cpu=0.1, memory_in_gb=0.5), Capacity(cpu=2, memory_in_gb=8))
+        '1000 replicas request 100 cores and 500 GB; the machine has 2 cores and 8.0 GB: at most 16 can run'
+
+    """
+    room = _Left(capacity.cpu, capacity.memory_in_gb).take(replicas, each)
+    if room >= replicas:
+        return None
+    wanted = f"{replicas * each.cpu:g} cores and {replicas * each.memory_in_gb:g} GB"
+    machine = f"{capacity.cpu:g} cores and {capacity.memory_in_gb:.1f} GB"
+    return f"{replicas} replicas request {wanted}; the machine has {machine}: at most {room} can run"
+
+
 def _least_present(claim: Claim) -> int:
     return min(claim.least, claim.present)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, told_once
+from mljupyter.engine.endpoints.origin import content_of
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.magic import Call, json_line, masked_line
 from mljupyter.notebook.deployment import deployment_of
+from mljupyter.notebook.endpoint_commands import room_warning
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.variables import secret_looking
@@ -43,10 +47,15 @@ def run(call: Call) -> Any:
             print(masked_line(plan.wanted.document()))
             return None
         return call.deliver(plan)
+    leftovers = deployment.leftovers(plan)
     try:
         service = _apply(call, deployment, plan)
     except KeyboardInterrupt:
-        raise _cancelled(call, deployment, plan) from None
+        raise _cancelled(call, deployment, plan, leftovers) from None
+    except MLJupyterError:
+        if said := deployment.discard(leftovers):
+            _say(call, f"  {said}")
+        raise
     call.session.cache.refresh_soon()
     if call["json"]:
         print(json_line(service.serialize()))
@@ -67,12 +76,29 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         _say(call, f"{where}: was {plan.settled_as}, trying again")
     else:
         _say(call, f"{where}: {plan.action}")
+    if plan.action == "update":
+        version = deployment.deployed_version or plan.wanted.default_version
+        known = call.session.deployed.get((deployment.workspace.name, deployment.name, version))
+        if line := plan.replaced(version, known):
+            _say(call, f"  {line}")
+        for line in plan.told_lines():
+            _say(call, f"  {line}")
+    for warning in plan.warnings:
+        print(f"Warning: {warning}", file=sys.stderr, flush=True)  # also with --quiet and --json
+    name = deployment.deployed_version or plan.wanted.default_version
+    least = plan.wanted.versions[name].scaling.least_replicas
+    if warning := room_warning(deployment.workspace, plan.wanted, name, least):
+        _say(call, f"  {warning}")
     models = [model.id for model in deployment.planned_models]
     if models:
         _say(call, f"  models  {', '.join(models)} ✓")
     if script := _script_name(call, deployment):
         _say(call, f"  script  {script} ✓")
-    return _followed(call, deployment.deploy(plan))
+    service = deployment.deploy(plan)
+    spec = service.record.spec
+    for name in [deployment.deployed_version or spec.default_version] if plan.present is not None else spec.versions:
+        call.session.deployed[deployment.workspace.name, deployment.name, name] = content_of(spec, name)
+    return _followed(call, service)
 
 
 def _script_name(call: Call, deployment: Deployment) -> str | None:
@@ -81,7 +107,7 @@ def _script_name(call: Call, deployment: Deployment) -> str | None:
     return estimator.script_name if estimator is not None and estimator.script is not None else name
 
 
-def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError:
+def _cancelled(call: Call, deployment: Deployment, plan: Plan, leftovers: Leftovers) -> MLJupyterError:
     """Undo the deployment. If its spec equals the previous one, there is nothing to restore, and it continues."""
     name = deployment.name
     if plan.action == "unchanged":
@@ -92,6 +118,7 @@ def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError
     _say(call, "  interrupted: undoing the deployment")
     try:
         outcome = undo(deployment.workspace.context, name, plan.present)
+        outcome = f"{outcome} {deployment.discard(leftovers)}".rstrip()
     except KeyboardInterrupt:
         outcome = f"A second interrupt came before it was undone: see %endpoints; %undeploy {name} deletes it."
     call.session.cache.refresh_soon()

@@ -8,13 +8,18 @@ from typing import Any
 from mljupyter.core import Model, Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.magic import Call, json_line
-from mljupyter.notebook.options.option_values import near
+from mljupyter.notebook.options.option_values import WrongInputError, near
 from mljupyter.notebook.views.views import Table
 
 COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by")
 VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by")
 EMPTY = "No models yet. Register one with Model.register(ws, PATH, NAME), or %deploy NAME ESTIMATOR"
 _MOST_VERSIONS = 5
+_DELETE = "delete"
+
+
+class ModelUsedError(MLJupyterError):
+    """A model is in use by an endpoint."""
 
 
 class ModelMissingError(MLJupyterError):
@@ -24,14 +29,20 @@ class ModelMissingError(MLJupyterError):
 def run(call: Call) -> Any:
     """Return the models, or the versions of one, as a table; its items are the full data, one dict for each version."""
     workspace = call.session.workspace()
-    name, _, version = (call["name"] or "").partition(":")
+    words = call["names"]
+    if words and words[0] == _DELETE and (len(words) > 1 or not Model.list(workspace, name=_DELETE)):
+        return _delete(call, workspace, words[1:])
+    if len(words) > 1:
+        raise WrongInputError(f"{words[1]!r} is one value too many: only NAME[:VERSION], or delete with several.")
+    asked = words[0] if words else ""
+    name, _, version = asked.partition(":")
     found = [
         model for model in Model.list(workspace, name=name or None) if not version or str(model.version) == version
     ]
     if name and not found:
         known = {model.name for model in Model.list(workspace)}
         hint = f" Its versions: %models {name}" if name in known else near(name, known)
-        raise ModelMissingError(f"There is no registered model {call['name']!r} in this workspace.{hint}")
+        raise ModelMissingError(f"There is no registered model {asked!r} in this workspace.{hint}")
     users = used_by(workspace)
     documents = [{**model.serialize(), "usedBy": users.get(model.id, [])} for model in found]
     call.session.cache.refresh_soon()
@@ -43,6 +54,53 @@ def run(call: Call) -> Any:
     newest = {document["name"]: document for document in reversed(documents)}
     rows = [_row([model for model in found if model.name == each], users) for each in sorted(newest)]
     return call.deliver(Table(COLUMNS, rows, [newest[each] for each in sorted(newest)], EMPTY))
+
+
+def _delete(call: Call, workspace: Workspace, words: list[str]) -> Any:
+    """Delete models, or say what would be deleted; nothing is deleted if one of them is in use."""
+    if not words:
+        raise WrongInputError("%models delete needs the models: NAME:VERSION, or NAME with --all-versions.")
+    chosen: dict[str, Model] = {}
+    for word in words:
+        chosen |= {model.id: model for model in _meant(workspace, word, every=call["all_versions"])}
+    users = {one: names for one, names in used_by(workspace).items() if one in chosen}
+    if users:
+        said = "; ".join(f"{one} by {', '.join(names)}" for one, names in sorted(users.items()))
+        raise ModelUsedError(
+            f"In use: {said}. Nothing was deleted.\nDeploy other models there, or delete the endpoint: %undeploy NAME"
+        )
+    ids = sorted(chosen)
+    if not call["dry_run"]:
+        for one in ids:
+            chosen[one].delete()
+        call.session.cache.refresh_soon()
+    if call["json"]:
+        print(json_line({"deleted": [] if call["dry_run"] else ids, "models": ids}))
+    else:
+        call.say(f"{', '.join(ids)}: {'would be deleted (dry run, nothing done)' if call['dry_run'] else 'deleted'}")
+    return None
+
+
+def _meant(workspace: Workspace, word: str, *, every: bool) -> list[Model]:
+    """Return the models for ``NAME:VERSION`` or, with `every`, for ``NAME``.
+
+    Raises:
+        ModelMissingError: there is none.
+        WrongInputError: a name has several versions, and `every` is not set.
+
+    """
+    name, _, version = word.partition(":")
+    there = Model.list(workspace, name=name)
+    found = [model for model in there if not version or str(model.version) == version]
+    if not found:
+        hint = f" Its versions: %models {name}" if there else near(name, {one.name for one in Model.list(workspace)})
+        raise ModelMissingError(f"There is no registered model {word!r} in this workspace.{hint} Nothing was deleted.")
+    if not version and not every and len(found) > 1:
+        versions = ", ".join(sorted((str(model.version) for model in found), key=int))
+        raise WrongInputError(
+            f"{name!r} has the versions {versions}: name one, {name}:{found[0].version}, or add --all-versions."
+        )
+    return found
 
 
 def used_by(workspace: Workspace) -> dict[str, list[str]]:

@@ -54,7 +54,9 @@ def _preview(call: Call, number: int | None) -> Any:
         if target is None:
             name = call["name"]
             if number is None:
-                raise NothingToGoBackToError(f"{name!r} was not changed yet: there is nothing to go back to.")
+                raise NothingToGoBackToError(
+                    f"{name!r} was not changed yet: there is no earlier state to roll back to."
+                )
             known = (
                 f"its entries are {entries[0].number} to {entries[-1].number}" if entries else "it has no entries yet"
             )

@@ -9,7 +9,7 @@ from mljupyter.magics.commands.dry_run import is_preview, preview
 from mljupyter.magics.commands.endpoints import webservice
 from mljupyter.magics.commands.interrupts import taken_back_if_interrupted
 from mljupyter.magics.magic import Call, json_line
-from mljupyter.notebook.endpoint_commands import replicas_of, scale
+from mljupyter.notebook.endpoint_commands import replicas_of, room_warning, scale
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.views.scaling import COLUMNS, documents, rows
 from mljupyter.notebook.views.views import Table
@@ -37,6 +37,10 @@ def run(call: Call) -> Any:
         given |= short
     if is_preview(call):
         version = call["version"]
+        asked = [value for key in ("replicas", "minimum", "maximum") if (value := given.get(key)) is not None]
+        spec = workspace.endpoints.endpoint(call["name"]).spec
+        if warning := room_warning(workspace, spec, version, int(max(asked, default=0))):
+            print(warning)
         arguments = {**given, "version": version}
         return preview(call, "scale", arguments, lambda spec: with_scaling(spec, version=version, **given))
     with taken_back_if_interrupted(call):

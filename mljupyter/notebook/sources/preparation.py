@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mljupyter.build.environments.requirements import missing_packages
 from mljupyter.core import Environment, InferenceConfig, Model
-from mljupyter.core.estimator import environment_for
+from mljupyter.core.estimator import environment_for, pinned_packages
 from mljupyter.notebook.options.deployment_options import CURRENT
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
@@ -88,7 +89,15 @@ def _environment(
 ) -> tuple[Environment | None, list[str]]:
     if values["environment"] is not None:
         found, code = environment_named(session.workspace(), values["environment"], values["name"])
-        return found, [f"environment = {code}"]
+        lines = [f"environment = {code}"]
+        if values["pins"] is not None:
+            found.python.pins = values["pins"]
+            lines.append(f"environment.python.pins = {values['pins']!r}")
+        if estimator is not None and estimator.script is not None:
+            lines += _with_needed_packages(found, estimator)
+        return found, lines
+    if values["pins"] is not None:
+        raise WrongInputError("--pins is about the packages of an environment: name it with --environment.")
     if (
         estimator is None
         or estimator.script is None
@@ -100,6 +109,24 @@ def _environment(
     name, frame = f"{values['name']}-environment", "PandasParameterType" in estimator.script
     code = f"environment = environment_for({written(estimator.expression)}, {name!r}, frame={frame})"
     return environment_for(estimator.value, name, frame=frame), [code]
+
+
+def _with_needed_packages(environment: Environment, estimator: PlannedEstimator) -> list[str]:
+    """Add the packages that a generated script needs and the environment does not list; return the Python code for it.
+
+    Each one is printed. The packages of the estimator's classes get the version that is installed here, since a model
+    can be read only by a version like the one that wrote it.
+    """
+    script = estimator.script or ""
+    pinned = pinned_packages(estimator.value, frame="PandasParameterType" in script)
+    missing = missing_packages(environment.definition(), pinned)
+    conda = environment.python.conda_dependencies
+    if not missing or conda is None:
+        return []
+    for requirement in missing:
+        conda.add_pip_package(requirement)
+    print(f"Added to the environment, since the generated script needs them: {', '.join(missing)}")
+    return [f"environment.python.conda_dependencies.add_pip_package({one!r})" for one in missing]
 
 
 def _with_variables(

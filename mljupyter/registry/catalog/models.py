@@ -28,7 +28,7 @@ from mljupyter.registry.catalog.model_record import (
 )
 from mljupyter.registry.catalog.tables import MODEL_COUNTERS, MODEL_REFERENCES, MODELS
 from mljupyter.registry.catalog.transactions import reading, writing
-from mljupyter.registry.catalog.versioned import missing, next_version, stored_number
+from mljupyter.registry.catalog.versioned import missing, next_version, stored_number, upcoming_version
 from mljupyter.registry.errors import ModelError, ModelInUseError, ModelNotFoundError, ModelPathNotFoundError
 from mljupyter.spec import names
 
@@ -116,6 +116,11 @@ class ModelRegistry:
         """
         with reading(self._engine) as connection:
             return _find(connection, name, version)
+
+    def upcoming_version(self, name: str) -> int:
+        """Return the version that the next registration under a name will get; numbers of deleted models count."""
+        with reading(self._engine) as connection:
+            return upcoming_version(connection, MODEL_COUNTERS, name)
 
     def get_by_id(self, model_id: str) -> ModelRecord:
         """Return the model with the id ``name:version``, or raise `ModelNotFoundError`."""

@@ -11,6 +11,12 @@ from sqlalchemy.exc import IntegrityError
 _LARGEST = 2**31 - 1
 
 
+def upcoming_version(connection: Connection, counters: Table, name: str) -> int:
+    """Return the version that `next_version` will give, unless another process is faster; deleted ones count."""
+    last = connection.execute(select(counters.c.last_version).where(counters.c.name == name)).scalar_one_or_none()
+    return (last or 0) + 1
+
+
 def next_version(connection: Connection, counters: Table, name: str) -> int:
     """Return the next version of a name. Its counter stays locked until the transaction ends.
 

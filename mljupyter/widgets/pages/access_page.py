@@ -10,7 +10,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.targets.catalog import default_name
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
-from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage
+from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage, kind_of
 from mljupyter.widgets.pages.size_page import SizePage
 
 _TURN_ON = "ws.compute_targets['local'].enable_ssl(leaf_domain_label='{label}')"
@@ -31,7 +31,8 @@ class AccessPage(DraftPage):
     asks = ("kind", "auth", "port")
 
     def enter(self) -> None:
-        """Read the present TLS state."""
+        """Read the present TLS state, and the endpoint if it exists."""
+        self._present = self.draft.endpoint()
         workspace = self.draft.session.workspace()
         target = workspace.context.serving_target(self.draft.typed.get("to", default_name()))
         self._transport = _transport(workspace) if target.shares_router else f"as {target.name} is set up"
@@ -49,8 +50,11 @@ class AccessPage(DraftPage):
         found = [fields.cards("kind", "Kind of web service", kind, kinds)]
         if kind == "local":
             found.append(self.field("port", "Port"))
+            if self._now is not None and self._now != "none":  # opening it needs a choice of its own
+                chosen = self.draft.typed.get("auth")
+                found.append(fields.cards("auth", "Authentication", chosen, [self._way("none")]))
         else:
-            usual = "key" if kind == "aks" else "none"
+            usual = self._now or ("key" if kind == "aks" else "none")
             ways = [self._way(name) for name in OPTIONS["auth"].choices]
             found.append(fields.cards("auth", "Authentication", self.draft.typed.get("auth") or usual, ways))
         found.append(fields.summary("transport", "On the way", [("TLS", self._tls(kind))]))
@@ -90,7 +94,13 @@ class AccessPage(DraftPage):
 
     @property
     def _kind(self) -> str:
-        return str(self.draft.typed.get("kind") or "aks")
+        usual = kind_of(self._present) if self._present is not None else "aks"
+        return str(self.draft.typed.get("kind") or usual)
+
+    @property
+    def _now(self) -> str | None:
+        """The authentication of the existing endpoint; None for a new one."""
+        return str(self._present.spec.authentication) if self._present is not None else None
 
     def _way(self, name: str) -> Choice:
         way = _WAYS.get(name, Choice(name, name))

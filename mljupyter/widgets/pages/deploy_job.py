@@ -12,6 +12,7 @@ from mljupyter.build.failures import BuildCancelledError
 from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, follow
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment, Plan
@@ -88,6 +89,7 @@ class DeploymentRun(BackgroundRun):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        self._leftovers = Leftovers()
         try:
             self._deploy()
         except BuildCancelledError:
@@ -96,12 +98,18 @@ class DeploymentRun(BackgroundRun):
             self._end("failed", str(error))
         except Exception as error:  # noqa: BLE001 (shown to the person who waits)
             self._end("failed", f"{type(error).__name__}: {error}")
+        if self.outcome in ("cancelled", "failed"):
+            with suppress(MLJupyterError):  # the problem is shown already
+                self.problem = f"{self.problem}\n{self.deployment.discard(self._leftovers)}".rstrip()
         self._changed()
 
     def _deploy(self) -> None:
         deployment = self.deployment
         plan = self._plan or deployment.plan()
         before = plan.present
+        self._leftovers = deployment.leftovers(plan)
+        for line in (*plan.told_lines(), *(f"Warning: {text}" for text in plan.warnings)):
+            self._built(line)
         if plan.action == "unchanged" and plan.settled_as in ("Healthy", None):
             self._begin(HAND_OVER)
             self.service = deployment.service()

@@ -9,7 +9,7 @@ from typing import Any
 from mljupyter.notebook.options.command_line import values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.session import Session
-from mljupyter.spec import EndpointRecord
+from mljupyter.spec import EndpointKind, EndpointRecord
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Field
 from mljupyter.widgets.wizard import Page
@@ -34,6 +34,20 @@ class Draft:
     typed: dict[str, Any] = field(default_factory=dict)
     project: frozenset[str] = frozenset()
 
+    @property
+    def told(self) -> frozenset[str]:
+        """The options that were typed; for the others, an existing endpoint keeps its settings."""
+        return frozenset(key for key, value in self.typed.items() if value not in (None, "", []))
+
+    @property
+    def explicit(self) -> frozenset[str]:
+        """The options that stay on the line even as defaults: of the project, or unlike the endpoint that exists."""
+        present = self.endpoint()
+        if present is None:
+            return self.project
+        now = {"to": present.spec.compute_target, "kind": kind_of(present)}
+        return self.project | {key for key in self.told & now.keys() if self.typed[key] != now[key]}
+
     def errors(self, keys: Iterable[str]) -> dict[str, str]:
         """Return the errors of some of the options."""
         return values_of([OPTIONS[key] for key in keys], self.typed)[1]
@@ -44,6 +58,11 @@ class Draft:
         return next(
             (record for record in self.session.workspace().endpoint_records() if record.spec.name == name), None
         )
+
+
+def kind_of(record: EndpointRecord) -> str:
+    """Return the kind of an endpoint as an option of `%deploy`."""
+    return "aks" if record.spec.kind is EndpointKind.AKS_ENDPOINT else str(record.spec.kind).lower()
 
 
 class DraftPage(Page):

@@ -52,7 +52,8 @@ class TargetPage(DraftPage):
         self._present = self.draft.endpoint()
         self._checks = TargetChecks(self.refresh)
         self._checks.look(looks(self._targets))
-        self.draft.typed.setdefault("to", default_name())
+        usual = self._present.spec.compute_target if self._present is not None else default_name()
+        self.draft.typed.setdefault("to", usual)
 
     def fields(self) -> list[Field]:
         """Return a card for each target."""

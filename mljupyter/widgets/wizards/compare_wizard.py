@@ -56,7 +56,7 @@ class ComparePage(Page):
         ]
         found.append(fields.cards("version", "Version to promote", self._version, offered))
         if self._action.state:
-            found.append(fields.stages("stages", "Progress", [("go back", _STATES[self._action.state], "")]))
+            found.append(fields.stages("stages", "Progress", [("rolling back", _STATES[self._action.state], "")]))
         if self._action.problem:
             found.append(fields.code("problem", "What went wrong", self._action.problem))
         return found

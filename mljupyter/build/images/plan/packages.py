@@ -47,7 +47,7 @@ class PackageSet:
         if self.kind == "conda":
             return {"kind": "conda", "definition": without_credentials(self.conda.json_text() if self.conda else "")}
         lines = [without_credentials(line) for line in self.requirements]
-        strict = {"pins": "strict"} if self.pins == "strict" else {}
+        strict = {"pins": self.pins} if self.pins != "compatible" else {}
         return {"kind": "pip", "python": self.python_version, "requirements": lines, **strict}
 
     @property

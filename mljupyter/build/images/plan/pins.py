@@ -21,8 +21,9 @@ from mljupyter.build.environments.relaxation import exact_versions
 from mljupyter.build.environments.requirements import Change
 from mljupyter.build.environments.resolver import Resolver
 from mljupyter.build.environments.uv import Uv, uv_platform
-from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError
+from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, MissingPinError
 from mljupyter.build.images.errors import BuildCancelledError as ImageBuildCancelledError
+from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan.packages import PackageSet
 from mljupyter.build.images.plan.plan import ImagePlan
@@ -53,7 +54,9 @@ def with_pins_that_exist(
 
     """
     packages = plan.packages
-    if packages.asked and packages.pins == "compatible":
+    if packages.asked and packages.pins == "exact":
+        _check(packages, minor, platform, scratch, log)
+    elif packages.asked and packages.pins == "compatible":
         note = cache / f"pins-{_key(packages, minor, platform)}.json"
         found = _noted(note)
         if found is None:
@@ -109,6 +112,26 @@ def _noted(path: Path) -> tuple[list[str], list[Change]] | None:
         return ([str(line) for line in note["lines"]], changes) if fresh else None
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _check(packages: PackageSet, minor: int, platform: str, scratch: Path, log: BuildLog) -> None:
+    """Refuse requirements that no version satisfies, before the build."""
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    resolver = Resolver(
+        Uv(scratch, log.line, log.cancel),
+        Python(sys.executable, Version(f"3.{minor}")),
+        packages.options,
+        scratch,
+        platform=platform,
+    )
+    try:
+        exact_versions(packages.asked, resolver, "exact")
+    except BuildCancelledError as error:
+        raise ImageBuildCancelledError(error.message) from error
+    except MissingPinError as error:
+        raise ImageError(error.message) from error
+    except EnvironmentBuildError:  # the installer in the image reports it better, and it may reach another index
+        return
 
 
 def _found(
