@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.deploy.estimator.content import Content, contents, contents_of_classes
-from mljupyter.deploy.estimator.frameworks import ServingFormat, format_of, is_model
+from mljupyter.deploy.estimator.frameworks import ServingFormat, format_of, is_model, module_names
 from mljupyter.deploy.estimator.problems import EstimatorError
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -19,7 +19,7 @@ def looks_like_estimator(value: object) -> bool:
 
 def is_fitted(estimator: Any) -> bool:
     """Return whether an estimator is fitted, by scikit-learn's rules. Classes without these rules count as fitted."""
-    if not hasattr(type(estimator), "__sklearn_tags__"):
+    if "sklearn" not in module_names(estimator):
         return True
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
