@@ -35,24 +35,24 @@ class PlannedEstimator:
         workspace: the workspace for the model.
         expression: its expression: ``ridge``, ``search.best_estimator_``.
         value: the estimator.
-        form: how it is saved and called.
-        sample: the expression for rows of its input, where they are needed to save it; else None.
         model_name: the name of the model.
         script: the text of the generated scoring script; None if the user has one.
         script_name: the name under which the script is stored.
         source_directory: the source directory of the script.
+        form: how it is saved and called; None for what fits its class.
+        sample: the expression for rows of its input, where they are needed to save it; else None.
 
     """
 
     workspace: Workspace
     expression: str
     value: Any
-    form: ServingFormat
-    sample: str | None
     model_name: str
     script: str | None
     script_name: str
     source_directory: Path | None
+    form: ServingFormat | None = None
+    sample: str | None = None
     _folder: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="mljupyter-script-"), repr=False, compare=False
     )
@@ -128,12 +128,12 @@ def planned_estimator(
         workspace,
         expression,
         value,
-        form,
-        sample=values["sample"] if form.needs_sample else None,
         model_name=values["model"][0] if values["model"] else values["name"],
         script=scoring_script(value, sample, method, expression, extra, form) if written else None,
         script_name=_free_name(workspace, script_name),
         source_directory=source,
+        form=form,
+        sample=values["sample"] if form.needs_sample else None,
     )
 
 
