@@ -188,3 +188,26 @@ def test_the_answers_are_those_of_the_model(array: Served, frame: Served) -> Non
     assert array(rows.tolist())[1] == pytest.approx(expected.tolist())
     expected = Ridge().fit(FRAME, TARGET).predict(pd.DataFrame(rows, columns=["age", "bmi"]))
     assert frame(rows.tolist())[1] == pytest.approx(expected.tolist())
+
+
+def test_a_script_of_ones_own_can_refuse_a_request_in_the_same_way() -> None:
+    module = type(pd)(f"score_{uuid.uuid4().hex}")
+    text = """
+class TooOld(ValueError):
+    mljupyter_status = 422
+
+class Upstream(ValueError):
+    status_code = 404
+    mljupyter_status = 503
+
+def init(): pass
+
+def run(data):
+    raise (TooOld if "old" in data else Upstream)("data from 1999")
+"""
+    exec(compile(text, "score.py", "exec"), module.__dict__)
+    script = Script(module)
+    status, _, _, body, _ = script.answer(b"", b"old")
+    assert isinstance(body, bytes)
+    assert (status, json.loads(body)["message"]) == (422, "data from 1999")
+    assert script.answer(b"", b"new")[0] == 500  # only 4xx is the client's
