@@ -3,16 +3,17 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LARGE := .venv-frameworks
 JOBS ?= 3
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
-STAGES ?= check,test-js,docs unit alone test-fuzz,notebooks test-faults
+STAGES ?= check,test-js,docs,test-frameworks unit alone test-fuzz,notebooks test-faults
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lab docs docs-serve check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test test-frameworks lab docs docs-serve check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,10 +109,24 @@ DEALT = --dist=loadfile --no-loadscope-reorder --numprocesses
 MARKED = $$(grep -rlE --include='test_*.py' 'mark\.$(1)' tests)
 
 unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=3 files at a time (0: in one process)
-	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
+	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz and not frameworks" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
 
 alone: $(VENV)/.dev ## the tests that measure short times, one after the other; with COVERAGE=1, the coverage of both
 	@$(BIN)/python -m pytest -m "alone and not faults" $(call MARKED,alone) $(if $(COVERAGE),--cov --cov-append --cov-report=term:skip-covered,--no-cov)
+
+# An environment above .venv: it has its packages, and only the large libraries are installed, without compiling them.
+# The CPU build of PyTorch has 0.2 GB, the one that pip takes by itself several GB: without the former it is left out.
+$(LARGE)/.made: pyproject.toml tests/core/frameworks.txt | $(VENV)/.dev
+	@$(PYTHON) -m venv --clear --without-pip $(LARGE)
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" > "$$($(LARGE)/bin/python -c "$$site")/below.pth"
+	@grep -v '^#' tests/core/frameworks.txt | while read -r packages; do \
+	$(BIN)/python -m pip --python $(LARGE)/bin/python install --quiet --quiet --no-compile --disable-pip-version-check $$packages \
+	|| echo "Not tested, because no package index has it for this machine: $$packages"; done
+	@touch $@
+
+test-frameworks: $(LARGE)/.made ## models of PyTorch (CPU), Keras and catboost with the real libraries, in .venv-frameworks
+	@$(LARGE)/bin/python -m pytest -m frameworks $(call MARKED,frameworks) --no-cov
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=3 files at a time is sooner
 	@$(BIN)/python -m pytest -m faults $(call MARKED,faults) $(DEALT)=$(FAULT_JOBS) --session-timeout=2400
@@ -164,4 +179,4 @@ benchmark-metrics: $(VENV)/.dev ## measure what metrics cost, about 10 minutes
 	@$(BIN)/python -m benchmarks.metrics
 
 clean: ## remove the virtual environment and all caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LARGE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

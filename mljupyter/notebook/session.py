@@ -165,7 +165,9 @@ def _is_there(workspace: Workspace) -> bool:
 
 def _predicts(value: Any) -> bool:
     """Return whether a variable may be an estimator. Only its class is asked, because this runs during typing."""
-    return not isinstance(value, type) and hasattr(type(value), "predict") and hasattr(type(value), "fit")
+    from mljupyter.core.estimator import looks_like_estimator  # slow import; completion runs long after loading
+
+    return looks_like_estimator(value)
 
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()

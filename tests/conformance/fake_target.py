@@ -530,7 +530,9 @@ class FakeControlPlane:
                         for at, wanted, status, _ in endpoint.requests
                         if wanted == version and at >= rollout.step_time.timestamp()
                     ]
-                    counts = RequestCounts(len(statuses), sum(status >= 500 for status in statuses))
+                    failed = sum(status >= 500 for status in statuses)
+                    mistakes = sum(400 <= status < 500 for status in statuses)
+                    counts = RequestCounts(len(statuses), failed, client_errors=mistakes)
                     ready = endpoint.replicas.get(version) is not None
                     after = canary.advance(rollout, datetime.now(UTC), canary.Observation(ready, counts))
                     if after != rollout:

@@ -89,6 +89,18 @@ def test_errors_below_what_the_least_number_of_requests_may_have_wait_for_more()
     assert advance(begun, after(1), Observation(counts=counts(12, 10))).phase is RolloutPhase.RETURNED
 
 
+def test_mistakes_of_clients_neither_take_a_version_back_nor_hide_its_errors() -> None:
+    begun = rollout(5, guard="errors<10%", least_requests=50)
+    only_mistakes = RequestCounts(1000, 0, {(1.0, 0.0): 1000}, client_errors=900)
+    assert advance(begun, after(60), Observation(counts=only_mistakes)).phase is not RolloutPhase.RETURNED
+    broken = RequestCounts(1000, 40, {(1.0, 0.0): 1000}, client_errors=900)  # 4 % of all, 40 % of those that count
+    found = advance(begun, after(1), Observation(counts=broken))
+    assert found.phase is RolloutPhase.RETURNED
+    assert "errors are 40% (40 of 100 requests)" in found.reason
+    nothing_else = RequestCounts(1000, 0, {(1.0, 0.0): 1000}, client_errors=1000)
+    assert "waits for 50 requests" in advance(begun, after(60), Observation(counts=nothing_else)).reason
+
+
 def test_without_a_guard_time_alone_decides_and_readiness() -> None:
     begun = rollout(5, 100, guard=None)
     second = advance(begun, after(60), Observation())

@@ -13,7 +13,7 @@ from mljupyter.engine.rollout.request_counts import RequestCounts
 buckets = st.dictionaries(
     st.tuples(st.integers(0, 50).map(lambda number: number * 10.0), st.just(10.0)), st.integers(1, 50), max_size=8
 )
-numbers = st.builds(RequestCounts, st.integers(0, 100), st.integers(0, 100), buckets)
+numbers = st.builds(RequestCounts, st.integers(0, 100), st.integers(0, 100), buckets, st.integers(0, 100))
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.25, 5.0), (0.5, 10.0), (0.9, 20.0), (0.95, 105.0), (1.0, 110.0)])
@@ -33,7 +33,7 @@ def test_what_was_added_is_what_differs(earlier: RequestCounts, more: RequestCou
 
 @given(numbers)
 def test_counters_that_began_anew_count_from_zero(counts: RequestCounts) -> None:
-    greater = RequestCounts(counts.requests + 1, counts.errors, counts.latencies)
+    greater = RequestCounts(counts.requests + 1, counts.errors, counts.latencies, counts.client_errors)
     assert counts.since(greater) == counts
 
 

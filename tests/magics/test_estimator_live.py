@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -44,6 +45,26 @@ def test_frames_arrays_and_objects_are_answered_as_the_estimator_would(live: She
     assert live.run("%invoke diabetes X[:2].to_numpy()") == expected
     live.run("rows = {'data': X[:2].to_dict('records')}")
     assert live.run("%invoke diabetes rows") == expected
+
+
+def test_the_mistakes_of_clients_are_400_with_row_and_column_and_say_nothing_of_the_service(live: Shell) -> None:
+    service = live.variables["service"]
+    row = live.variables["X"].iloc[0].to_dict()
+    few = {name: value for name, value in row.items() if name != "bmi"}
+    wrong = {
+        "Row 0 lacks the column bmi": [few],
+        "Row 1, column 'bmi': \"high\" is not a number": [row, {**row, "bmi": "high"}],
+        "Row 0 has 3 values, not 10": [[1, 2, 3]],
+        '"data" is "rows", not a list of rows': "rows",
+    }
+    for told, data in wrong.items():
+        request = urllib.request.Request(
+            service.scoring_uri, json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request)
+        assert (caught.value.code, told in caught.value.read().decode().replace('\\"', '"')) == (400, True)
+    assert live.run("%invoke diabetes X[:1]") == pytest.approx(live.run("ridge.predict(X[:1])").tolist())
 
 
 def test_the_api_is_described_by_the_columns_of_the_sample(live: Shell) -> None:
@@ -152,3 +173,13 @@ def test_a_registered_model_whose_framework_is_served_needs_no_script(
     answer = live.run("%invoke plain rows")
     assert (answer["result"] if isinstance(answer, dict) else answer) == expected
     assert [used.id for used in live.variables["ws"].webservices["plain"].models] == [model.id]
+
+
+def test_a_model_of_another_framework_is_saved_in_its_own_format_and_served(live: Shell) -> None:
+    live.run("import xgboost; boosted = xgboost.XGBRegressor(n_estimators=5).fit(X, y)")
+    live.run("%deploy boosted boosted --kind aci --extra-columns refuse --quiet")
+    assert live.run("%invoke boosted X[:2]") == pytest.approx(live.run("boosted.predict(X[:2])").tolist(), rel=1e-5)
+    model = Model(live.variables["ws"], "boosted")
+    assert model.properties == {"estimator": "XGBRegressor"}
+    assert live.run("%deploy boosted boosted --kind aci --extra-columns refuse --dry-run").action == "unchanged"
+    live.run("%undeploy boosted --quiet")

@@ -78,6 +78,66 @@ def test_a_body_that_does_not_fit_is_400_and_tells_why(sklearn_model: Replica, b
     assert (status, told in message) == (400, True), message
 
 
+BY_NAME = {"fitted on a frame": "DataFrame", "a pipeline that chooses columns": "ColumnTransformer"}
+
+
+@pytest.mark.parametrize("kind", BY_NAME.values(), ids=BY_NAME)
+def test_rows_as_objects_are_taken_by_name_in_any_order(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # JSON objects are unordered (RFC 8259, section 4). The right value is the model's own, 100 * a + b.
+    ask = script_with(named_model(kind), monkeypatch)
+    for row in ({"a": 2, "b": 10}, {"b": 10, "a": 2}, {"more": "x", "b": 10, "a": 2}):
+        assert ask({"data": [row]}) == {"result": [pytest.approx(210)]}
+    status, message = ask({"data": [{"a": 2, "b": 10}, {"b": 10}]})
+    assert (status, message) == (400, "row 1 lacks a; the model needs a, b")
+    assert ask({"data": [{"a": 2, "b": 10}, [2, 10]]})[0] == 400
+
+
+def test_rows_as_objects_are_refused_where_the_model_has_no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = script_with(named_model("array"), monkeypatch)
+    status, message = ask({"data": [{"a": 2, "b": 10}]})
+    assert status == 400
+    assert "fitted without names of columns: send each row as a list" in message
+    assert ask({"data": [[2, 10]]}) == {"result": [pytest.approx(210)]}
+
+
+def named_model(kind: str) -> Any:
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+
+    rows = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "b": [10.0, 10.0, 30.0, 20.0]})
+    target = rows.a * 100 + rows.b
+    if kind == "array":
+        return LinearRegression().fit(rows.to_numpy(), target)
+    chosen = ColumnTransformer([("x", "passthrough", ["a", "b"])])
+    model = make_pipeline(chosen, LinearRegression()) if kind == "ColumnTransformer" else LinearRegression()
+    return model.fit(rows, target)
+
+
+def script_with(model: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[object], Any]:
+    """Return what the built-in script answers with a model; a refusal as its status and message."""
+    from mljupyter.scoring.nocode import sklearn
+
+    monkeypatch.setattr(sklearn, "_model", model)
+
+    def ask(body: object) -> Any:
+        answer = sklearn.run(json.dumps(body))
+        return answer if isinstance(answer, dict) else (answer.status_code, json.loads(answer.get_data())["message"])
+
+    return ask
+
+
+def test_records_for_mlflow_are_taken_by_name_and_refused_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mljupyter.scoring.nocode import mlflow
+
+    records = json.dumps({"dataframe_records": [{"b": 10, "a": 2}]})
+    monkeypatch.setattr(mlflow, "_model", named_model("DataFrame"))
+    assert mlflow.run(records) == [pytest.approx(210)]
+    monkeypatch.setattr(mlflow, "_model", named_model("array"))
+    assert mlflow.run(records).status_code == 400
+
+
 def test_a_frame_is_made_of_rows_with_column_names(serve: Serve, directory: Path) -> None:
     import joblib
     import pandas

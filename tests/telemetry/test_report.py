@@ -35,6 +35,12 @@ def test_versions_are_apart_or_together_with_the_percentiles_of_all_requests(ser
     assert report(series, "nobody", period)["versions"]["time"] == []
 
 
+def test_mistakes_of_clients_are_no_errors_and_do_not_hide_any(series: TimeSeries) -> None:
+    write(series, [interval(START + 1, "v1", [10.0] * 100, client_errors=90, server_errors=5)])
+    found = report(series, "e", Period(START, START + 2, 1))["versions"]
+    assert (found["client_errors"], found["server_errors"], found["error_ratio"]) == ([90], [5], [0.5])
+
+
 def test_rates_are_per_second_that_was_measured(series: TimeSeries) -> None:
     gap = interval(START + 40, latencies=[5] * 30, seconds=30, runs=10, run_microseconds=3_000_000, started=30)
     write(series, [interval(START + 10, latencies=[5] * 4), gap])

@@ -10,7 +10,7 @@ from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.engine.rollout.request_counts import RequestCounts
 
-_NAMES = r"upstream_rq_(completed|5xx|time)$"
+_NAMES = r"upstream_rq_(completed|4xx|5xx|time)$"
 
 
 class RequestStatistics(Protocol):
@@ -49,5 +49,6 @@ def counts_of(statistics: list[dict[str, Any]]) -> RequestCounts:
     return RequestCounts(
         requests=values.get("upstream_rq_completed", 0),
         errors=values.get("upstream_rq_5xx", 0),
+        client_errors=values.get("upstream_rq_4xx", 0),
         latencies={(float(bucket["lower_bound"]), float(bucket["width"])): bucket["count"] for bucket in buckets},
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+from mljupyter.deploy.estimator.frameworks import ServingFormat
 
 _ALWAYS = ("joblib", "numpy", "inference_schema")
 
@@ -44,15 +47,25 @@ def contents(value: Any) -> Content:
     return content
 
 
-def pinned_packages(estimator: Any, *, frame: bool = False) -> list[str]:
+def contents_of_classes(classes: Iterable[type]) -> Content:
+    """Return the content of an object that is saved in its own format, and needs these classes to be loaded."""
+    content = Content()
+    for kind in classes:
+        _note(content, kind)
+    return content
+
+
+def pinned_packages(form: ServingFormat, estimator: Any, *, frame: bool = False) -> list[str]:
     """Return pip requirements for the packages of an estimator and of its scoring script, sorted.
 
     Parameters:
+        form: how it is saved.
         estimator: a fitted estimator.
         frame: whether its rows are data frames.
 
     """
-    modules = {*_ALWAYS, *contents(estimator).packages, *(["pandas"] if frame else [])}
+    own = contents(estimator).packages if form.packages is None else form.packages
+    modules = {*_ALWAYS, *own, *(["pandas"] if frame else [])}
     sources = metadata.packages_distributions()
     names = {source for module in modules for source in sources.get(module, ())[:1]}
     return sorted(f"{source}=={metadata.version(source).partition('+')[0]}" for source in names)
@@ -72,24 +85,24 @@ class _Collector(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, (type, FunctionType)):
-            self._note(value)
+            _note(self._content, value)
         return NotImplemented
 
-    def _note(self, value: Any) -> None:
-        module, name = value.__module__ or "", value.__qualname__
-        content = self._content
-        if "<" in name:
-            what = "a lambda" if name.endswith("<lambda>") else f"{value.__name__}, defined inside a function"
-            content.nameless.append(what)
-        elif module == "__main__":
-            if name not in content.of_notebook:
-                content.of_notebook.append(name)
-        else:
-            package = module.partition(".")[0]
-            content.packages.add(package)
-            place = _place_of(package)
-            if place is not None and place == Path.cwd():
-                content.local_modules[package] = place
+
+def _note(content: Content, value: Any) -> None:
+    module, name = value.__module__ or "", value.__qualname__
+    if "<" in name:
+        what = "a lambda" if name.endswith("<lambda>") else f"{value.__name__}, defined inside a function"
+        content.nameless.append(what)
+    elif module == "__main__":
+        if name not in content.of_notebook:
+            content.of_notebook.append(name)
+    else:
+        package = module.partition(".")[0]
+        content.packages.add(package)
+        place = _place_of(package)
+        if place is not None and place == Path.cwd():
+            content.local_modules[package] = place
 
 
 def _place_of(package: str) -> Path | None:

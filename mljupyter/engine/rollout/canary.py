@@ -187,7 +187,7 @@ def _value(metric: str, counts: RequestCounts) -> float:
 
 
 def _judged(condition: Condition, counts: RequestCounts) -> int:
-    return counts.requests if condition.metric == ERRORS else counts.timed
+    return counts.judged if condition.metric == ERRORS else counts.timed
 
 
 def _breach(condition: Condition, counts: RequestCounts, least: int) -> str | None:

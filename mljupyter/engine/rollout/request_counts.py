@@ -12,12 +12,15 @@ Bucket = tuple[float, float]
 class RequestCounts:
     """Requests of one version: the number of answered and failed ones, and their latencies.
 
-    `latencies` counts requests by bucket: its lower bound and its width, in milliseconds.
+    `errors` are answers of 500 and above. `client_errors`, answers of 400 to 499, are mistakes of clients: they say
+    nothing about a version, so that `judged` leaves them out. `latencies` counts requests by bucket: its lower
+    bound and its width, in milliseconds.
     """
 
     requests: int = 0
     errors: int = 0
     latencies: Mapping[Bucket, int] = field(default_factory=dict)
+    client_errors: int = 0
 
     @property
     def timed(self) -> int:
@@ -25,23 +28,39 @@ class RequestCounts:
         return sum(self.latencies.values())
 
     @property
+    def judged(self) -> int:
+        """The number of requests that say whether a version works: all but the mistakes of clients."""
+        return max(self.requests - self.client_errors, 0)
+
+    @property
     def error_percentage(self) -> float:
-        """The percentage of failed requests; 0 without requests."""
-        return 100.0 * self.errors / self.requests if self.requests else 0.0
+        """The percentage of failed requests among those that are judged; 0 without any.
+
+        Example:
+            >>> RequestCounts(requests=1000, errors=5, client_errors=900).error_percentage
+            5.0
+
+        """
+        return 100.0 * self.errors / self.judged if self.judged else 0.0
 
     def plus(self, other: RequestCounts) -> RequestCounts:
         """Return the sum of both."""
         latencies = dict(self.latencies)
         for bucket, count in other.latencies.items():
             latencies[bucket] = latencies.get(bucket, 0) + count
-        return RequestCounts(self.requests + other.requests, self.errors + other.errors, latencies)
+        return RequestCounts(
+            self.requests + other.requests,
+            self.errors + other.errors,
+            latencies,
+            self.client_errors + other.client_errors,
+        )
 
     def since(self, earlier: RequestCounts) -> RequestCounts:
         """Return the increase of growing counts since an earlier reading. Counts of a restarted source begin at zero.
 
         Example:
             >>> RequestCounts(10, 1).since(RequestCounts(7, 1))
-            RequestCounts(requests=3, errors=0, latencies={})
+            RequestCounts(requests=3, errors=0, latencies={}, client_errors=0)
             >>> RequestCounts(2, 0).since(RequestCounts(7, 1)).requests
             2
 
@@ -49,6 +68,7 @@ class RequestCounts:
         grown = (
             self.requests >= earlier.requests
             and self.errors >= earlier.errors
+            and self.client_errors >= earlier.client_errors
             and all(self.latencies.get(bucket, 0) >= count for bucket, count in earlier.latencies.items())
         )
         if not grown:
@@ -58,6 +78,7 @@ class RequestCounts:
             self.requests - earlier.requests,
             self.errors - earlier.errors,
             {bucket: count for bucket, count in latencies.items() if count},
+            self.client_errors - earlier.client_errors,
         )
 
     def latency(self, share: float) -> float:
@@ -82,7 +103,12 @@ class RequestCounts:
     def document(self) -> dict[str, object]:
         """Return the counts as JSON types."""
         buckets = [[lower, width, count] for (lower, width), count in sorted(self.latencies.items())]
-        return {"requests": self.requests, "errors": self.errors, "latencies": buckets}
+        return {
+            "requests": self.requests,
+            "errors": self.errors,
+            "clientErrors": self.client_errors,
+            "latencies": buckets,
+        }
 
     @classmethod
     def of(cls, document: Mapping[str, object]) -> RequestCounts:
@@ -93,4 +119,5 @@ class RequestCounts:
             requests=int(str(document["requests"])),
             errors=int(str(document["errors"])),
             latencies={(float(lower), float(width)): int(count) for lower, width, count in buckets},
+            client_errors=int(str(document.get("clientErrors", 0))),  # missing in documents of older routers
         )

@@ -24,7 +24,7 @@ DEPLOYMENT_OPTIONS = (
     ENDPOINT_NAME,
     Option(
         "estimator",
-        "fitted estimator or pipeline of this notebook; it is registered, and a scoring script is generated",
+        "fitted estimator or other model of this notebook; it is registered, and a scoring script is generated",
         metavar="ESTIMATOR",
         positional=True,
         completes="estimator",
@@ -49,6 +49,11 @@ DEPLOYMENT_OPTIONS = (
         completes="variable",
     ),
     Option("method", "method of ESTIMATOR that answers a request", choices=METHODS, metavar="METHOD"),
+    Option(
+        "extra-columns",
+        "columns of a request that ESTIMATOR does not know: ignore them (the default), or refuse the request with 400",
+        choices=("ignore", "refuse"),
+    ),
     Option("source-directory", "directory with modules that ESTIMATOR needs", metavar="DIR"),
     Option(
         "environment",

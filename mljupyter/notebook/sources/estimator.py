@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.core import Environment, InferenceConfig, Model, Workspace
-from mljupyter.core.estimator import GENERATED, check_estimator, planned_model, register_estimator, scoring_script
+from mljupyter.core.estimator import (
+    EXTRA_COLUMNS,
+    GENERATED,
+    ServingFormat,
+    check_estimator,
+    planned_model,
+    register_estimator,
+    scoring_script,
+)
 from mljupyter.notebook.options.option_values import WrongInputError, source_directory
 from mljupyter.notebook.scripts import KeptScripts
 from mljupyter.notebook.sources.expressions import value_of, written
@@ -31,6 +39,8 @@ class PlannedEstimator:
         script: the text of the generated scoring script; None if the user has one.
         script_name: the name under which the script is stored.
         source_directory: the source directory of the script.
+        form: how it is saved and called; None for what fits its class.
+        sample: the expression for rows of its input, where they are needed to save it; else None.
 
     """
 
@@ -41,6 +51,8 @@ class PlannedEstimator:
     script: str | None
     script_name: str
     source_directory: Path | None
+    form: ServingFormat | None = None
+    sample: str | None = None
     _folder: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="mljupyter-script-"), repr=False, compare=False
     )
@@ -48,7 +60,7 @@ class PlannedEstimator:
     @cached_property
     def reference(self) -> ModelReference:
         """The reference to its future model."""
-        return planned_model(self.workspace, self.value, self.model_name)
+        return planned_model(self.workspace, self.value, self.model_name, form=self.form)
 
     def planned_config(self, environment: Environment | None) -> InferenceConfig:
         """Return the inference config of the generated script, which is not stored yet."""
@@ -62,7 +74,7 @@ class PlannedEstimator:
 
     def register(self) -> Model:
         """Register it; equal content keeps its version."""
-        return register_estimator(self.workspace, self.value, self.model_name)
+        return register_estimator(self.workspace, self.value, self.model_name, form=self.form)
 
     def kept_config(self, environment: Environment | None) -> InferenceConfig:
         """Store the generated script, and return its inference config."""
@@ -72,7 +84,8 @@ class PlannedEstimator:
 
     def code(self) -> list[str]:
         """Return the Python code that registers it and writes the generated script, if there is one."""
-        lines = [f"model = register_estimator(ws, {written(self.expression)}, {self.model_name!r})"]
+        sample = f", sample={written(self.sample)}" if self.sample is not None else ""
+        lines = [f"model = register_estimator(ws, {written(self.expression)}, {self.model_name!r}{sample})"]
         if self.script is None:
             return lines
         text = _quoted_lines(self.script)
@@ -106,8 +119,9 @@ def planned_estimator(
     value = value_of(expression, namespace)
     source = source_directory(values["source_directory"])
     method = values["method"] or "predict"
-    check_estimator(value, expression, method=method, source_directory=source)
     sample = None if values["sample"] is None else value_of(values["sample"], namespace)
+    form = check_estimator(value, expression, method=method, source_directory=source, sample=sample)
+    extra = values["extra_columns"] or EXTRA_COLUMNS[0]
     written = values["score"] is None
     script_name = values["name"] if values["version"] is None else f"{values['name']}-{values['version']}"
     return PlannedEstimator(
@@ -115,14 +129,18 @@ def planned_estimator(
         expression,
         value,
         model_name=values["model"][0] if values["model"] else values["name"],
-        script=scoring_script(value, sample, method, expression) if written else None,
+        script=scoring_script(value, sample, method, expression, extra, form) if written else None,
         script_name=_free_name(workspace, script_name),
         source_directory=source,
+        form=form,
+        sample=values["sample"] if form.needs_sample else None,
     )
 
 
 def _check_options(values: Mapping[str, Any]) -> None:
-    given = {key: values[key] for key in ("sample", "method", "source_directory") if values[key] is not None}
+    given = {
+        key: values[key] for key in ("sample", "method", "extra_columns", "source_directory") if values[key] is not None
+    }
     if values["estimator"] is None and given:
         raise WrongInputError(
             f"--{next(iter(given)).replace('_', '-')} is for an estimator: %deploy NAME ESTIMATOR ..."

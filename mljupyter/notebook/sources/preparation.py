@@ -106,9 +106,9 @@ def _environment(
         return None, []
 
     # A container does not have the notebook's packages, so the estimator's own packages are named.
-    name, frame = f"{values['name']}-environment", "PandasParameterType" in estimator.script
+    name, frame = f"{values['name']}-environment", "FrameRows" in estimator.script
     code = f"environment = environment_for({written(estimator.expression)}, {name!r}, frame={frame})"
-    return environment_for(estimator.value, name, frame=frame), [code]
+    return environment_for(estimator.value, name, frame=frame, form=estimator.form), [code]
 
 
 def _with_needed_packages(environment: Environment, estimator: PlannedEstimator) -> list[str]:

@@ -28,6 +28,30 @@ def refusal(error: Exception) -> AMLResponse:
     return AMLResponse({"code": "BadRequest", "message": str(error)}, 400, json_str=True)
 
 
+def frame_of(rows: list[dict[str, Any]], model: Any) -> Any:
+    """Return rows that are objects as a data frame with the columns of a model, in the order it was fitted with.
+
+    Raises:
+        BodyError: the model has no names of columns, or a row lacks one. The order of keys would be no help, since JSON
+            objects have none.
+
+    """
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        raise BodyError(
+            "row 0 is an object by column, but the model was fitted without names of columns: send each row as a list, "
+            "in the order of the columns that it was fitted with"
+        )
+    names = [str(name) for name in names]
+    for number, row in enumerate(rows):
+        missing = [name for name in names if name not in row]
+        if missing:
+            raise BodyError(f"row {number} lacks {', '.join(missing)}; the model needs {', '.join(names)}")
+    import pandas
+
+    return pandas.DataFrame([[row[name] for name in names] for row in rows], columns=names)
+
+
 def plain(value: Any) -> Any:
     """Convert a result to JSON types: arrays, data frames and their scalars become lists and numbers."""
     if hasattr(value, "to_dict") and hasattr(value, "columns"):

@@ -13,22 +13,24 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
+from mljupyter.scoring.nocode.bodies import BodyError, frame_of, object_of, plain, refusal
 from mljupyter.scoring.nocode.model_files import NoCodeError, only_directory_with
 
 _KEYS = ("input_data", "dataframe_split", "dataframe_records", "instances", "inputs")
 _model: Any = None
+_by_signature = False
+"""Whether MLflow itself takes columns by name."""
 
 
 def init() -> None:
     """Load the only MLflow model."""
-    global _model
+    global _by_signature, _model
     directory = only_directory_with("MLmodel")
     entries = _entries((directory / "MLmodel").read_text())
     if ("flavors", "python_function") in entries and importlib.util.find_spec("mlflow") is not None:
         import mlflow.pyfunc  # type: ignore[import-not-found, unused-ignore]
 
-        _model = mlflow.pyfunc.load_model(str(directory))
+        _model, _by_signature = mlflow.pyfunc.load_model(str(directory)), True
         return
     _model = _load_sklearn(directory, entries)
 
@@ -57,11 +59,20 @@ def _rows(body: dict[str, Any]) -> Any:
     try:
         if isinstance(value, dict) and "data" in value:
             return pandas.DataFrame(value["data"], columns=value.get("columns"), index=value.get("index"))
+        if isinstance(value, list) and _by_position(value):
+            return frame_of(value, _model)
         if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
             return pandas.DataFrame(value)
         return numpy.array(value)
     except (ValueError, TypeError) as error:
         raise BodyError(f"{key} does not hold rows: {error}") from error
+
+
+def _by_position(rows: list[Any]) -> bool:
+    """Return whether rows are objects, and the model takes their columns by position: JSON objects have no order."""
+    if _by_signature or not rows or not all(isinstance(row, dict) for row in rows):
+        return False
+    return hasattr(_model, "feature_names_in_") or len(rows[0]) > 1
 
 
 def _load_sklearn(directory: Path, entries: dict[tuple[str, ...], str]) -> Any:

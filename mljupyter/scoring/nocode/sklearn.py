@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
+from mljupyter.scoring.nocode.bodies import BodyError, frame_of, object_of, plain, refusal
 from mljupyter.scoring.nocode.model_files import only_file
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples")
@@ -40,13 +40,14 @@ def run(data: str) -> Any:
 
 
 def rows_of(rows: Any) -> Any:
-    """Return rows in the form the model takes: a data frame for objects by column, otherwise the lists."""
+    """Return rows in the form the model takes: a data frame for objects, taken by their names, otherwise the lists."""
     if not isinstance(rows, list):
         raise BodyError(f'"data" must be a list of rows, not {type(rows).__name__}')
     if rows and all(isinstance(row, dict) for row in rows):
-        import pandas
-
-        return pandas.DataFrame(rows)
+        return frame_of(rows, _model)
+    for number, row in enumerate(rows):
+        if isinstance(row, dict):
+            raise BodyError(f"row {number} is an object, and row 0 is not: send all rows as objects, or all as lists")
     return rows
 
 

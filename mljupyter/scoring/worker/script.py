@@ -145,7 +145,13 @@ class Script:
         return 500, RAN | RUN_FAILED, seconds, encode_error(500, str(error)), b""
 
     def failed(self, error: BaseException, seconds: float) -> Outcome:
-        """Return the outcome of a `run` that has raised; the log gets the traceback, the client does not."""
+        """Return the outcome of a `run` that has raised; the log gets the traceback, the client does not.
+
+        An error that names a status of 4xx as `mljupyter_status` is the client's: it gets the text.
+        """
+        status = getattr(type(error), "mljupyter_status", None)
+        if isinstance(status, int) and 400 <= status <= 499:
+            return status, RAN, seconds, encode_error(status, str(error)), b""
         write_record("E", "azmlinfsrv.user_script", f"run() raised:\n{user_traceback(error)}")
         message = f"run() of the scoring script raised {type(error).__name__}; the service's log has the traceback"
         return 500, RAN | RUN_FAILED, seconds, encode_error(500, message), b""

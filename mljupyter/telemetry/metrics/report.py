@@ -162,6 +162,11 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
+def _judged(item: Interval) -> int:
+    """Return the number of requests that say whether a version works: all but the mistakes of clients."""
+    return max(item.counts.requests - item.counts.client_errors, 0)
+
+
 def _failed(item: Interval) -> int:
     return item.counts.server_errors + item.counts.refused + item.counts.timeouts
 
@@ -174,7 +179,7 @@ _MEASURES: dict[str, Callable[[Interval], Any]] = {
     "server_errors": lambda item: item.counts.server_errors,
     "refused": lambda item: item.counts.refused,
     "timeouts": lambda item: item.counts.timeouts,
-    "error_ratio": lambda item: _rounded(_ratio(_failed(item), item.counts.requests)),
+    "error_ratio": lambda item: _rounded(_ratio(_failed(item), _judged(item))),
     "resets": lambda item: item.counts.resets,
     "retries": lambda item: item.counts.retries,
     "mirrored": lambda item: item.counts.mirrored,

@@ -32,6 +32,7 @@ MEASURES = (
     Measure("requests", "Requests"),
     Measure("requests_per_second", "Requests per second"),
     Measure("error_ratio", "Errors", "%", 100, less_is_better=True),
+    Measure("client_errors", "Mistakes of clients (4xx)"),
     Measure("latency_p50_ms", "Latency p50", "ms", less_is_better=True),
     Measure("latency_p90_ms", "Latency p90", "ms", less_is_better=True),
     Measure("latency_p95_ms", "Latency p95", "ms", less_is_better=True),
