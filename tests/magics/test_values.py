@@ -44,6 +44,8 @@ def test_a_variable_becomes_the_json_a_scoring_script_expects(value: Any, body: 
         ("frame[:1]", {"data": [[1.0, 0.5]]}),
         ("frame.head(1)", {"data": [[1.0, 0.5]]}),
         ("rows['x']", [1]),
+        ("[row * 2 for row in rows['x']]", [2]),
+        ("(lambda given: given)(5)", 5),
     ],
 )
 def test_json_and_expressions_are_understood(text: str, body: Any) -> None:
@@ -60,12 +62,25 @@ def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
     assert body_of(f"@{path}", {}) == '{"data": [3]}'
 
 
+def helper() -> None:
+    """Use a name that is missing in the function, and not on the line."""
+    nothing  # type: ignore[name-defined]  # noqa: B018, F821
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("X_tset", "There is no variable 'X_tset'. Did you mean 'X_test'?"),
         ("zzz", "There is no variable 'zzz'."),
-        ("X_test[", "'X_test[' is neither JSON nor a variable. A file is written @path."),
+        (
+            "X_test[",
+            (
+                "'X_test[' is not a Python expression: '[' was never closed at character 7.\n"
+                "Data is JSON, a variable or a Python expression of variables, or @path for a file."
+            ),
+        ),
+        ("{'a': true}", "There is no variable 'true'. true is JSON: in Python it is True. JSON has double quotes"),
+        ("helper()", "helper() cannot be evaluated: NameError: name 'nothing' is not defined"),
         ("X_test[9]", "X_test[9] cannot be evaluated: IndexError: list index out of range"),
         ("@/nowhere/rows.json", "@/nowhere/rows.json cannot be read: No such file or directory."),
         ("holes", "holes holds NaN or infinity, which JSON does not have: replace them first."),
@@ -87,7 +102,8 @@ def test_data_that_cannot_be_sent_says_why(text: str, said: str) -> None:
         "nested": {"a": [float("inf")]},
         "model": object(),
         "raw": b"\xff",
+        "helper": helper,
     }
     with pytest.raises(WrongInputError) as caught:
         body_of(text, namespace)
-    assert caught.value.message == said
+    assert caught.value.message.removesuffix(" around its strings.") == said

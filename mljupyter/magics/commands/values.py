@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mljupyter.notebook.options.expression_text import is_expression
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.sources.expressions import value_of
 
+_KINDS = "Data is JSON, a variable or a Python expression of variables, or @path for a file."
 MOST_BYTES = 100 * 1024 * 1024  # the limit of a service for request bodies
 
 
@@ -32,7 +34,13 @@ def body_of(text: str, namespace: Mapping[str, Any]) -> str:
         return _file_body(Path(text[1:]).expanduser())
     if _is_json(text):
         return text
-    return json_body(value_of(text, namespace), text)
+    try:
+        value = value_of(text, namespace)
+    except WrongInputError as error:
+        if is_expression(text):
+            raise
+        raise WrongInputError(f"{error.message}\n{_KINDS}") from None
+    return json_body(value, text)
 
 
 def json_body(value: Any, name: str) -> str:
