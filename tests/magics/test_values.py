@@ -15,6 +15,7 @@ from mljupyter.magics.commands.values import body_of
 from mljupyter.notebook.options.option_values import WrongInputError
 
 FRAME = pd.DataFrame({"age": [1.0, 2.0], "sex": [0.5, 0.25]})
+WAY_OUT = "\nConvert it to numbers, strings, lists or dicts first."
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ FRAME = pd.DataFrame({"age": [1.0, 2.0], "sex": [0.5, 0.25]})
         (FRAME, {"data": [[1.0, 0.5], [2.0, 0.25]]}),
         (FRAME.iloc[0], {"data": [[1.0, 0.5]]}),
         ({"day": datetime.date(2026, 1, 2)}, {"day": "2026-01-02"}),
+        (np.array([[np.nan, 1]]), {"data": [[None, 1]]}),
         (b'{"a": 1}', {"a": 1}),
         ('{"a": 1}', {"a": 1}),
     ],
@@ -83,22 +85,19 @@ def helper() -> None:
         ("helper()", "helper() cannot be evaluated: NameError: name 'nothing' is not defined"),
         ("X_test[9]", "X_test[9] cannot be evaluated: IndexError: list index out of range"),
         ("@/nowhere/rows.json", "@/nowhere/rows.json cannot be read: No such file or directory."),
-        ("holes", "holes holds NaN or infinity, which JSON does not have: replace them first."),
-        ("nested", "nested holds NaN or infinity, which JSON does not have: replace them first."),
+        ("endless", f"endless cannot be written as JSON: infinity, which JSON does not have.{WAY_OUT}"),
+        ("nested", f"nested cannot be written as JSON: infinity, which JSON does not have.{WAY_OUT}"),
         (
             "model",
-            (
-                "model cannot be written as JSON: it contains a object. "
-                "Convert it to numbers, strings, lists or dicts first."
-            ),
+            f"model cannot be written as JSON: it contains a object.{WAY_OUT}",
         ),
-        ("raw", "raw holds bytes that are not UTF-8 text: send text or JSON."),
+        ("raw", f"raw cannot be written as JSON: it holds bytes that are not UTF-8 text.{WAY_OUT}"),
     ],
 )
 def test_data_that_cannot_be_sent_says_why(text: str, said: str) -> None:
     namespace = {
         "X_test": [1],
-        "holes": np.array([np.nan]),
+        "endless": np.array([np.inf]),
         "nested": {"a": [float("inf")]},
         "model": object(),
         "raw": b"\xff",
