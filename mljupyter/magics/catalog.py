@@ -82,17 +82,26 @@ INVOKE = Magic(
         ENDPOINT_VERSION,
         Option(
             "data",
-            'JSON, a variable or expression, or @file; data frames and arrays are sent as {"data": rows}',
+            'JSON, a variable or expression, or @file; data frames and arrays are sent as {"data": rows}, and CSV and '
+            "Parquet files and directories of them in parts",
             metavar="DATA",
             positional=True,
             completes="variable",
             expression=True,
         ),
         Option("output", "store the answer in this variable instead of showing it", short="-o", metavar="VAR"),
+        Option(
+            "batch-rows",
+            "send a table in parts of N rows, as many at once as the replicas can run; the results are in order",
+            kind="integer",
+            metavar="N",
+            minimum=1,
+        ),
+        Option("restart", "send all parts again, also those that an interrupted run has finished", kind="flag"),
         JSON,
     ),
     example='%invoke diabetes {"data": [[0.04, 0.05, 0.06]]}\n%invoke diabetes X_test[:2] -o predictions\n'
-    "%invoke diabetes:version-b X_test[:2]\n"
+    "%invoke diabetes:version-b X_test[:2]\n%invoke diabetes @visits.parquet --batch-rows 1000 -o result\n"
     '%%invoke diabetes\n{"data": [[0.04, 0.05, 0.06]]}',
     body="the data, as JSON",
     interrupted="The request was cancelled.",

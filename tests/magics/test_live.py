@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 
 from mljupyter.core import Workspace
+from mljupyter.core.batch import Progress
 from mljupyter.notebook.session import session_of
+from mljupyter.notebook.views.progress import ShownProgress
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import wait_until
 
@@ -101,19 +103,63 @@ def test_expressions_keep_their_quotes_and_brackets(live: Shell) -> None:
     assert live.run("%invoke adder frame.query('a == 2')[:1]") == [12]
 
 
+def test_a_table_is_sent_in_parts_with_progress_and_in_order(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    live.variables["frame"] = pd.DataFrame({"a": range(100)})
+    live.variables["frame"].to_csv("rows.csv", index=False)
+    capsys.readouterr()
+    assert live.run("%invoke adder frame --batch-rows 7 -o result") is None
+    shown = capsys.readouterr().out.splitlines()
+    assert (shown[0], shown[-1]) == ("0 of 100 rows", "100 of 100 rows")
+    assert live.variables["result"] == list(range(0, 200, 2))
+    assert live.run("%invoke adder @rows.csv") == live.variables["result"]
+    live.variables["rows"] = [[1], [2], ["x"], [4]]
+    live.run("%invoke adder rows --batch-rows 2 -o result")
+    assert capsys.readouterr().out.splitlines()[-2].startswith("4 rows, 1 failed")
+    assert live.variables["result"] == [2, 4, None, 8]
+    assert "row 2: status 500" in repr(live.variables["result"])
+
+
+def test_an_interrupt_keeps_the_parts_that_are_done(live: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.variables["rows"] = [[number] for number in range(50)]
+    show = ShownProgress.__call__
+
+    def interrupted(self: ShownProgress, progress: Progress) -> None:
+        if progress.done >= 20:
+            raise KeyboardInterrupt
+        show(self, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShownProgress, "__call__", interrupted)
+        said = live.error("%invoke adder rows --batch-rows 5 -o result")
+    assert said.startswith("Stopped: 50 rows, 0 failed, ")
+    assert "the same line goes on from there" in said
+    assert live.variables["result"][:20] == list(range(0, 40, 2))
+    live.run("%invoke adder rows --batch-rows 5 -o result")
+    assert live.variables["result"] == list(range(0, 100, 2))
+
+
+def test_a_body_over_the_limit_is_refused_at_once(live: Shell) -> None:
+    live.variables["large"] = np.zeros((4_000_000, 30))
+    for line in ("%invoke adder large", "%invoke adder 'x' * 105_000_000".replace(" * ", "*")):
+        said = live.error(line)
+        assert "takes at most 104.9 MB" in said
+        assert "--batch-rows" in said
+    assert "has no rows that can be sent in parts" in live.error("%invoke adder 5 --batch-rows 2")
+
+
 def test_local_variables_of_a_function_come_before_those_of_the_notebook(live: Shell) -> None:
-    live.run("rows, answer = {'data': [[1]]}, 'notebook'")
+    live.run("rows, kept = {'data': [[1]]}, 'notebook'")
     live.run(
         "def score(rows, batch):\n    one = %invoke adder rows\n    two = %invoke adder {'data': [batch]}\n"
         "    return one, two"
     )
     assert live.run("score({'data': [[5]]}, [7])") == ([10], [14])
-    live.run("def kept():\n    answer = None\n    %invoke adder rows -o answer\n    return answer")
-    assert live.error("kept()") == (
-        "-o answer: it is a local variable of a function, which a magic cannot set.\n"
-        "Write answer = %invoke ... without -o."
+    live.run("def stored():\n    kept = None\n    %invoke adder rows -o kept\n    return kept")
+    assert live.error("stored()") == (
+        "-o kept: it is a local variable of a function, which a magic cannot set.\n"
+        "Write kept = %invoke ... without -o."
     )
-    assert live.variables["answer"] == "notebook"
+    assert live.variables["kept"] == "notebook"
 
 
 def test_the_answer_can_be_kept_or_printed_as_json(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,8 @@ from mljupyter.core.webservice.configuration import (
     WebserviceDeploymentConfiguration,
 )
 from mljupyter.durations import seconds_of, seconds_since
+from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
+from mljupyter.engine.requests.parts import body_limit, size_problem
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.ownership import user_name
 from mljupyter.registry.errors import ImageNotFoundError
@@ -40,6 +42,7 @@ from mljupyter.spec import (
 )
 from mljupyter.spec.collected import CollectedFile, chosen
 from mljupyter.spec.history import HistoryEntry
+from mljupyter.spec.router import VERSION_HEADERS
 from mljupyter.spec.version import ModelDelivery
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
@@ -537,14 +540,15 @@ class Webservice(EndpointAttributes):
 
     # Requests.
 
-    def run(self, input_data: str | bytes) -> Any:
+    def run(self, input_data: Any) -> Any:
         """Send a request to the web service and return its answer.
 
         A change that was made with this object before, such as ``update()``, is waited for, so that the answer is that
         of the new script and models. An answer that comes in pieces is returned as a whole.
 
         Parameters:
-            input_data: the body of the request, usually JSON text.
+            input_data: the body of the request, usually JSON text; or a table, which is sent as ``{"data": rows}``: a
+                DataFrame, an array, a sparse matrix, or a table of pyarrow. `score_batch` sends a large one in parts.
 
         Returns:
             The decoded JSON of the answer, or its text if it is not JSON.
@@ -559,13 +563,19 @@ class Webservice(EndpointAttributes):
         """
         return self._run(input_data, {})
 
-    def _run(self, input_data: str | bytes, headers: Mapping[str, str]) -> Any:
+    def _run(self, input_data: Any, headers: Mapping[str, str]) -> Any:
+        if is_table(input_data):
+            try:
+                input_data = request_text(input_data)
+            except EncodingError as error:
+                raise WebserviceException(f"input_data cannot be written as JSON: {error.message}.") from None
         if not isinstance(input_data, (str, bytes)):
             raise WebserviceException(
                 f"input_data is a {type(input_data).__name__}: it must be a string or bytes. "
                 "For example: service.run(json.dumps({'data': [[1, 2, 3]]}))"
             )
         body = input_data.encode() if isinstance(input_data, str) else input_data
+        self._check_size(len(body), headers)
         answer = self._score(body, headers)
         if answer.status == 401 and self.authentication_needed:
             self._forget_credentials()  # the key was regenerated, or another endpoint has the name now
@@ -583,6 +593,14 @@ class Webservice(EndpointAttributes):
             return json.loads(answer.body)
         except (ValueError, RecursionError):  # not JSON, or nested too deeply to decode
             return answer.text
+
+    def _check_size(self, size: int, headers: Mapping[str, str]) -> None:
+        """Refuse a body above the limit before it is sent; the limit may have been raised by now."""
+        version = headers.get(VERSION_HEADERS[0])
+        if size_problem(size, body_limit(self.record, version), self.name) is not None:
+            self.update_deployment_state()
+        if problem := size_problem(size, body_limit(self.record, version), self.name):
+            raise WebserviceException(problem, status_code=413)
 
     def _score(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         self._check_not_deleted()

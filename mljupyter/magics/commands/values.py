@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mljupyter.engine.requests.encoder import EncodingError, request_text
+from mljupyter.core.batch.sources import SUFFIXES
+from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
 from mljupyter.notebook.options.expression_text import is_expression
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.sources.expressions import value_of
@@ -31,17 +32,56 @@ def body_of(text: str, namespace: Mapping[str, Any]) -> str:
         '{"data": [[1, 2]]}'
 
     """
+    return json_body(data_of(text, namespace), text)
+
+
+def data_of(text: str, namespace: Mapping[str, Any]) -> Any:
+    """Return what a word on the line stands for: the text of JSON or of a file, or the value of an expression.
+
+    Raises:
+        WrongInputError: a name is unknown, or the file cannot be read.
+
+    """
     if text.startswith("@"):
         return _file_body(Path(text[1:]).expanduser())
     if _is_json(text):
         return text
     try:
-        value = value_of(text, namespace)
+        return value_of(text, namespace)
     except WrongInputError as error:
         if is_expression(text):
             raise
         raise WrongInputError(f"{error.message}\n{_KINDS}") from None
-    return json_body(value, text)
+
+
+def rows_in(text: str, namespace: Mapping[str, Any]) -> Any:
+    """Return the rows that a word on the line stands for: a table, a list, or the path of a file or directory.
+
+    Raises:
+        WrongInputError: it has no rows.
+
+    """
+    if text.startswith("@") and is_file_of_rows(text):
+        return str(Path(text[1:]).expanduser())
+    found = data_of(text, namespace)
+    try:
+        value = json.loads(found) if isinstance(found, str) else found
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, Mapping) and list(value) == ["data"]:
+        value = value["data"]
+    if is_table(value) or isinstance(value, list):
+        return value
+    raise WrongInputError(
+        f"{_cut(text)} has no rows that can be sent in parts.\n"
+        'Give a DataFrame, an array, a list of rows, {"data": rows}, or @path of a CSV or Parquet file or a directory.'
+    )
+
+
+def is_file_of_rows(text: str) -> bool:
+    """Return whether a word is ``@path`` of a directory, or of a file whose rows are sent in parts."""
+    path = Path(text[1:]).expanduser()
+    return text.startswith("@") and (path.suffix in SUFFIXES or path.is_dir())
 
 
 def json_body(value: Any, name: str) -> str:
@@ -57,6 +97,10 @@ def json_body(value: Any, name: str) -> str:
         raise WrongInputError(
             f"{name} cannot be written as JSON: {error.message}.\nConvert it to numbers, strings, lists or dicts first."
         ) from None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_json(text: str) -> bool:
