@@ -163,9 +163,20 @@ MONITOR = Magic(
 
 ENDPOINTS = Magic(
     name="endpoints",
-    summary="List the endpoints of the workspace with their state.",
-    options=(Option("uris", "show scoring URIs as well", kind="flag"), JSON, OUTPUT),
-    example="%endpoints\n%endpoints --json",
+    summary="List the endpoints of the workspace with state and scoring URI, or show how other programs call one.",
+    options=(
+        Option(
+            "name",
+            "show how other programs call this endpoint: URI, curl and Python, without its key",
+            metavar="NAME",
+            positional=True,
+            completes="endpoint",
+        ),
+        Option("uris", "has no effect: scoring URIs are always shown", kind="flag"),
+        JSON,
+        OUTPUT,
+    ),
+    example="%endpoints\n%endpoints diabetes\n%endpoints --json",
     run="endpoints:run",
 )
 

@@ -100,7 +100,7 @@ def test_a_part_has_at_most_half_of_the_limit(size: float, rows: int) -> None:
 def test_a_body_over_the_limit_is_told_with_size_limit_and_ways_out() -> None:
     assert size_problem(1000, 1000, "iris") is None
     said = size_problem(1001, 1000, "iris") or ""
-    assert said.startswith("The request has 1,001 bytes; 'iris' takes at most 1,000 bytes.")
+    assert said.startswith("The request has 1 KB (1,001 bytes); 'iris' takes at most 1 KB (1,000 bytes).")
     assert "--batch-rows" in said
     assert "maxBodyBytes" in said
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -142,7 +145,7 @@ def test_a_body_over_the_limit_is_refused_at_once(live: Shell) -> None:
     live.variables["large"] = np.zeros((4_000_000, 30))
     for line in ("%invoke adder large", "%invoke adder 'x' * 105_000_000".replace(" * ", "*")):
         said = live.error(line)
-        assert "takes at most 104.9 MB" in said
+        assert "takes at most 105 MB" in said
         assert "--batch-rows" in said
     assert "has no rows that can be sent in parts" in live.error("%invoke adder 5 --batch-rows 2")
 
@@ -156,8 +159,7 @@ def test_local_variables_of_a_function_come_before_those_of_the_notebook(live: S
     assert live.run("score({'data': [[5]]}, [7])") == ([10], [14])
     live.run("def stored():\n    kept = None\n    %invoke adder rows -o kept\n    return kept")
     assert live.error("stored()") == (
-        "-o kept: it is a local variable of a function, which a magic cannot set.\n"
-        "Write kept = %invoke ... without -o."
+        "-o kept: it is a local variable of a function, which a magic cannot set.\nWrite kept = %invoke ... without -o."
     )
     assert live.variables["kept"] == "notebook"
 
@@ -180,12 +182,41 @@ def test_a_request_that_fails_leads_to_the_log(live: Shell) -> None:
 
 def test_endpoints_are_listed_with_the_same_text_every_time(live: Shell) -> None:
     shown = live.run("%endpoints")
-    assert shown.text() == (
-        "Name   State    Kind  Target  Models  Replicas  Authentication\n"
-        "adder  Healthy  aci   local   none    1/1       none"
-    )
+    uri = shown[0]["status"]["scoringUri"]
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE", shown.text().replace(uri, "URI"))
+    assert [line.split() for line in text.splitlines()] == [
+        [
+            "Name",
+            "State",
+            "Kind",
+            "Target",
+            "Models",
+            "Replicas",
+            "Traffic",
+            "Authentication",
+            "Scoring",
+            "URI",
+            "Updated",
+        ],
+        ["adder", "Healthy", "aci", "local", "none", "1/1", "none", "URI", "DATE"],
+    ]
     assert live.run("%endpoints")._repr_html_() == shown._repr_html_()
-    assert shown[0]["status"]["scoringUri"] in live.run("%endpoints --uris").text()
+    assert uri in live.run("%endpoints --uris").text()
+
+
+def test_an_endpoint_is_shown_with_the_code_of_its_clients_and_without_its_key(live: Shell) -> None:
+    service = live.run("%deploy locked --score sums --auth key")
+    shown = live.run("%endpoints locked")
+    key, _ = service.get_keys()
+    listed = session_of(live.ip).workspace().webservices
+    for text in (shown.text(), shown._repr_html_(), service._repr_html_(), listed._repr_html_()):
+        assert service.scoring_uri in text
+        assert key not in text
+    command = shown.snippets.curl.replace("curl ", "curl -s ", 1)
+    done = subprocess.run(["sh", "-c", command], env={**os.environ, "SCORING_KEY": key}, stdout=-1, check=True)
+    assert json.loads(done.stdout) == [12]
+    assert "SCORING_KEY" in shown.snippets.python
+    live.run("%undeploy locked")
 
 
 def test_names_of_endpoints_are_completed_and_near_ones_named(live: Shell) -> None:

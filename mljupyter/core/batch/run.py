@@ -23,13 +23,13 @@ from mljupyter.engine.requests.parts import (
     Retry,
     after_failure,
     body_limit,
-    megabytes,
     parts_at_once,
     results_of,
     rows_for_part,
     state_of,
 )
 from mljupyter.exceptions import UserErrorException, WebserviceException
+from mljupyter.sizes import readable_size
 
 if TYPE_CHECKING:
     from mljupyter.core.webservice.webservice import Webservice
@@ -176,7 +176,7 @@ class Batch:
             if len(part.rows) > 1:
                 again.extendleft(reversed(part.halves()))
             else:
-                size, limit = megabytes(len(body)), megabytes(self._limit)
+                size, limit = readable_size(len(body)), readable_size(self._limit)
                 self._fail(part, f"the row has {size} as JSON; a request has at most {limit}")
             return None
         return body

@@ -161,6 +161,7 @@ class _Csv:
             raise UserErrorException(
                 f"{str(self._path)!r}: CSV needs the package pandas: %pip install pandas"
             ) from None
+        exact: Any = {"float_precision": "round_trip"} if Version(pd.__version__) < _EXACT_PANDAS else {}
         try:
             yield from pd.read_csv(
                 self._path,
@@ -168,7 +169,7 @@ class _Csv:
                 dtype=kinds,
                 dtype_backend="numpy_nullable",
                 low_memory=False,
-                **({"float_precision": "round_trip"} if Version(pd.__version__) < _EXACT_PANDAS else {}),
+                **exact,
             )
         except pd.errors.EmptyDataError:
             return

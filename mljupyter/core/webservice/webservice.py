@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from mljupyter import core, deploy
-from mljupyter.core.display import HtmlRepr, Rows, pairs
+from mljupyter.core.display import HtmlRepr, Rows, date_text, pairs, snippets_html
 from mljupyter.core.filters import Filters, matches
 from mljupyter.core.payloads import payload_text
 from mljupyter.core.webservice import collected
@@ -25,8 +25,11 @@ from mljupyter.core.webservice.configuration import (
     WebserviceDeploymentConfiguration,
 )
 from mljupyter.durations import seconds_of, seconds_since
+from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippets, client_snippets
 from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
 from mljupyter.engine.requests.parts import body_limit, size_problem
+from mljupyter.engine.rollout.traffic import shares_text
+from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.ownership import user_name
 from mljupyter.registry.errors import ImageNotFoundError
@@ -1217,12 +1220,46 @@ class Webservice(EndpointAttributes):
             ("Name", self.name),
             ("State", self.state),
             ("Target", spec.compute_target),
-            ("Scoring URI", target.way_of(uri) if target is not None and uri is not None else None),
+            ("Scoring URI", " ".join(filter(None, (uri, target.way_of(uri) if target is not None and uri else None)))),
             ("Authentication", str(spec.authentication)),
             ("Models", ", ".join(spec.model_ids)),
-            ("Versions", ", ".join(spec.versions) if len(spec.versions) > 1 else None),
+            ("Traffic", shares_text(spec)),
             ("Tags", pairs(self.tags)),
+            ("Updated", date_text(self.updated_time)),
         ]
+
+    def client_snippets(self, sample: Any = None) -> ClientSnippets:
+        """Return how other programs call the web service: URI, curl command and Python code, without its key.
+
+        Parameters:
+            sample: a request for the example, as for `run`; None for a general one.
+
+        Raises:
+            WebserviceException: it has no scoring URI yet.
+
+        Example:
+            >>> print(service.client_snippets(X_test[:1]).curl)                                  # doctest: +SKIP
+
+        """
+        uri = self.scoring_uri
+        if uri is None:
+            raise WebserviceException(
+                f"{self.name!r} is {self.state}: it has no scoring URI yet. First: service.wait_for_deployment()"
+            )
+        authority = None
+        if uri.startswith("https:"):
+            authority = self.workspace.compute_targets[self._spec.compute_target].router.show().authority_file
+        body = PLACEHOLDER if sample is None else request_text(sample)
+        return client_snippets(uri, self._spec.authentication, self.name, body=body, authority_file=authority)
+
+    def _repr_html_(self) -> str:
+        table = super()._repr_html_()
+        if self._record is None or self._deleted or self.scoring_uri is None:
+            return table
+        try:
+            return table + snippets_html(self.client_snippets())
+        except MLJupyterError:
+            return table  # the certificates cannot be read now
 
 
 def _restarted(spec: EndpointSpec, version: str | None) -> EndpointSpec:

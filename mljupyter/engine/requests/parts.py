@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mljupyter.sizes import readable_size
 from mljupyter.spec import EndpointRecord, VersionSpec
 
 LONGEST_OUTAGE_SECONDS = 60.0
@@ -111,21 +112,17 @@ def size_problem(size: int, limit: int, name: str) -> str | None:
 
     Example:
         >>> print(size_problem(300_000_000, 104_857_600, "iris").splitlines()[0])
-        The request has 300.0 MB; 'iris' takes at most 104.9 MB.
+        The request has 300 MB (300,000,000 bytes); 'iris' takes at most 105 MB (104,857,600 bytes).
 
     """
     if size <= limit:
         return None
     return (
-        f"The request has {megabytes(size)}; {name!r} takes at most {megabytes(limit)}.\n"
+        f"The request has {readable_size(size)} ({size:,} bytes); "
+        f"{name!r} takes at most {readable_size(limit)} ({limit:,} bytes).\n"
         "Send a table in parts: %invoke NAME DATA --batch-rows 1000 -o result, or score_batch(service, data).\n"
         "Or raise the limit: maxBodyBytes below limits of the version, in the specification of the endpoint (%%deploy)."
     )
-
-
-def megabytes(size: int) -> str:
-    """Return a size in MB; a small one in bytes."""
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size:,} bytes"
 
 
 def results_of(answer: Any, rows: int) -> list[Any] | None:

@@ -31,10 +31,11 @@ def run(call: Call) -> Any:
         raise WrongInputError(
             "Give the data once: on the line (%invoke NAME DATA), or as JSON in the cell (%%invoke NAME)."
         )
+    body = None if call.body is None else body_in_cell(call.body)
     service = webservice(call.session.workspace(), call.endpoint)
     asked = service if call.version is None else version_of(service, call.version)
-    if call.body is not None:
-        return _sent(call, asked, body_in_cell(call.body))
+    if body is not None:
+        return _sent(call, asked, body)
     if call["batch_rows"] is not None or call["restart"] or is_file_of_rows(call["data"]):
         return _in_parts(call, asked, rows_in(call["data"], call.namespace))
     data = data_of(call["data"], call.namespace)
