@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -21,6 +22,9 @@ from mljupyter.notebook.options.option import GIVEN, Option
 from mljupyter.notebook.options.option_values import WrongInputError, default_of, near, read
 
 _MOST_LINE_CHARACTERS = 1_000_000
+_HELP_WIDTH = 110
+TOOLTIP_WIDTH = 78
+"""Characters in a line of the help that a front end shows at the cursor, by Shift-Tab."""
 _NOT_GIVEN: Any = object()
 _JOINED = re.compile(r"(--?\w[\w-]*)=")
 
@@ -159,9 +163,15 @@ def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None
     return values | {GIVEN: frozenset(typed)}
 
 
-def help_text(magic: Magic) -> str:
-    """Return the text of ``--help`` and ``?``."""
-    return _Parser(magic).format_help()
+def help_text(magic: Magic, width: int = _HELP_WIDTH) -> str:
+    """Return the text of ``--help``.
+
+    Parameters:
+        magic: the declaration.
+        width: characters in a line; not the terminal's width, because help is part of saved notebooks.
+
+    """
+    return _Parser(magic, width).format_help()
 
 
 class _Collect(argparse.Action):
@@ -175,15 +185,17 @@ class _Collect(argparse.Action):
 class _Parser(argparse.ArgumentParser):
     """A parser for a magic's declaration; it raises an error instead of ending the process."""
 
-    def __init__(self, magic: Magic) -> None:
+    def __init__(self, magic: Magic, width: int = _HELP_WIDTH) -> None:
         self.magic = magic
         epilog = "Example:\n" + "\n".join("  " + line for line in magic.example.splitlines())
         super().__init__(
             prog=magic.spelled,
             usage=_usage(magic),
-            description=magic.summary + (f"\n{_cell(magic)}" if magic.body else ""),
+            description=_wrapped(magic.summary + (f"\n{_cell(magic)}" if magic.body else ""), width),
             epilog=epilog,
-            formatter_class=_HelpFormatter,
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+                prog, max_help_position=32 if width >= _HELP_WIDTH else 24, width=width
+            ),
             add_help=False,
             allow_abbrev=False,
         )
@@ -214,10 +226,11 @@ class _Parser(argparse.ArgumentParser):
         raise WrongInputError(f"{message[:1].upper()}{message[1:].rstrip('.')}. {_where(self.magic)}")
 
 
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str, **details: Any) -> None:
-        details["width"] = 110  # not the terminal's width: help is part of saved notebooks
-        super().__init__(prog, max_help_position=32, **details)
+def _wrapped(text: str, width: int) -> str:
+    """Return a text in lines for the place at the cursor; an output of a cell wraps by itself."""
+    if width >= _HELP_WIDTH:
+        return text
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
 def _cell(magic: Magic) -> str:

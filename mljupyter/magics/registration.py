@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from mljupyter.magics.az_line import az_function
 from mljupyter.magics.catalog import SHORT, UMBRELLA
 from mljupyter.magics.completion import IDENTIFIER, matcher
 from mljupyter.magics.magic import Call, Magic, StoppedError, has_widgets
-from mljupyter.magics.parsing import help_text, parse, split
+from mljupyter.magics.parsing import TOOLTIP_WIDTH, help_text, parse, split
 from mljupyter.magics.settings import add_settings, remove_settings
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
@@ -144,9 +145,16 @@ def _subcommand(umbrella: Magic, name: str) -> Magic:
     raise WrongInputError(f"%{umbrella.name} has no subcommand {name!r}.{near(name, known)}")
 
 
-def _overview(umbrella: Magic) -> str:
+def _overview(umbrella: Magic, most: int = 1000) -> str:
+    """Return the summaries of the subcommands, in lines of at most `most` characters."""
     width = max(len(magic.name) for magic in umbrella.subcommands)
-    lines = [f"  {magic.name:{width}}  {magic.summary}" for magic in umbrella.subcommands]
+    lines = [
+        textwrap.fill(
+            f"  {magic.name:{width}}  {summary}", most, subsequent_indent=" " * (width + 4), replace_whitespace=False
+        )
+        for magic in umbrella.subcommands
+        for summary in [magic.summary if most >= 1000 else " ".join(magic.summary.split())]
+    ]
     return "\n".join([umbrella.summary, "", *lines, "", f"More: %{umbrella.name} NAME --help"])
 
 
@@ -155,7 +163,7 @@ def _function(shell: Any, magic: Magic) -> Callable[..., Any]:
         return execute(shell, magic, line, cell, local_ns)
 
     function.__name__ = function.__qualname__ = magic.name
-    function.__doc__ = _overview(magic) if magic.subcommands else help_text(magic)
+    function.__doc__ = _overview(magic, TOOLTIP_WIDTH) if magic.subcommands else help_text(magic, TOOLTIP_WIDTH)
     # IPython would expand {x} and $x silently, and all or none: names are resolved one by one instead.
     function._ipython_magic_no_var_expand = True  # type: ignore[attr-defined]
     function._ipython_magic_output_can_be_silenced = True  # type: ignore[attr-defined]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.magics.catalog import ATTACH, DEPLOY, INVOKE, SCORE
+from mljupyter.magics.catalog import ATTACH, DEPLOY, INVOKE, LONG, SCORE, SHORT
 from mljupyter.magics.magic import Magic
-from mljupyter.magics.parsing import help_text, parse, split
+from mljupyter.magics.parsing import TOOLTIP_WIDTH, help_text, parse, split
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.options.option_values import WrongInputError, near
 from mljupyter.notebook.sources.expressions import expanded
@@ -190,3 +190,9 @@ def test_near_names_come_first_and_all_names_else() -> None:
     assert near("diabets", ["iris", "diabetes"]) == " Did you mean 'diabetes'?"
     assert near("xyz", ["iris", "diabetes"]) == " Known: diabetes, iris."
     assert near("xyz", []) == ""
+
+
+@pytest.mark.parametrize("magic", [*SHORT, *LONG], ids=lambda magic: magic.name)
+def test_help_at_the_cursor_fits_the_tooltip_of_jupyterlab(magic: Magic) -> None:
+    lines = help_text(magic, TOOLTIP_WIDTH).partition("\nExample:")[0].splitlines()
+    assert max(map(len, lines)) <= TOOLTIP_WIDTH
