@@ -396,6 +396,15 @@ REGISTER = Magic(
 )
 
 
+TRY = Magic(
+    name="try",
+    summary="Try an endpoint with a form made from the description of its API: it shows the answer and the latency.",
+    options=(ENDPOINT_VERSION,),
+    example="%mlj try diabetes\n%mlj try diabetes:version-b",
+    run="try_it:run",
+)
+
+
 COMPARE = Magic(
     name="compare",
     summary="Compare the versions of an endpoint: the control first, then the treatments.",
@@ -487,7 +496,9 @@ SHORT = (
 )
 """Magics that are registered under their own name as well."""
 
-LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DETACH, DOCTOR, WORKSPACE))
+LONG = tuple(
+    replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, TRY, COMPARE, ATTACH, DETACH, DOCTOR, WORKSPACE)
+)
 """Magics that exist only below ``%mlj``."""
 
 UMBRELLA = Magic(

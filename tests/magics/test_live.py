@@ -21,10 +21,24 @@ from mljupyter.core import Workspace
 from mljupyter.core.batch import Progress
 from mljupyter.notebook.session import session_of
 from mljupyter.notebook.views.progress import ShownProgress
+from mljupyter.widgets.wizards.try_form import TryForm
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+
+TYPED = """\
+import pandas as pd
+from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+from inference_schema.schema_decorators import input_schema
+
+def init():
+    pass
+
+@input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5], "sex": ["f"]})))
+def run(data):
+    return data.to_dict("records")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +231,28 @@ def test_an_endpoint_is_shown_with_the_code_of_its_clients_and_without_its_key(l
     assert json.loads(done.stdout) == [12]
     assert "SCORING_KEY" in shown.snippets.python
     live.run("%undeploy locked")
+
+
+def test_an_endpoint_is_tried_by_a_form_made_from_its_description(live: Shell) -> None:
+    live.run(f"%%score typed\n{TYPED}")
+    service = live.run("%deploy typed --score typed --kind aci")
+    line = live.run("%mlj try typed").text()
+    assert line == """%invoke typed '{"data": [{"age": 1.5, "sex": "f"}]}'"""
+    assert live.run(line) == [{"age": 1.5, "sex": "f"}]
+    form = TryForm("typed", service, service.get_swagger())
+    age, sex = (field["key"] for field in form.view["fields"][:2])
+    form.change(age, "much")
+    form.press("send")
+    assert form.settled()
+    assert ["age", "it must be a number"] in form.view["fields"][2]["rows"]
+    form.change(age, "3")
+    form.change(sex, "12")
+    form.press("send")
+    found = wait_until(lambda: {field["key"]: field for field in form.view["fields"]}.get("answer"))
+    assert json.loads(found["value"]) == [{"age": 3.0, "sex": "12"}]
+    assert any(field["key"] == "latency" and "ms" in str(field["rows"]) for field in form.view["fields"])
+    form.close()
+    live.run("%undeploy typed")
 
 
 def test_names_of_endpoints_are_completed_and_near_ones_named(live: Shell) -> None:

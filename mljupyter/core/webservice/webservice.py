@@ -597,6 +597,32 @@ class Webservice(EndpointAttributes):
         except (ValueError, RecursionError):  # not JSON, or nested too deeply to decode
             return answer.text
 
+    def get_swagger(self) -> dict[str, Any]:
+        """Return the description of its API: that of `swagger_uri`.
+
+        Raises:
+            WebserviceException: it has none yet, or it cannot be read.
+
+        """
+        self._check_not_deleted()
+        if self.swagger_uri is None:
+            self.update_deployment_state()
+        if self.swagger_uri is None:
+            raise WebserviceException(
+                f"{self.name!r} is {self.state}: it has no description yet. First: service.wait_for_deployment()"
+            )
+        answer = self._scorer.get(self.swagger_uri, self._credential(), _ANSWER_MARGIN_SECONDS)
+        try:
+            found = json.loads(answer.body) if answer.status == 200 else None
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise WebserviceException(
+                f"{self.swagger_uri} answered with status {answer.status}, and not with a description of the API.",
+                status_code=answer.status,
+            )
+        return found
+
     def _check_size(self, size: int, headers: Mapping[str, str]) -> None:
         """Refuse a body above the limit before it is sent; the limit may have been raised by now."""
         version = headers.get(VERSION_HEADERS[0])
