@@ -141,7 +141,8 @@ notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compare
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	MLJUPYTER_HOME="$$home" MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$${MLJUPYTER_TEST_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}}" \
 	KUBECONFIG="$${MLJUPYTER_TEST_KUBECONFIG:-$$TESTBED_KUBECONFIG}" TUTORIAL_NAMESPACE="tutorial-$$$$" \
-	$(BIN)/python -m pytest -p nbval $(DEALT)=$(JOBS) --nbval --nbval-current-env --nbval-cell-timeout=300 $$chosen
+	$(BIN)/python -m pytest -p nbval $(DEALT)=$(JOBS) --nbval --nbval-current-env --nbval-cell-timeout=300 \
+	  --nbval-sanitize-with tests/nbval.cfg $$chosen
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
 	@$(BIN)/python -m pytest tests/browser

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from mljupyter.cli.options import FiniteNumber, json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_document, readable_size, say
+from mljupyter.cli.output import print_document, say
 from mljupyter.deploy.gc import collect_garbage
+from mljupyter.sizes import readable_size
 
 _MOST_NAMES = 5
 

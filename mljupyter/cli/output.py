@@ -15,7 +15,6 @@ import click
 
 from mljupyter.visible import for_stream, visible_json
 
-_UNITS = ("bytes", "KB", "MB", "GB", "TB")
 _WIDE = 400  # for pipes and files: lines are not cut
 _FORMAT = "mljupyter.format"
 _QUERY = "mljupyter.query"
@@ -125,19 +124,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(for_stream(cell).replace("\n", r"\n")) for cell in row))
     Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
-
-
-def readable_size(size: float) -> str:
-    """Return a number of bytes with its unit.
-
-    >>> readable_size(1_500)
-    '1.5 KB'
-    """
-    for unit in _UNITS[:-1]:
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} {_UNITS[-1]}"
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:

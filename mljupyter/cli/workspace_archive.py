@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
-from mljupyter.cli.output import print_document, print_table, readable_size, say
+from mljupyter.cli.output import print_document, print_table, say
+from mljupyter.sizes import readable_size
 from mljupyter.visible import one_line
 
 if TYPE_CHECKING:

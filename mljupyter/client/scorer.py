@@ -59,23 +59,30 @@ class Scorer:
             WebserviceException: there is no answer.
 
         """
+        return self._send("POST", uri, body, headers, timeout)
+
+    def get(self, uri: str, headers: Mapping[str, str], timeout: float) -> Answer:
+        """Get the answer of a URI, whatever its status; see `post`."""
+        return self._send("GET", uri, None, headers, timeout)
+
+    def _send(self, method: str, uri: str, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Answer:
         parts = urlsplit(uri)
         address = (parts.scheme, parts.netloc)
         try:
             if getattr(self._local, "address", None) == address:
                 try:
-                    return self._exchange(parts.path, body, headers, timeout)
+                    return self._exchange(method, parts.path, body, headers, timeout)
                 except _LOST:
                     pass  # the server closed a connection that was idle; nothing was answered on it
             try:
                 self._connect(parts, timeout)
-                return self._exchange(parts.path, body, headers, timeout)
+                return self._exchange(method, parts.path, body, headers, timeout)
             except ssl.SSLCertVerificationError:
                 if self._ask is None:
                     raise
                 self._reach = None  # the certificate has changed: get the trusted ones again
                 self._connect(parts, timeout)
-                return self._exchange(parts.path, body, headers, timeout)
+                return self._exchange(method, parts.path, body, headers, timeout)
         except TimeoutError:
             self.close()
             raise WebserviceException(f"{uri} did not answer within {timeout:g} s.", status_code=504) from None
@@ -105,11 +112,13 @@ class Scorer:
             self._local.connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
         self._local.address = (parts.scheme, parts.netloc)
 
-    def _exchange(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+    ) -> Answer:
         connection: http.client.HTTPConnection = self._local.connection
         if connection.sock is not None:
             connection.sock.settimeout(timeout)
-        connection.request("POST", path, body=body, headers=dict(headers))
+        connection.request(method, path, body=body, headers=dict(headers))
         response = connection.getresponse()
         try:
             return Answer(response.status, response.read())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter import core, deploy
-from mljupyter.core.display import HtmlRepr, Rows, pairs
+from mljupyter.core.display import HtmlRepr, Rows, date_text, pairs
 from mljupyter.core.filters import Filters, items
 from mljupyter.core.inference import InferenceConfig
 from mljupyter.core.payloads import payload_text
@@ -27,6 +27,7 @@ from mljupyter.exceptions import (
 )
 from mljupyter.outside import whole
 from mljupyter.registry.errors import ModelNotFoundError
+from mljupyter.sizes import readable_size
 from mljupyter.spec import EndpointKind, ModelReference
 from mljupyter.spec.names import SERVICE
 from mljupyter.visible import one_line
@@ -709,6 +710,8 @@ class Model(HtmlRepr):
             ("Description", self.description),
             ("Tags", pairs(self.tags)),
             ("Properties", pairs(self.properties)),
+            ("Size", readable_size(self.record.artifact.size)),
+            ("Created", date_text(self.created_time)),
         ]
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mljupyter import core, deploy
 from mljupyter.controller.layout import Layout
-from mljupyter.core.display import HtmlRepr, Rows, pairs
+from mljupyter.core.display import HtmlRepr, Listing, Rows, date_text, pairs
 from mljupyter.core.router import Router
 from mljupyter.core.telemetry import Telemetry
 from mljupyter.exceptions import UserErrorException, WorkspaceException, as_user_error, as_webservice_exception
@@ -287,7 +287,7 @@ class Workspace(HtmlRepr):
     @property
     def compute_targets(self) -> dict[str, ComputeTarget]:
         """The compute targets, by name."""
-        return {target.name: target for target in core.ComputeTarget.list(self)}
+        return Listing({target.name: target for target in core.ComputeTarget.list(self)})
 
     @property
     def router(self) -> Router:
@@ -297,13 +297,13 @@ class Workspace(HtmlRepr):
     @property
     def models(self) -> dict[str, Model]:
         """The newest version of each model, by name."""
-        return {model.name: model for model in core.Model.list(self, latest=True)}
+        return Listing({model.name: model for model in core.Model.list(self, latest=True)})
 
     @property
     def images(self) -> dict[str, Image]:
         """The newest version of each image, by name."""
         # The list has the newest version first; in a dict the last one of a name counts.
-        return {image.name: image for image in reversed(core.Image.list(self))}
+        return Listing({image.name: image for image in reversed(core.Image.list(self))})
 
     @property
     def environments(self) -> dict[str, Environment]:
@@ -313,7 +313,7 @@ class Workspace(HtmlRepr):
     @property
     def webservices(self) -> dict[str, Webservice]:
         """The web services, by name."""
-        return {service.name: service for service in core.Webservice.list(self)}
+        return Listing({service.name: service for service in core.Webservice.list(self)})
 
     @property
     def experiments(self) -> dict[str, Experiment]:
@@ -834,6 +834,7 @@ class Workspace(HtmlRepr):
             ("Resource group", self.resource_group),
             ("Container registry", self.container_registry),
             ("Tags", pairs(self.tags)),
+            ("Created", date_text(self._document.created_time)),
         ]
 
     def get_details(self) -> dict[str, Any]:

@@ -27,7 +27,13 @@ SCORE = Magic(
     interrupted="The test run was ended; the script stored under this name has not changed.",
     options=(
         Option("name", "name of the scoring script", metavar="NAME", positional=True, required=True, completes="score"),
-        Option("sample", "data for a test run: JSON, a variable, or @file", metavar="DATA", completes="variable"),
+        Option(
+            "sample",
+            "data for a test run: JSON, a variable or expression, or @file",
+            metavar="DATA",
+            completes="variable",
+            expression=True,
+        ),
         Option(
             "model",
             "registered model for the test run; init() finds it below AZUREML_MODEL_DIR",
@@ -76,16 +82,26 @@ INVOKE = Magic(
         ENDPOINT_VERSION,
         Option(
             "data",
-            'JSON, a variable or expression, or @file; data frames and arrays are sent as {"data": rows}',
+            'JSON, a variable or expression, or @file; data frames and arrays are sent as {"data": rows}, and CSV and '
+            "Parquet files and directories of them in parts",
             metavar="DATA",
             positional=True,
             completes="variable",
+            expression=True,
         ),
         Option("output", "store the answer in this variable instead of showing it", short="-o", metavar="VAR"),
+        Option(
+            "batch-rows",
+            "send a table in parts of N rows, as many at once as the replicas can run; the results are in order",
+            kind="integer",
+            metavar="N",
+            minimum=1,
+        ),
+        Option("restart", "send all parts again, also those that an interrupted run has finished", kind="flag"),
         JSON,
     ),
     example='%invoke diabetes {"data": [[0.04, 0.05, 0.06]]}\n%invoke diabetes X_test[:2] -o predictions\n'
-    "%invoke diabetes:version-b X_test[:2]\n"
+    "%invoke diabetes:version-b X_test[:2]\n%invoke diabetes @visits.parquet --batch-rows 1000 -o result\n"
     '%%invoke diabetes\n{"data": [[0.04, 0.05, 0.06]]}',
     body="the data, as JSON",
     interrupted="The request was cancelled.",
@@ -147,9 +163,20 @@ MONITOR = Magic(
 
 ENDPOINTS = Magic(
     name="endpoints",
-    summary="List the endpoints of the workspace with their state.",
-    options=(Option("uris", "show scoring URIs as well", kind="flag"), JSON, OUTPUT),
-    example="%endpoints\n%endpoints --json",
+    summary="List the endpoints of the workspace with state and scoring URI, or show how other programs call one.",
+    options=(
+        Option(
+            "name",
+            "show how other programs call this endpoint: URI, curl and Python, without its key",
+            metavar="NAME",
+            positional=True,
+            completes="endpoint",
+        ),
+        Option("uris", "has no effect: scoring URIs are always shown", kind="flag"),
+        JSON,
+        OUTPUT,
+    ),
+    example="%endpoints\n%endpoints diabetes\n%endpoints --json",
     run="endpoints:run",
 )
 
@@ -373,6 +400,15 @@ REGISTER = Magic(
 )
 
 
+TRY = Magic(
+    name="try",
+    summary="Try an endpoint with a form made from the description of its API: it shows the answer and the latency.",
+    options=(ENDPOINT_VERSION,),
+    example="%mlj try diabetes\n%mlj try diabetes:version-b",
+    run="try_it:run",
+)
+
+
 COMPARE = Magic(
     name="compare",
     summary="Compare the versions of an endpoint: the control first, then the treatments.",
@@ -464,7 +500,9 @@ SHORT = (
 )
 """Magics that are registered under their own name as well."""
 
-LONG = tuple(replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, COMPARE, ATTACH, DETACH, DOCTOR, WORKSPACE))
+LONG = tuple(
+    replace(magic, prefix="mlj ") for magic in (HISTORY, REGISTER, TRY, COMPARE, ATTACH, DETACH, DOCTOR, WORKSPACE)
+)
 """Magics that exist only below ``%mlj``."""
 
 UMBRELLA = Magic(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from mljupyter.magics.magic import Magic
 from mljupyter.notebook.options.option import Option
@@ -16,20 +16,50 @@ from mljupyter.notebook.options.option import Option
 _LINE = re.compile(r"^(?:\s*[\w.,\[\]'\" ]+=)?\s*%{1,2}(?P<magic>\w+)(?P<rest>\s.*)$", re.DOTALL)
 IDENTIFIER = "mljupyter"
 _OF_AN_ENDPOINT = ("share", "version")
+_MOST_ABOUT = 70
+_KINDS = {
+    "estimator": "fitted estimator of this notebook",
+    "endpoint-version": "endpoint",
+    "share": "version",
+    "score": "scoring script",
+    "target": "compute target",
+    "variable": "variable of this notebook",
+}
 NameSource = Callable[[str], Iterable[str]]
 
 
+class Found(NamedTuple):
+    """A completion.
+
+    Parameters:
+        text: the word.
+        about: its type and what it is, on one line; front ends show it beside the word.
+
+    """
+
+    text: str
+    about: str
+
+
 def completions(magics: dict[str, Magic], line: str, names: NameSource) -> tuple[str, list[str]] | None:
+    """Return the current fragment and its completions, or None; see `described_completions`.
+
+    Example:
+        >>> completions({"deploy": DEPLOY}, "%deploy iris --rep", lambda kind: ())
+        ('--rep', ['--replicas'])
+
+    """
+    answer = described_completions(magics, line, names)
+    return None if answer is None else (answer[0], [found.text for found in answer[1]])
+
+
+def described_completions(magics: dict[str, Magic], line: str, names: NameSource) -> tuple[str, list[Found]] | None:
     """Return the current fragment and its completions, or None if the line is not one of the magics.
 
     Parameters:
         magics: the magics by their registered names.
         line: the line up to the cursor.
         names: returns the known names of a kind (`NameKind`).
-
-    Example:
-        >>> completions({"deploy": DEPLOY}, "%deploy iris --rep", lambda kind: ())
-        ('--rep', ['--replicas'])
 
     """
     match = _LINE.match(line)
@@ -40,7 +70,7 @@ def completions(magics: dict[str, Magic], line: str, names: NameSource) -> tuple
     fragment = "" if match["rest"][-1:].isspace() else words.pop()
     if magic.subcommands:
         if not words:
-            return fragment, _starting(fragment, (sub.name for sub in magic.subcommands))
+            return fragment, _starting(fragment, [Found(sub.name, _line(sub.summary)) for sub in magic.subcommands])
         chosen = next((sub for sub in magic.subcommands if sub.name == words[0]), None)
         if chosen is None:
             return fragment, []
@@ -48,8 +78,8 @@ def completions(magics: dict[str, Magic], line: str, names: NameSource) -> tuple
     return _for_magic(magic, words, fragment, names)
 
 
-def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource) -> tuple[str, list[str]]:
-    given = _positional_words(magic, words)
+def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource) -> tuple[str, list[Found]]:
+    given = magic.positional_words(words)
     if fragment.startswith("-") and "=" in fragment:
         spelling, _, part = fragment.partition("=")
         option = magic.option(spelling)
@@ -59,7 +89,7 @@ def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource)
         return fragment, _values(previous, fragment, names, given)
     if fragment.startswith("-"):
         return fragment, _options(magic, words, fragment)
-    positional = _next_positional(magic, given)
+    positional = magic.option_after(words)
     if positional is None:
         return fragment, [] if fragment else _options(magic, words, "--")
     found = _values(positional, fragment, names, given)
@@ -68,51 +98,36 @@ def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource)
     return fragment, [*found, *_options(magic, words, "--")]
 
 
-def _options(magic: Magic, words: list[str], fragment: str) -> list[str]:
+def _options(magic: Magic, words: list[str], fragment: str) -> list[Found]:
     """Return the options that are not on the line yet; ``--no-`` forms only after ``--no``."""
-    offered: list[str] = []
+    offered: list[Found] = []
     for option in magic.options:
         if not option.repeatable and any(spelling in words for spelling in option.spellings):
             continue
         offered += [
-            spelling for spelling in option.spellings if fragment.startswith("--no") or not spelling.startswith("--no-")
+            Found(spelling, _line(f"{_type_of(option)}: {option.help}"))
+            for spelling in option.spellings
+            if fragment.startswith("--no") or not spelling.startswith("--no-")
         ]
     return _starting(fragment, offered)
 
 
-def _positional_words(magic: Magic, words: list[str]) -> list[str]:
-    """Return the words that are neither options nor their values."""
-    found = []
-    previous: Option | None = None
-    for word in words:
-        if previous is None and not word.startswith("-"):
-            found.append(word)
-        option = magic.option(word)
-        previous = option if option is not None and option.takes_value else None
-    return found
-
-
-def _next_positional(magic: Magic, given: list[str]) -> Option | None:
-    positionals = magic.positionals
-    if len(given) < len(positionals):
-        return positionals[len(given)]
-    return positionals[-1] if positionals and positionals[-1].repeatable else None
-
-
-def _values(option: Option, fragment: str, names: NameSource, given: list[str]) -> list[str]:
+def _values(option: Option, fragment: str, names: NameSource, given: list[str]) -> list[Found]:
     if option.choices:
-        return _starting(fragment, option.choices)
+        return _starting(fragment, [Found(choice, _line(f"choice: {option.help}")) for choice in option.choices])
     if option.completes is None:
         return []
+    about = _KINDS.get(option.completes, option.completes)
     if option.completes == "endpoint-version":
-        return _starting(fragment, names("version" if ":" in fragment else "endpoint"))
+        kind = "version" if ":" in fragment else "endpoint"
+        return _starting(fragment, [Found(name, kind) for name in names(kind)])
     if option.completes in _OF_AN_ENDPOINT:
-        return _starting(fragment, _of_endpoint(given[0], option.completes, names) if given else ())
-    found = _starting(
-        fragment, (name for name in names(option.completes) if not option.repeatable or name not in given)
-    )
+        texts = _of_endpoint(given[0], option.completes, names) if given else ()
+        return _starting(fragment, [Found(text, about) for text in texts])
+    texts = (name for name in names(option.completes) if not option.repeatable or name not in given)
+    found = _starting(fragment, [Found(text, about) for text in texts])
     if option.completes == "model" and ":" not in fragment:
-        return [name for name in found if ":" not in name]
+        return [each for each in found if ":" not in each.text]
     return found
 
 
@@ -122,8 +137,21 @@ def _of_endpoint(endpoint: str, kind: str, names: NameSource) -> Iterable[str]:
     return (name.partition(":")[2] + end for name in names("version") if name.startswith(f"{endpoint}:"))
 
 
-def _starting(fragment: str, candidates: Iterable[str]) -> list[str]:
-    return [candidate for candidate in candidates if candidate.startswith(fragment)]
+def _starting(fragment: str, candidates: Iterable[Found]) -> list[Found]:
+    return [candidate for candidate in candidates if candidate.text.startswith(fragment)]
+
+
+def _type_of(option: Option) -> str:
+    """Return the type of an option's value in a word: flag, number, text."""
+    return {"flag": "flag", "switch": "flag", "integer": "number", "cores": "number", "assignment": "text"}.get(
+        option.kind, option.kind
+    )
+
+
+def _line(text: str) -> str:
+    """Return the first line of a text, cut for a menu."""
+    line = text.partition("\n")[0]
+    return line if len(line) <= _MOST_ABOUT else line[: _MOST_ABOUT - 1].rstrip() + "…"
 
 
 def matcher(magics: dict[str, Magic], names: NameSource) -> Any:
@@ -132,12 +160,13 @@ def matcher(magics: dict[str, Magic], names: NameSource) -> Any:
 
     @context_matcher(identifier=IDENTIFIER)  # type: ignore[untyped-decorator]
     def match(context: Any) -> Any:
-        answer = completions(magics, context.line_with_cursor[: context.cursor_position], names)
+        answer = described_completions(magics, context.line_with_cursor[: context.cursor_position], names)
         if answer is None:
             return {"completions": [], "suppress": False}
         fragment, found = answer
         return {
-            "completions": [SimpleCompletion(text=text, type="option") for text in found],
+            # A front end shows the type of a completion beside it; there is no other place for a description.
+            "completions": [SimpleCompletion(text=each.text, type=each.about) for each in found],
             "matched_fragment": fragment,
             "suppress": bool(found),
             "ordered": True,

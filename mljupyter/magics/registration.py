@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mljupyter.azureml import az_program, hook
@@ -15,7 +16,7 @@ from mljupyter.magics.az_line import az_function
 from mljupyter.magics.catalog import SHORT, UMBRELLA
 from mljupyter.magics.completion import IDENTIFIER, matcher
 from mljupyter.magics.magic import Call, Magic, StoppedError, has_widgets
-from mljupyter.magics.parsing import help_text, parse, split
+from mljupyter.magics.parsing import TOOLTIP_WIDTH, help_text, parse, split
 from mljupyter.magics.settings import add_settings, remove_settings
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
@@ -88,8 +89,15 @@ def unregister(shell: Any) -> None:
             del table[name]
 
 
-def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
+def execute(shell: Any, magic: Magic, line: str, body: str | None, local: Mapping[str, Any] | None = None) -> Any:
     """Run one call of a magic, and return the cell's value.
+
+    Parameters:
+        shell: the shell.
+        magic: the declaration.
+        line: the line after the name.
+        body: the cell below ``%%name``; None for the line form.
+        local: the variables at the place of the call; None if they are those of the notebook.
 
     Raises:
         MLJupyterError: one to five lines with the problem and a solution.
@@ -101,22 +109,23 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
         if not name or name in ("-h", "--help"):
             return Text(_overview(magic))
         magic = _subcommand(magic, name)
-    words = split(line, expressions=magic.expands)
+    local = {} if local is None or local is shell.user_ns else dict(local)
+    words = split(line, magic)
     if magic.expands:
-        words = [expanded(word, shell.user_ns) for word in words]
+        words = [expanded(word, {**shell.user_ns, **local}) for word in words]
     if _asks_for_help(magic, words, body):
         values = None
     else:
         below = values_in_cell(body, magic.options) if magic.reads_body and body is not None else {}
         values = parse(magic, words, {**project_defaults(magic.name, magic.options), **below})
     if values is None and not words and magic.wizard and has_widgets(shell):
-        return magic.open_wizard(session_of(shell), shell.user_ns)
+        return magic.open_wizard(session_of(shell), {**shell.user_ns, **local} if local else shell.user_ns)
     if values is None:
         return Text(help_text(magic).rstrip())
     if body is not None and not magic.body:
         raise WrongInputError(f"%%{magic.name} is not a cell magic: write it with a single %, on a line of its own.")
     session = session_of(shell)
-    call = Call(magic, values, body, shell, session)
+    call = Call(magic, values, body, shell, session, local)
     call.check_output_variable()
     try:
         return magic.carry_out(call)
@@ -136,21 +145,29 @@ def _subcommand(umbrella: Magic, name: str) -> Magic:
     raise WrongInputError(f"%{umbrella.name} has no subcommand {name!r}.{near(name, known)}")
 
 
-def _overview(umbrella: Magic) -> str:
+def _overview(umbrella: Magic, most: int = 1000) -> str:
+    """Return the summaries of the subcommands, in lines of at most `most` characters."""
     width = max(len(magic.name) for magic in umbrella.subcommands)
-    lines = [f"  {magic.name:{width}}  {magic.summary}" for magic in umbrella.subcommands]
+    lines = [
+        textwrap.fill(
+            f"  {magic.name:{width}}  {summary}", most, subsequent_indent=" " * (width + 4), replace_whitespace=False
+        )
+        for magic in umbrella.subcommands
+        for summary in [magic.summary if most >= 1000 else " ".join(magic.summary.split())]
+    ]
     return "\n".join([umbrella.summary, "", *lines, "", f"More: %{umbrella.name} NAME --help"])
 
 
 def _function(shell: Any, magic: Magic) -> Callable[..., Any]:
-    def function(line: str, cell: str | None = None) -> Any:
-        return execute(shell, magic, line, cell)
+    def function(line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        return execute(shell, magic, line, cell, local_ns)
 
     function.__name__ = function.__qualname__ = magic.name
-    function.__doc__ = _overview(magic) if magic.subcommands else help_text(magic)
+    function.__doc__ = _overview(magic, TOOLTIP_WIDTH) if magic.subcommands else help_text(magic, TOOLTIP_WIDTH)
     # IPython would expand {x} and $x silently, and all or none: names are resolved one by one instead.
     function._ipython_magic_no_var_expand = True  # type: ignore[attr-defined]
     function._ipython_magic_output_can_be_silenced = True  # type: ignore[attr-defined]
+    function.needs_local_scope = True  # type: ignore[attr-defined]  # IPython then gives local_ns
     setattr(function, _OWNER_MARK, magic)
     return function
 

@@ -21,6 +21,19 @@ class Forest:
     def fit(self): self.trees_ = 100; return self
 forest = Forest().fit()
 """
+TYPED = """
+from mljupyter.core import InferenceConfig, Model
+from mljupyter.core.webservice import AciWebservice
+Path("typed.py").write_text('''
+import pandas as pd
+from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+from inference_schema.schema_decorators import input_schema
+def init(): pass
+@input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5], "ok": [True]})))
+def run(data): return data.to_dict("records")
+''')
+Model.deploy(ws, "typed", [], InferenceConfig("typed.py"), AciWebservice.deploy_configuration()).wait_for_deployment()
+"""
 VERSIONS = """
 from mljupyter.core import InferenceConfig, Model
 from mljupyter.core.webservice import AksEndpoint
@@ -62,7 +75,9 @@ class Shown:
 def test_a_fitted_variable_is_registered_and_its_code_kept(
     opened: Callable[..., Notebook], shot: Callable[..., None]
 ) -> None:
-    notebook = opened(LOAD, MODEL, "%mlj register", "print(sorted(ws.models['forest'].tags.items()))")
+    notebook = opened(
+        LOAD, MODEL, "%mlj register", "print(sorted(ws.models['forest'].tags.items()))", TYPED, "%mlj try typed"
+    )
     for cell in range(3):
         notebook.run(cell)
     shown = Shown(notebook, "Register a model", "register", shot, 2)
@@ -82,6 +97,22 @@ def test_a_fitted_variable_is_registered_and_its_code_kept(
     form.get_by_text("forest:1").wait_for()
     shown.page("Is this what you want?", "3-register")
     assert "[('area', 'demo')]" in notebook.run(3).inner_text()
+    notebook.run(4)
+    notebook.run(5)
+    shown = Shown(notebook, "Try it", "try", shot, 5)
+    form = shown.page("Send a request to typed", "1-request")
+    form.get_by_label("age").focus()
+    notebook.page.keyboard.press("ControlOrMeta+A")
+    notebook.page.keyboard.type("much")
+    shown.press("Send")
+    form.get_by_text("it must be a number").wait_for()
+    form.get_by_label("age").fill("3.5")
+    form.get_by_label("ok").select_option("false")
+    shown.press("Send")
+    form.get_by_text("Answered in").wait_for()
+    assert '"age": 3.5' in form.inner_text()
+    assert '"ok": false' in form.inner_text()
+    shown.page("Send a request to typed", "2-answer")
     assert notebook.errors() == []
 
 

@@ -79,5 +79,21 @@ def test_every_object_has_text_and_html_that_are_the_same_each_time(ws: Workspac
     assert "hunter2" not in text
 
 
+def test_models_and_web_services_are_tables_and_stay_dicts(ws: Workspace, tmp_path: Path) -> None:
+    assert ws.models == ws.webservices == {}
+    model(ws, tmp_path)
+    models = ws.models
+    assert isinstance(models, dict)
+    assert list(models) == ["weights"]
+    html: Any = models._repr_html_()  # type: ignore[attr-defined]
+    for shown in ('<th scope="col"', "weights", "3 bytes", " UTC", "Size", "&lt;script&gt;"):
+        assert shown in html
+    assert "<script>" not in html
+
+
+def test_the_share_of_each_version_is_shown(ws: Workspace) -> None:
+    assert "one 100 %, two 0 %" in OBJECTS["endpoint"](ws, Path())._repr_html_()
+
+
 def test_tags_are_shown_in_order(ws: Workspace) -> None:
     assert "a=1, b=2" in ws._repr_html_()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mljupyter.magics.catalog import SHORT, UMBRELLA
-from mljupyter.magics.completion import completions
+from mljupyter.magics.completion import completions, described_completions
 
 MAGICS = {magic.name: magic for magic in (UMBRELLA, *SHORT)}
 NAMES = {
@@ -84,3 +84,25 @@ def test_after_all_positional_values_options_are_offered() -> None:
 @pytest.mark.parametrize("line", ["deploy dia", "%time dia", "print('%deploy dia", "x = 5", "%deploy"])
 def test_other_lines_are_left_alone(line: str) -> None:
     assert completions(MAGICS, line, lambda kind: NAMES[kind]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "about"),
+    [
+        ("%deploy diabetes --replicas", "number: fixed number of replicas"),
+        ("%deploy diabetes --dry-run", "flag: show the changes without making them"),
+        ("%invoke dia", "endpoint"),
+        ("%invoke diabetes:version-a", "version"),
+        ("%invoke diabetes X_", "variable of this notebook"),
+        ("%deploy diabetes ri", "fitted estimator of this notebook"),
+        ("%deploy diabetes --auth key", "choice: "),
+        ("%mlj undep", "Delete an endpoint"),
+    ],
+)
+def test_each_completion_has_a_type_and_a_description_on_one_line(line: str, about: str) -> None:
+    answer = described_completions(MAGICS, line, lambda kind: NAMES[kind])
+    assert answer is not None
+    (found,) = answer[1]
+    assert found.about.startswith(about)
+    assert len(found.about) <= 70
+    assert "\n" not in found.about

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,11 +18,27 @@ import pandas as pd
 import pytest
 
 from mljupyter.core import Workspace
+from mljupyter.core.batch import Progress
 from mljupyter.notebook.session import session_of
+from mljupyter.notebook.views.progress import ShownProgress
+from mljupyter.widgets.wizards.try_form import TryForm
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+
+TYPED = """\
+import pandas as pd
+from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+from inference_schema.schema_decorators import input_schema
+
+def init():
+    pass
+
+@input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5], "sex": ["f"]})))
+def run(data):
+    return data.to_dict("records")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +118,71 @@ def test_data_of_every_kind_is_answered(live: Shell) -> None:
     assert live.run("%invoke adder @rows.json") == [10]
 
 
+def test_expressions_keep_their_quotes_and_brackets(live: Shell) -> None:
+    live.variables["frame"] = pd.DataFrame({"a": [1, 2], "b c": [3, 4]})
+    assert live.run("%invoke adder frame[['b c']]") == [6, 8]
+    assert live.run("%invoke adder {'data': frame[['a', 'b c']].to_numpy().tolist()}") == [8, 12]
+    assert live.run("%invoke adder frame.query('a == 2')[:1]") == [12]
+
+
+def test_a_table_is_sent_in_parts_with_progress_and_in_order(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    live.variables["frame"] = pd.DataFrame({"a": range(100)})
+    live.variables["frame"].to_csv("rows.csv", index=False)
+    capsys.readouterr()
+    assert live.run("%invoke adder frame --batch-rows 7 -o result") is None
+    shown = capsys.readouterr().out.splitlines()
+    assert (shown[0], shown[-1]) == ("0 of 100 rows", "100 of 100 rows")
+    assert live.variables["result"] == list(range(0, 200, 2))
+    assert live.run("%invoke adder @rows.csv") == live.variables["result"]
+    live.variables["rows"] = [[1], [2], ["x"], [4]]
+    live.run("%invoke adder rows --batch-rows 2 -o result")
+    assert capsys.readouterr().out.splitlines()[-2].startswith("4 rows, 1 failed")
+    assert live.variables["result"] == [2, 4, None, 8]
+    assert "row 2: status 500" in repr(live.variables["result"])
+
+
+def test_an_interrupt_keeps_the_parts_that_are_done(live: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.variables["rows"] = [[number] for number in range(50)]
+    show = ShownProgress.__call__
+
+    def interrupted(self: ShownProgress, progress: Progress) -> None:
+        if progress.done >= 20:
+            raise KeyboardInterrupt
+        show(self, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShownProgress, "__call__", interrupted)
+        said = live.error("%invoke adder rows --batch-rows 5 -o result")
+    assert said.startswith("Stopped: 50 rows, 0 failed, ")
+    assert "the same line goes on from there" in said
+    assert live.variables["result"][:20] == list(range(0, 40, 2))
+    live.run("%invoke adder rows --batch-rows 5 -o result")
+    assert live.variables["result"] == list(range(0, 100, 2))
+
+
+def test_a_body_over_the_limit_is_refused_at_once(live: Shell) -> None:
+    live.variables["large"] = np.zeros((4_000_000, 30))
+    for line in ("%invoke adder large", "%invoke adder 'x' * 105_000_000".replace(" * ", "*")):
+        said = live.error(line)
+        assert "takes at most 105 MB" in said
+        assert "--batch-rows" in said
+    assert "has no rows that can be sent in parts" in live.error("%invoke adder 5 --batch-rows 2")
+
+
+def test_local_variables_of_a_function_come_before_those_of_the_notebook(live: Shell) -> None:
+    live.run("rows, kept = {'data': [[1]]}, 'notebook'")
+    live.run(
+        "def score(rows, batch):\n    one = %invoke adder rows\n    two = %invoke adder {'data': [batch]}\n"
+        "    return one, two"
+    )
+    assert live.run("score({'data': [[5]]}, [7])") == ([10], [14])
+    live.run("def stored():\n    kept = None\n    %invoke adder rows -o kept\n    return kept")
+    assert live.error("stored()") == (
+        "-o kept: it is a local variable of a function, which a magic cannot set.\nWrite kept = %invoke ... without -o."
+    )
+    assert live.variables["kept"] == "notebook"
+
+
 def test_the_answer_can_be_kept_or_printed_as_json(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert live.run('%invoke adder {"data": [[1]]} -o answer') is None
@@ -117,12 +201,63 @@ def test_a_request_that_fails_leads_to_the_log(live: Shell) -> None:
 
 def test_endpoints_are_listed_with_the_same_text_every_time(live: Shell) -> None:
     shown = live.run("%endpoints")
-    assert shown.text() == (
-        "Name   State    Kind  Target  Models  Replicas  Authentication\n"
-        "adder  Healthy  aci   local   none    1/1       none"
-    )
+    uri = shown[0]["status"]["scoringUri"]
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE", shown.text().replace(uri, "URI"))
+    assert [line.split() for line in text.splitlines()] == [
+        [
+            "Name",
+            "State",
+            "Kind",
+            "Target",
+            "Models",
+            "Replicas",
+            "Traffic",
+            "Authentication",
+            "Scoring",
+            "URI",
+            "Updated",
+        ],
+        ["adder", "Healthy", "aci", "local", "none", "1/1", "none", "URI", "DATE"],
+    ]
     assert live.run("%endpoints")._repr_html_() == shown._repr_html_()
-    assert shown[0]["status"]["scoringUri"] in live.run("%endpoints --uris").text()
+    assert uri in live.run("%endpoints --uris").text()
+
+
+def test_an_endpoint_is_shown_with_the_code_of_its_clients_and_without_its_key(live: Shell) -> None:
+    service = live.run("%deploy locked --score sums --auth key")
+    shown = live.run("%endpoints locked")
+    key, _ = service.get_keys()
+    listed = session_of(live.ip).workspace().webservices
+    for text in (shown.text(), shown._repr_html_(), service._repr_html_(), listed._repr_html_()):
+        assert service.scoring_uri in text
+        assert key not in text
+    command = shown.snippets.curl.replace("curl ", "curl -s ", 1)
+    done = subprocess.run(["sh", "-c", command], env={**os.environ, "SCORING_KEY": key}, stdout=-1, check=True)
+    assert json.loads(done.stdout) == [12]
+    assert "SCORING_KEY" in shown.snippets.python
+    live.run("%undeploy locked")
+
+
+def test_an_endpoint_is_tried_by_a_form_made_from_its_description(live: Shell) -> None:
+    live.run(f"%%score typed\n{TYPED}")
+    service = live.run("%deploy typed --score typed --kind aci")
+    line = live.run("%mlj try typed").text()
+    assert line == """%invoke typed '{"data": [{"age": 1.5, "sex": "f"}]}'"""
+    assert live.run(line) == [{"age": 1.5, "sex": "f"}]
+    form = TryForm("typed", service, service.get_swagger())
+    age, sex = (field["key"] for field in form.view["fields"][:2])
+    form.change(age, "much")
+    form.press("send")
+    assert form.settled()
+    assert ["age", "it must be a number"] in form.view["fields"][2]["rows"]
+    form.change(age, "3")
+    form.change(sex, "12")
+    form.press("send")
+    found = wait_until(lambda: {field["key"]: field for field in form.view["fields"]}.get("answer"))
+    assert json.loads(found["value"]) == [{"age": 3.0, "sex": "12"}]
+    assert any(field["key"] == "latency" and "ms" in str(field["rows"]) for field in form.view["fields"])
+    form.close()
+    live.run("%undeploy typed")
 
 
 def test_names_of_endpoints_are_completed_and_near_ones_named(live: Shell) -> None:

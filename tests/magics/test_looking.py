@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,21 @@ def registered(shell: Shell) -> Shell:
     return shell
 
 
+def undated(text: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE", text)
+
+
 def test_models_are_listed_with_versions_and_tags(registered: Shell) -> None:
-    assert registered.run("%models").text() == (
-        "Name     Versions  Framework  Tags  Used by\nothers   1         Onnx 1.17\nweights  2, 1"
+    end = "3 bytes  DATE"
+    assert undated(registered.run("%models").text()) == (
+        "Name     Versions  Framework  Tags  Used by  Size     Created\n"
+        f"others   1         Onnx 1.17                 {end}\n"
+        f"weights  2, 1                                {end}"
     )
-    assert registered.run("%models weights").text() == (
-        "Version  Framework  Tags            Properties  Used by\n2\n1                   a=b, area=demo"
+    assert undated(registered.run("%models weights").text()) == (
+        "Version  Framework  Tags            Properties  Used by  Size     Created\n"
+        f"2                                                        {end}\n"
+        f"1                   a=b, area=demo                       {end}"
     )
     assert [item["version"] for item in registered.run("%models weights:1").data] == [1]
 

@@ -105,7 +105,7 @@ class AksEndpointVersion(AksAttributes):
         """The properties, a copy."""
         return dict(self._version.properties)
 
-    def run(self, input_data: str | bytes) -> Any:
+    def run(self, input_data: Any) -> Any:
         """Send a request to this version, whatever its share; see `Webservice.run`."""
         return self.endpoint._run(input_data, {VERSION_HEADERS[0]: self.name})
 

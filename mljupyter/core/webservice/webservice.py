@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from mljupyter import core, deploy
-from mljupyter.core.display import HtmlRepr, Rows, pairs
+from mljupyter.core.display import HtmlRepr, Rows, date_text, pairs, snippets_html
 from mljupyter.core.filters import Filters, matches
 from mljupyter.core.payloads import payload_text
 from mljupyter.core.webservice import collected
@@ -25,6 +25,11 @@ from mljupyter.core.webservice.configuration import (
     WebserviceDeploymentConfiguration,
 )
 from mljupyter.durations import seconds_of, seconds_since
+from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippets, client_snippets
+from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
+from mljupyter.engine.requests.parts import body_limit, size_problem
+from mljupyter.engine.rollout.traffic import shares_text
+from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.ownership import user_name
 from mljupyter.registry.errors import ImageNotFoundError
@@ -40,6 +45,7 @@ from mljupyter.spec import (
 )
 from mljupyter.spec.collected import CollectedFile, chosen
 from mljupyter.spec.history import HistoryEntry
+from mljupyter.spec.router import VERSION_HEADERS
 from mljupyter.spec.version import ModelDelivery
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
@@ -537,14 +543,15 @@ class Webservice(EndpointAttributes):
 
     # Requests.
 
-    def run(self, input_data: str | bytes) -> Any:
+    def run(self, input_data: Any) -> Any:
         """Send a request to the web service and return its answer.
 
         A change that was made with this object before, such as ``update()``, is waited for, so that the answer is that
         of the new script and models. An answer that comes in pieces is returned as a whole.
 
         Parameters:
-            input_data: the body of the request, usually JSON text.
+            input_data: the body of the request, usually JSON text; or a table, which is sent as ``{"data": rows}``: a
+                DataFrame, an array, a sparse matrix, or a table of pyarrow. `score_batch` sends a large one in parts.
 
         Returns:
             The decoded JSON of the answer, or its text if it is not JSON.
@@ -559,13 +566,19 @@ class Webservice(EndpointAttributes):
         """
         return self._run(input_data, {})
 
-    def _run(self, input_data: str | bytes, headers: Mapping[str, str]) -> Any:
+    def _run(self, input_data: Any, headers: Mapping[str, str]) -> Any:
+        if is_table(input_data):
+            try:
+                input_data = request_text(input_data)
+            except EncodingError as error:
+                raise WebserviceException(f"input_data cannot be written as JSON: {error.message}.") from None
         if not isinstance(input_data, (str, bytes)):
             raise WebserviceException(
                 f"input_data is a {type(input_data).__name__}: it must be a string or bytes. "
                 "For example: service.run(json.dumps({'data': [[1, 2, 3]]}))"
             )
         body = input_data.encode() if isinstance(input_data, str) else input_data
+        self._check_size(len(body), headers)
         answer = self._score(body, headers)
         if answer.status == 401 and self.authentication_needed:
             self._forget_credentials()  # the key was regenerated, or another endpoint has the name now
@@ -583,6 +596,40 @@ class Webservice(EndpointAttributes):
             return json.loads(answer.body)
         except (ValueError, RecursionError):  # not JSON, or nested too deeply to decode
             return answer.text
+
+    def get_swagger(self) -> dict[str, Any]:
+        """Return the description of its API: that of `swagger_uri`.
+
+        Raises:
+            WebserviceException: it has none yet, or it cannot be read.
+
+        """
+        self._check_not_deleted()
+        if self.swagger_uri is None:
+            self.update_deployment_state()
+        if self.swagger_uri is None:
+            raise WebserviceException(
+                f"{self.name!r} is {self.state}: it has no description yet. First: service.wait_for_deployment()"
+            )
+        answer = self._scorer.get(self.swagger_uri, self._credential(), _ANSWER_MARGIN_SECONDS)
+        try:
+            found = json.loads(answer.body) if answer.status == 200 else None
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise WebserviceException(
+                f"{self.swagger_uri} answered with status {answer.status}, and not with a description of the API.",
+                status_code=answer.status,
+            )
+        return found
+
+    def _check_size(self, size: int, headers: Mapping[str, str]) -> None:
+        """Refuse a body above the limit before it is sent; the limit may have been raised by now."""
+        version = headers.get(VERSION_HEADERS[0])
+        if size_problem(size, body_limit(self.record, version), self.name) is not None:
+            self.update_deployment_state()
+        if problem := size_problem(size, body_limit(self.record, version), self.name):
+            raise WebserviceException(problem, status_code=413)
 
     def _score(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         self._check_not_deleted()
@@ -1208,12 +1255,46 @@ class Webservice(EndpointAttributes):
             ("Name", self.name),
             ("State", self.state),
             ("Target", spec.compute_target),
-            ("Scoring URI", target.way_of(uri) if target is not None and uri is not None else None),
+            ("Scoring URI", " ".join(filter(None, (uri, target.way_of(uri) if target is not None and uri else None)))),
             ("Authentication", str(spec.authentication)),
             ("Models", ", ".join(spec.model_ids)),
-            ("Versions", ", ".join(spec.versions) if len(spec.versions) > 1 else None),
+            ("Traffic", shares_text(spec)),
             ("Tags", pairs(self.tags)),
+            ("Updated", date_text(self.updated_time)),
         ]
+
+    def client_snippets(self, sample: Any = None) -> ClientSnippets:
+        """Return how other programs call the web service: URI, curl command and Python code, without its key.
+
+        Parameters:
+            sample: a request for the example, as for `run`; None for a general one.
+
+        Raises:
+            WebserviceException: it has no scoring URI yet.
+
+        Example:
+            >>> print(service.client_snippets(X_test[:1]).curl)                                  # doctest: +SKIP
+
+        """
+        uri = self.scoring_uri
+        if uri is None:
+            raise WebserviceException(
+                f"{self.name!r} is {self.state}: it has no scoring URI yet. First: service.wait_for_deployment()"
+            )
+        authority = None
+        if uri.startswith("https:"):
+            authority = self.workspace.compute_targets[self._spec.compute_target].router.show().authority_file
+        body = PLACEHOLDER if sample is None else request_text(sample)
+        return client_snippets(uri, self._spec.authentication, self.name, body=body, authority_file=authority)
+
+    def _repr_html_(self) -> str:
+        table = super()._repr_html_()
+        if self._record is None or self._deleted or self.scoring_uri is None:
+            return table
+        try:
+            return table + snippets_html(self.client_snippets())
+        except MLJupyterError:
+            return table  # the certificates cannot be read now
 
 
 def _restarted(spec: EndpointSpec, version: str | None) -> EndpointSpec:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from mljupyter.spec import EndpointSpec
+
 WHOLE = 100
 
 
@@ -42,6 +44,18 @@ def weights(percentiles: Mapping[str, int], default: str) -> dict[str, int]:
         raise ValueError(f"the percentiles add up to {WHOLE - unassigned}: at most {WHOLE}")
     shares = {name: share + (unassigned if name == default else 0) for name, share in percentiles.items()}
     return {name: share for name, share in shares.items() if share}
+
+
+def shares_text(spec: EndpointSpec) -> str | None:
+    """Return the configured shares of several versions as text, the default version first; None for a single one.
+
+    For example ``version-a 90 %, version-b 10 %``.
+    """
+    if len(spec.versions) == 1:
+        return None
+    shares = weights({name: each.traffic_percentile for name, each in spec.versions.items()}, spec.default_version)
+    first = sorted(spec.versions, key=lambda name: (name != spec.default_version, name))
+    return ", ".join(f"{name} {shares.get(name, 0)} %" for name in first)
 
 
 def split(percentiles: Mapping[str, int], default: str, able: Collection[str], before: str | None = None) -> Split:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mljupyter.core import Webservice, Workspace
+from mljupyter.core.display import date_text
 from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
+from mljupyter.engine.rollout.traffic import shares_text
 from mljupyter.errors import MLJupyterError
-from mljupyter.magics.magic import Call, masked_line
+from mljupyter.magics.magic import Call, json_line, masked_line
 from mljupyter.notebook.options.option_values import near
+from mljupyter.notebook.views.clients import Clients
 from mljupyter.notebook.views.history import state_text
 from mljupyter.notebook.views.views import Table
 from mljupyter.spec import EndpointRecord
 
-COLUMNS = ("Name", "State", "Kind", "Target", "Models", "Replicas", "Authentication")
+COLUMNS = (
+    "Name",
+    "State",
+    "Kind",
+    "Target",
+    "Models",
+    "Replicas",
+    "Traffic",
+    "Authentication",
+    "Scoring URI",
+    "Updated",
+)
 EMPTY = "No endpoints yet. Deploy one with %deploy NAME --model MODEL --score SCRIPT"
 
 
@@ -51,7 +66,7 @@ def version_of(service: Webservice, name: str) -> AksEndpointVersion:
 
 
 def row(record: EndpointRecord) -> list[str]:
-    """Return the table row of an endpoint, without addresses, which change from run to run."""
+    """Return the table row of an endpoint."""
     spec, status = record.spec, record.status
     return [
         spec.name,
@@ -60,20 +75,33 @@ def row(record: EndpointRecord) -> list[str]:
         spec.compute_target,
         ", ".join(spec.model_ids) or "none",
         status.replicas,
+        shares_text(spec) or "",
         str(spec.authentication),
+        status.scoring_uri or "",
+        date_text(record.updated_time),
     ]
 
 
 def run(call: Call) -> Any:
-    """Return the endpoints as a table; its items are the full data, one dict for each endpoint."""
+    """Return the endpoints as a table, or how other programs call one of them.
+
+    The items of the table are the full data, one dict for each endpoint.
+    """
+    if call["name"] is not None:
+        return _one(call)
     found = sorted(call.session.workspace().endpoint_records(), key=lambda record: record.spec.name)
     documents = [record.document() for record in found]
     call.session.cache.refresh_soon()
     if call["json"]:
         print(masked_line(documents))
         return call.deliver(documents) if call["output"] else None
-    columns, rows = list(COLUMNS), [row(record) for record in found]
-    if call["uris"]:
-        columns.append("Scoring URI")
-        rows = [[*cells, record.status.scoring_uri or ""] for cells, record in zip(rows, found, strict=True)]
-    return call.deliver(Table(columns, rows, documents, EMPTY))
+    return call.deliver(Table(COLUMNS, [row(record) for record in found], documents, EMPTY))
+
+
+def _one(call: Call) -> Any:
+    """Return how other programs call an endpoint: URI, curl and Python, with the key read from a variable."""
+    snippets = webservice(call.session.workspace(), call["name"]).client_snippets()
+    if call["json"]:
+        print(json_line(asdict(snippets)))
+        return call.deliver(asdict(snippets)) if call["output"] else None
+    return call.deliver(Clients(snippets))

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mljupyter.core import Model, Workspace
+from mljupyter.core.display import date_text
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError, near
 from mljupyter.notebook.views.views import Table
+from mljupyter.sizes import readable_size
 
-COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by")
-VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by")
+COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by", "Size", "Created")
+VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by", "Size", "Created")
 EMPTY = "No models yet. Register one with Model.register(ws, PATH, NAME), or %deploy NAME ESTIMATOR"
 _MOST_VERSIONS = 5
 _DELETE = "delete"
@@ -123,12 +125,18 @@ def _row(versions: list[Model], users: Mapping[str, list[str]]) -> list[str]:
         _framework(newest),
         _pairs(newest.tags),
         ", ".join(used),
+        *_size_and_date(newest),
     ]
 
 
 def _version_row(model: Model, users: Mapping[str, list[str]]) -> list[str]:
     used = ", ".join(users.get(model.id, []))
-    return [str(model.version), _framework(model), _pairs(model.tags), _pairs(model.properties), used]
+    pairs = _pairs(model.tags), _pairs(model.properties)
+    return [str(model.version), _framework(model), *pairs, used, *_size_and_date(model)]
+
+
+def _size_and_date(model: Model) -> list[str]:
+    return [readable_size(model.record.artifact.size), date_text(model.created_time)]
 
 
 def _listed(versions: list[str]) -> str:

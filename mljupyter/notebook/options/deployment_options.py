@@ -28,6 +28,7 @@ DEPLOYMENT_OPTIONS = (
         metavar="ESTIMATOR",
         positional=True,
         completes="estimator",
+        expression=True,
     ),
     Option(
         "model",
@@ -47,6 +48,7 @@ DEPLOYMENT_OPTIONS = (
         "rows of ESTIMATOR's training data, a variable or expression: the example in the OpenAPI document",
         metavar="ROWS",
         completes="variable",
+        expression=True,
     ),
     Option("method", "method of ESTIMATOR that answers a request", choices=METHODS, metavar="METHOD"),
     Option(
