@@ -15,6 +15,8 @@ import type { Line } from "./series";
 
 const PLACES = ["p50", "p90", "p95", "p99", "p99.9"];
 const TONES: Record<string, string> = { better: "▾ better", worse: "▴ worse" };
+const INTERVALS =
+  "Small: the 95 % confidence interval. × is the ratio to the control; better or worse where the intervals do not overlap.";
 const WINDOWS = [
   [60, "1 minute"],
   [300, "5 minutes"],
@@ -28,12 +30,16 @@ interface Compared {
   replicas: string;
 }
 
-/** A measure: values of the versions, the control's first; changes and tones of all but the control. */
+/**
+ * A measure: values of the versions with their confidence intervals, the control's first; ratios to the control and
+ * tones of all others, empty before there is evidence.
+ */
 interface Measure {
   label: string;
   unit: string;
   values: (number | null)[];
-  changes: (number | null)[];
+  intervals: string[];
+  changes: string[];
   tones: string[];
 }
 
@@ -66,7 +72,7 @@ function render(view: View<object>): Stop {
   const traffic = charts.add({ title: "Requests per second" });
   panel.body.append(
     make("section", { class: "mlj-part" }, verdicts),
-    make("section", { class: "mlj-part" }, table),
+    make("section", { class: "mlj-part" }, table, make("p", { class: "mlj-status" }, INTERVALS)),
     charts.element,
   );
 
@@ -179,18 +185,19 @@ function drawHead(): Drawn<Head> {
 
 function drawMeasure(first: Measure & Keyed): Drawn<Measure & Keyed> {
   const label = make("th", { scope: "row" });
-  const cells = first.values.map(() => ({ value: make("span"), change: make("span", { class: "mlj-change" }) }));
+  const cells = first.values.map(() =>
+    ["", "mlj-change", "mlj-interval"].map((style) => make("span", { class: style })),
+  );
   return {
-    element: make("tr", {}, label, ...cells.map(({ value, change }) => make("td", {}, value, change))),
+    element: make("tr", {}, label, ...cells.map((parts) => make("td", {}, ...parts))),
     update(row) {
       text(label, row.label);
-      cells.forEach((cell, index) => {
-        const change = index === 0 ? undefined : row.changes[index - 1];
-        const tone = index === 0 ? "" : (row.tones[index - 1] ?? "");
-        text(cell.value, shown(row.values[index], row.unit));
-        const known = change !== null && change !== undefined;
-        text(cell.change, known ? `${change > 0 ? "+" : ""}${change} % ${TONES[tone] ?? ""}` : "");
-        attribute(cell.change, "data-tone", tone);
+      cells.forEach(([value, change, interval], index) => {
+        const tone = row.tones[index - 1] ?? "";
+        text(value, shown(row.values[index], row.unit));
+        text(change, `${row.changes[index - 1] ?? ""} ${TONES[tone] ?? ""}`.trim());
+        attribute(change, "data-tone", tone);
+        text(interval, row.intervals[index]);
       });
     },
   };
