@@ -44,7 +44,7 @@ def test_a_difference_counts_when_it_is_large_enough_and_no_chance(change: dict[
     assert verdict(SEEN, {**SEEN, **change}) == expected
 
 
-def endpoint() -> EndpointRecord:
+def endpoint(**changed: Any) -> EndpointRecord:
     """Return an endpoint with the control ``green`` and the treatment ``blue``."""
     return EndpointRecord.parse(
         {
@@ -61,6 +61,7 @@ def endpoint() -> EndpointRecord:
             "updatedTime": "2026-01-01T00:00:00Z",
             "generation": 1,
             "resourceVersion": 1,
+            **changed,
         }
     )
 

@@ -14,7 +14,12 @@ function tick(versions: string[], changed: object = {}): void {
     time: NOW,
     name: "churn",
     seconds: 300,
-    versions: each((version, index) => ({ version, role: index ? "treatment" : "control", replicas: "1/1" })),
+    versions: each((version, index) => ({
+      version,
+      hue: index,
+      role: index ? "treatment" : "control",
+      replicas: "1/1",
+    })),
     rows: [
       {
         label: "Latency p95",
@@ -32,7 +37,8 @@ function tick(versions: string[], changed: object = {}): void {
       time: each(() => NOW - 1),
       version: versions,
       latency_p95_ms: each(() => 20),
-      error_ratio: each(() => null),
+      requests: each(() => 0),
+      errors: each(() => 0),
       requests_per_second: each(() => 5),
     },
     ...changed,

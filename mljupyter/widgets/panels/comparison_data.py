@@ -17,6 +17,7 @@ from mljupyter.telemetry.metrics.confidence import (
 )
 from mljupyter.telemetry.metrics.histogram import Histogram
 from mljupyter.telemetry.metrics.report import PERCENTILES
+from mljupyter.widgets.panels.colours import hue_of
 
 ENOUGH_REQUESTS = 200
 """With fewer requests, p95 would depend on fewer than ten of them."""
@@ -76,6 +77,7 @@ def comparison_of(record: EndpointRecord, report: Mapping[str, Any]) -> dict[str
         "versions": [
             {
                 "version": name,
+                "hue": hue_of(record, name),
                 "role": "control" if name == spec.control else "treatment",
                 "replicas": _replicas(record, name),
             }
