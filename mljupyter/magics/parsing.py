@@ -41,7 +41,7 @@ def split(line: str, *, expressions: bool = False) -> list[str]:
         if expressions and (found := _EXPRESSION_WORD.match(rest)):
             words.append(found[0])
             rest = rest[found.end() :].lstrip()
-        elif not expressions and rest[0] in "{[":
+        elif not expressions and rest[0] in "{[" and words[-1:] != ["--grep"]:  # a pattern is no JSON
             word, rest = _json_word(rest)
             words.append(word)
         else:

@@ -72,6 +72,7 @@ export class ChartGroup {
   readonly #charts: Chart[] = [];
   readonly #chosen = new Map<string, boolean>();
   readonly #switches = make("div", { class: "mlj-switches", role: "group", "aria-label": "Lines in all charts" });
+  readonly #happened = make("span", { class: "mlj-happened" });
   readonly #empty = make("p", { class: "mlj-empty" });
   readonly #resetZoom: HTMLButtonElement;
   readonly #spoken: HTMLElement;
@@ -104,7 +105,7 @@ export class ChartGroup {
         "div",
         { class: "mlj-chart-tools" },
         this.#switches,
-        make("span", { class: "mlj-space" }),
+        this.#happened,
         this.#resetZoom,
         pause,
         button("CSV", () => {
@@ -193,6 +194,11 @@ export class ChartGroup {
     return this.#chosen.get(key) ?? true;
   }
 
+  /** Show above the charts what happened at the moment that is pointed at. */
+  showHappened(sentence: string): void {
+    text(this.#happened, sentence);
+  }
+
   /** Say above the charts why they are empty; the empty text where they are not. */
   explain(sentence: string): void {
     this.#empty.hidden = !sentence;
@@ -270,7 +276,6 @@ export class Chart {
   readonly #group: ChartGroup;
   readonly #options: ChartOptions;
   readonly #moment = make("span", { class: "mlj-moment" });
-  readonly #happened = make("span", { class: "mlj-happened" });
   readonly #legend = make("ul", { class: "mlj-legend", "aria-hidden": "true" });
   #uplot: uPlot | null = null;
   #drawnFor = "";
@@ -300,13 +305,7 @@ export class Chart {
     this.element = make(
       "section",
       { class: "mlj-chart" },
-      make(
-        "div",
-        { class: "mlj-chart-head" },
-        make("h3", {}, unit ? `${title} (${unit})` : title),
-        this.#happened,
-        this.#moment,
-      ),
+      make("div", { class: "mlj-chart-head" }, make("h3", {}, unit ? `${title} (${unit})` : title), this.#moment),
       this.plot,
       this.#legend,
     );
@@ -493,7 +492,9 @@ export class Chart {
     const { places, unit } = this.#options;
     const x = index === null ? null : this.#data.xs[index];
     text(this.#moment, x === null || x === undefined ? "" : places ? places[x] : clock(x));
-    text(this.#happened, x === null || x === undefined || places ? "" : this.#happenedAt(x));
+    if (!places) {
+      this.#group.showHappened(x === null || x === undefined ? "" : this.#happenedAt(x));
+    }
     const items = this.#lines.map((line, place) => ({
       key: line.name,
       kind: `${line.hue} ${line.dash ?? 0}`,

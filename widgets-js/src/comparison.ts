@@ -70,7 +70,7 @@ function render(view: View<object>): Stop {
   const charts = new ChartGroup();
   const percentiles = charts.add({ title: "Latency by percentile", unit: "ms", places: PLACES });
   const latency = charts.add({ title: "Latency p95", unit: "ms" });
-  const errors = charts.add({ title: "Errors (5xx)", unit: "%" });
+  const errors = charts.add({ title: "Errors 5xx", unit: "%" });
   const traffic = charts.add({ title: "Requests per second" });
   panel.body.append(
     make("section", { class: "mlj-part" }, verdicts),

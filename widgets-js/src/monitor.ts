@@ -206,7 +206,7 @@ function render(view: View<MonitorTraits>): Stop {
   const replicas = charts.add({ title: "Replicas" });
   const utilisation = charts.add({ title: "Utilisation", unit: "%" });
   const wait = charts.add({ title: "Waiting and running time", unit: "ms" });
-  const errors = charts.add({ title: "Errors (5xx) of the last minute", unit: "%" });
+  const errors = charts.add({ title: "Errors 5xx, last minute", unit: "%" });
   const codes = charts.add({ title: "Errors per second, by status code" });
   const spread = charts.add({ title: "Duration of requests, last minute", unit: "%", places: LATENCIES });
 
@@ -424,7 +424,7 @@ function render(view: View<MonitorTraits>): Stop {
         ["client_errors", "4xx"],
         ["refused", "503 no replica free"],
         ["timeouts", "504 time limit"],
-      ),
+      ).filter(({ points }) => points.some(([, value]) => value)),
     );
     spread.draw(lines([["", (version) => (histogram[version] ?? []).map((value, place) => [place, value] as const)]]));
   }

@@ -178,7 +178,7 @@ describe("the monitor", () => {
 
   it("draws no needle for one failed request of one, and tells 4xx from 5xx", () => {
     tick({ whole: true, series: series("a", [NOW - 2, NOW - 1], 1) });
-    expect(one(shown.el, "[aria-label^='Errors (5xx)']").getAttribute("aria-label")).toContain("nothing was measured");
+    expect(one(shown.el, "[aria-label^='Errors 5xx']").getAttribute("aria-label")).toContain("nothing was measured");
     const codes = one(shown.el, "[aria-label^='Errors per second']").getAttribute("aria-label");
     expect(codes).toContain("4xx 1 at the end");
     expect(codes).toContain("504 time limit 1 at the end");
@@ -321,6 +321,7 @@ describe("the end", () => {
     shown.model.endKernel();
     expect(one(shown.el, ".mlj-stale").textContent).toContain("The kernel has ended.");
     expect(one(shown.el, ".mlj-foot").inert).toBe(true);
+    expect(one(shown.el, "section.mlj-panel").classList.contains("mlj-dead")).toBe(true);
   });
 
   it("of the view ends everything it listens to", () => {

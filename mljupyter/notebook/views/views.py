@@ -54,6 +54,23 @@ class Text(View):
         return self._text
 
 
+class Folded(View):
+    """Lines below a title, folded in notebooks until a person opens them."""
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        self._title = title
+        self._lines = list(lines)
+
+    def text(self) -> str:
+        """Return the title and all lines."""
+        return "\n".join([f"{self._title}:", *(f"  {line}" for line in self._lines)])
+
+    def html(self) -> str:
+        """Return the title, which opens the lines."""
+        lines = markup("\n".join(self._lines))
+        return f'<details><summary>{markup(self._title)}</summary><pre style="{_CODE}">{lines}</pre></details>'
+
+
 class Outcome(View):
     """The result of a step on one line: a mark, a subject, a remark."""
 

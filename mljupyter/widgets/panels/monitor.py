@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import traitlets
 
 from mljupyter.core import Webservice, Workspace
+from mljupyter.engine.log_lines import shown_lines
 from mljupyter.notebook.views.metrics_table import measured
 from mljupyter.notebook.views.views import Table
 from mljupyter.spec import ScalingDecision
 from mljupyter.spec.history import HistoryEntry
+from mljupyter.visible import lines_of
 from mljupyter.widgets.panels import monitor_data as data
 from mljupyter.widgets.panels.actions import act
 from mljupyter.widgets.panels.live_panel import LivePanel
@@ -90,7 +93,8 @@ class Monitor(LivePanel):
                 found["router"] = router
             self._router = router
         if (log := self._log) is not None:
-            found["log"] = endpoints.logs(self._endpoint, lines=_LOG_LINES, **log)
+            lines = lines_of(endpoints.logs(self._endpoint, lines=_LOG_LINES, **log))
+            found["log"] = "\n".join(shown_lines(lines, datetime.now(UTC)))
         self._ticks += 1
         self._cursor = minute["cursor"] - 1  # the last second may have been incomplete
         return found
