@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-# TIME LEVEL [PID] LOGGER | TEXT. A level is its first letter.
+# TIME LEVEL [PID REPLICA] LOGGER | TEXT. A level is its first letter; the replica is named where there are several.
 _LINE = re.compile(
-    r"^(?P<time>\d{4}-\d\d-\d\dT\S+) +(?P<level>[DIWEC])[A-Za-z]* (?:\[\d+\] )?(?:[\w.]+ \| ?)?(?P<text>.*)$", re.DOTALL
+    r"^(?P<time>\d{4}-\d\d-\d\dT\S+) +(?P<level>[DIWEC])[A-Za-z]* "
+    r"(?:\[\d+(?: (?P<replica>[^\]]+))?\] )?(?:[\w.]+ \| ?)?(?P<text>.*)$",
+    re.DOTALL,
 )
 _FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line (?P<line>\d+), in ')
 _RAISED = re.compile(
@@ -76,7 +78,7 @@ def text_of(line: str) -> str:
 
 
 def shown_line(line: str, now: datetime, zone: tzinfo | None = None) -> str:
-    """Return a line for people: local time to the millisecond, level, text. A line without a time stays as it is.
+    """Return a line for people: local time to the millisecond, level, replica, text. A line without a time stays.
 
     Parameters:
         line: the line of a replica's log.
@@ -98,7 +100,8 @@ def shown_line(line: str, now: datetime, zone: tzinfo | None = None) -> str:
     except ValueError:  # the text may only resemble a time
         return line
     day = "" if time.date() == now.astimezone(zone).date() else f"{time:%Y-%m-%d} "
-    return f"{day}{time:%H:%M:%S}.{time.microsecond // 1000:03} {found['level']} {found['text']}"
+    replica = f"[{found['replica']}] " if found["replica"] else ""
+    return f"{day}{time:%H:%M:%S}.{time.microsecond // 1000:03} {found['level']} {replica}{found['text']}"
 
 
 def shown_lines(lines: Iterable[str], now: datetime, zone: tzinfo | None = None) -> Iterator[str]:

@@ -53,6 +53,7 @@ def test_a_log_that_tells_no_reason_gives_none(lines: list[str]) -> None:
         (f'{HEAD}  File "a.py"', '10:10:52.076 E   File "a.py"'),
         ("2026-11-29T23:30:00.5Z I [1] a.b | x", "00:30:00.500 I x"),
         ("2026-11-28T09:00:00Z W plain", "2026-11-28 10:00:00.000 W plain"),
+        ("2026-11-30T09:00:00Z W [7 blue both-1] a.b | x", "10:00:00.000 W [blue both-1] x"),
         ("no time", "no time"),
         ("2026-13-99T09:00:00Z W plain", "2026-13-99T09:00:00Z W plain"),
     ],

@@ -70,6 +70,7 @@ def _log(call: Call, service: Webservice, *, everything: bool) -> str:
         lines=call["lines"] if everything else _MOST_LINES,
         version=call.version,
         startup=call["startup"],
+        names=not call["json"],
     )
 
 
@@ -91,7 +92,7 @@ def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
 
         return LogPanel(EndpointLog(service, call["lines"], call.version, chosen))
     lines: Iterable[str] = service.workspace.endpoints.follow_logs(
-        service.name, lines=call["lines"], version=call.version
+        service.name, lines=call["lines"], version=call.version, names=True
     )
     try:
         for line in chosen.chosen(lines):

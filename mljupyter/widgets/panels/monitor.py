@@ -93,7 +93,7 @@ class Monitor(LivePanel):
                 found["router"] = router
             self._router = router
         if (log := self._log) is not None:
-            lines = lines_of(endpoints.logs(self._endpoint, lines=_LOG_LINES, **log))
+            lines = lines_of(endpoints.logs(self._endpoint, lines=_LOG_LINES, names=True, **log))
             found["log"] = "\n".join(shown_lines(lines, datetime.now(UTC)))
         self._ticks += 1
         self._cursor = minute["cursor"] - 1  # the last second may have been incomplete
