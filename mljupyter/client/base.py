@@ -118,6 +118,7 @@ class EndpointClient(Protocol):
         version: str | None = None,
         replica: str | None = None,
         startup: bool = False,
+        names: bool = False,
     ) -> str:
         """Return the last lines of the log, all replicas in order of time.
 
@@ -126,11 +127,14 @@ class EndpointClient(Protocol):
             lines: the largest number of lines.
             version, replica: only this version, only this replica.
             startup: the first lines of the newest replica instead: output of imports and ``init()``.
+            names: name version and replica beside the process id where several replicas write.
 
         """
         ...
 
-    def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:
+    def follow_logs(
+        self, name: str, *, lines: int = 100, version: str | None = None, names: bool = False
+    ) -> Iterator[str]:
         """Yield the last lines of the log, then each new line as a replica writes it."""
         ...
 

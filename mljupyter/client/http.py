@@ -119,6 +119,7 @@ class HttpEndpointClient:
         version: str | None = None,
         replica: str | None = None,
         startup: bool = False,
+        names: bool = False,
     ) -> str:
         """Return the last lines of the log; see `EndpointClient.logs`."""
         query = {
@@ -126,14 +127,18 @@ class HttpEndpointClient:
             "startup": "true" if startup else "false",
             "version": version,
             "replica": replica,
+            "names": "true" if names else None,
         }
         return self._transport.ask("GET", f"{_path(name)}/logs", query=_given(query)).body.decode()
 
-    def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:
+    def follow_logs(
+        self, name: str, *, lines: int = 100, version: str | None = None, names: bool = False
+    ) -> Iterator[str]:
         """Yield the last lines of the log, then each new line; see `mljupyter.client.log_follow`."""
         from mljupyter.client.log_follow import stream  # heavy for `%load_ext`, and rarely needed
 
-        query = {"lines": count_within("lines", lines, MOST_LOG_LINES), "version": version}
+        count = count_within("lines", lines, MOST_LOG_LINES)
+        query = {"lines": count, "version": version, "names": "true" if names else None}
         return stream(self._transport, f"{_path(name)}/logs/follow", _given(query))
 
     def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:

@@ -441,7 +441,6 @@ class Model(HtmlRepr):
             "memory_in_gb": _within("memory_in_gb", memory_in_gb, LEAST, MOST_MEMORY_GB, MOST_MEMORY_GB),
             "seconds": _within("seconds", seconds, 0.1, _LONGEST_PROFILE_SECONDS, 20.0),
         }
-        from mljupyter.targets.base import Needs  # slow import (ssl); most notebooks do not profile
 
         run = deploy.profiling.run
         endpoint, target = run.temporary_name(), core.deployment.target_of(workspace, deployment_target)

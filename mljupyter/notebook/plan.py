@@ -205,9 +205,15 @@ class Deployment:
         """The version that is deployed; None for the default version."""
         return None
 
-    def deploy(self, plan: Plan) -> Webservice:
-        """Create or change the endpoint; the old state serves until the new one is ready."""
-        return self.apply(self.build(self.register(plan)))
+    def deploy(self, plan: Plan, on_event: OnEvent | None = None) -> Webservice:
+        """Create or change the endpoint; the old state serves until the new one is ready.
+
+        Parameters:
+            plan: the plan.
+            on_event: called with stages and log lines of a build, from any thread.
+
+        """
+        return self.apply(self.build(self.register(plan), on_event))
 
     def register(self, plan: Plan) -> Plan:
         """Do the first step: register the estimator and store its script, if there are any.

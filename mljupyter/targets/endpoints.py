@@ -157,15 +157,21 @@ class WorkspaceEndpoints:
         version: str | None = None,
         replica: str | None = None,
         startup: bool = False,
+        names: bool = False,
     ) -> str:
         """Return the last lines of the log; see `EndpointClient.logs`."""
         return self._on(
-            name, lambda client: client.logs(name, lines=lines, version=version, replica=replica, startup=startup)
+            name,
+            lambda client: client.logs(
+                name, lines=lines, version=version, replica=replica, startup=startup, names=names
+            ),
         )
 
-    def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:
+    def follow_logs(
+        self, name: str, *, lines: int = 100, version: str | None = None, names: bool = False
+    ) -> Iterator[str]:
         """Yield the last lines of the log, then each new line."""
-        return self._on(name, lambda client: client.follow_logs(name, lines=lines, version=version))
+        return self._on(name, lambda client: client.follow_logs(name, lines=lines, version=version, names=names))
 
     def records(self, name: str, *, count: int = 1000, version: str | None = None) -> list[dict[str, Any]]:
         """Return the newest request records, oldest first."""

@@ -101,7 +101,9 @@ class FakeClient:
             raise AttributeError(method)
         return partial(self._ask, method)
 
-    def follow_logs(self, name: str, *, lines: int = 100, version: str | None = None) -> Iterator[str]:
+    def follow_logs(
+        self, name: str, *, lines: int = 100, version: str | None = None, names: bool = False
+    ) -> Iterator[str]:
         """Yield the last lines of the log, then each new line."""
         after = max(self._ask("log_length", name) - lines, 0)
         while True:

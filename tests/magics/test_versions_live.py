@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -36,10 +37,18 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 def test_the_table_shows_shares_and_what_is_in_force(live: Shell) -> None:
     assert live.run("%traffic shared").text() == (
-        "Version    Role              Percentile  Mirrored  Weight  Replicas  State\n"
-        "version-a  default, control  0           0         90      1/1       Healthy\n"
-        "version-b  treatment         10          0         10      1/1       Healthy"
+        "Version    Role              Share configured  Copies  Replicas  State\n"
+        "version-a  default, control  90 %              -       1/1       Healthy\n"
+        "version-b  treatment         10 %              -       1/1       Healthy"
     )
+
+
+def test_lines_of_a_log_name_version_and_replica_where_there_are_several(live: Shell) -> None:
+    line = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} [DIWEC] \[shared-(version-[ab])-\w+\] ")
+    named = [line.match(text) for text in live.run("%logs shared").text().splitlines()]
+    assert {found[1] for found in named if found} == {"version-a", "version-b"}
+    alone = live.run("%logs plain").text().splitlines()
+    assert not any(" [plain" in text for text in alone)
 
 
 def test_requests_are_divided_anew_and_the_rest_goes_to_the_default(
@@ -287,8 +296,8 @@ def test_a_version_can_be_asked_and_its_log_be_read(live: Shell) -> None:
     assert "louder" not in live.run("%logs shared:version-a").text()
     lines = live.run("%logs shared --grep l.uder").text().splitlines()
     assert len(lines) == 1
-    assert lines[0].endswith("| louder")
-    assert "| up" not in live.run("%logs shared:version-c --level warning").text()
+    assert re.search(r" W \[shared-version-c-\w+\] louder$", lines[0])
+    assert " up" not in live.run("%logs shared:version-c --level warning").text()
     assert "louder" in live.run("%logs shared:version-c --since 1h").text()
     assert "this is not a regular expression" in live.error("%logs shared --grep (")
     assert "No image was built for 'shared'" in live.error("%logs shared --build")

@@ -99,6 +99,7 @@ export class Panel<Tick extends Message> {
       whenKernelEnds(model, () => {
         text(this.#stale, KERNEL_ENDED);
         this.#foot.inert = true;
+        this.element.classList.add("mlj-dead");
       }),
     );
     return () => {

@@ -157,6 +157,7 @@ class Api:
             version=query.get("version"),
             replica=query.get("replica"),
             startup=query.get("startup") == "true",
+            names=query.get("names") == "true",
         )
         return Response(text, media_type="text/plain; charset=utf-8")
 
@@ -168,6 +169,7 @@ class Api:
             lines=whole_number(request, "lines", 100, 0, MOST_LOG_LINES),
             version=query.get("version"),
             timeout_seconds=poll_timeout(request),
+            names=query.get("names") == "true",
         )
         return JSONResponse({"lines": followed.lines, "cursor": followed.cursor})
 

@@ -24,6 +24,7 @@ from mljupyter.controller.endpoints.reconciler import Reconciler
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.logs import merge as logs
 from mljupyter.controller.logs.follow import Followed, follow
+from mljupyter.controller.logs.names import with_names
 from mljupyter.controller.logs.request_log import newest_records
 from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.router.router import check_port
@@ -186,24 +187,39 @@ class Service:
         await self._reconciler.reroute(name)
         self._changes.notify()
 
-    def logs(self, name: str, *, lines: int, version: str | None, replica: str | None, startup: bool) -> str:
+    def logs(
+        self, name: str, *, lines: int, version: str | None, replica: str | None, startup: bool, names: bool = False
+    ) -> str:
         """Return the log of all replicas or of one, in the order of time, including ended replicas."""
-        found = [
-            log
-            for runtime in self._runtimes_of(name)
-            for log in runtime.logs(name, version)
-            if replica is None or log.replica_id == replica
-        ]
+        found = [log for log in self._logs_of(name, version, names) if replica is None or log.replica_id == replica]
         count = max(1, min(lines, MOST_LOG_LINES))
         return logs.beginning(found, count) if startup else logs.merged(found, count)
 
+    def _logs_of(self, name: str, version: str | None, names: bool) -> list[ReplicaLog]:
+        """Return the logs of the replicas of an endpoint; with `names`, lines of several name version and replica."""
+        runtimes = self._runtimes_of(name)
+        found = [log for runtime in runtimes for log in runtime.logs(name, version)]
+        if not names or len(found) < 2:
+            return found
+        each = [version] if version is not None else list(self.find(name).spec.versions)
+        return with_names(
+            found, {log.replica_id: one for runtime in runtimes for one in each for log in runtime.logs(name, one)}
+        )
+
     async def follow_logs(
-        self, name: str, *, cursor: str | None, lines: int, version: str | None, timeout_seconds: float
+        self,
+        name: str,
+        *,
+        cursor: str | None,
+        lines: int,
+        version: str | None,
+        timeout_seconds: float,
+        names: bool = False,
     ) -> Followed:
         """Return the new lines in the logs of all replicas since `cursor`; see `logs.follow.follow`."""
 
         def find() -> Sequence[ReplicaLog]:
-            return [log for runtime in self._runtimes_of(name) for log in runtime.logs(name, version)]
+            return self._logs_of(name, version, names)
 
         return await follow(find, cursor, max(0, min(lines, MOST_LOG_LINES)), timeout_seconds, lambda: self.ending)
 

@@ -13,7 +13,7 @@ from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
 from mljupyter.deploy.leftovers import Leftovers
-from mljupyter.deploy.wait import NOT_DEPLOYED, follow
+from mljupyter.deploy.wait import NOT_DEPLOYED, follow, short_problem
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.spec import EndpointRecord
@@ -26,12 +26,12 @@ START = "start replicas"
 ANSWER = "answer requests"
 NOTHING_DONE = "Nothing was deployed; everything is unchanged."
 _LOG_LINES = 100
-_STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "skipped"}
+_STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "cancelled"}
 
 
 @dataclass
 class Stage:
-    """One step: its state is ``waiting``, ``running``, ``ok``, ``failed`` or ``skipped``."""
+    """One step: its state is ``waiting``, ``running``, ``ok``, ``failed``, ``cancelled`` or ``skipped``."""
 
     name: str
     state: str = "waiting"
@@ -145,7 +145,7 @@ class DeploymentRun(BackgroundRun):
             return
         service.update_deployment_state()
         if record.status.state in NOT_DEPLOYED:
-            self._end("failed", str(service.error))
+            self._end("failed", short_problem(record))  # the log is shown beside it
             return
         self._stage(START).end("ok")
         self._begin(ANSWER).end("ok")
@@ -180,7 +180,7 @@ class DeploymentRun(BackgroundRun):
     def _end(self, outcome: Outcome, problem: str = "") -> None:
         for stage in self.stages:
             if stage.state == "running":
-                stage.end("failed" if outcome == "failed" else "skipped")
+                stage.end(outcome)
             elif stage.state == "waiting":
                 stage.state = "skipped"
         failed = [stage.name for stage in self.stages if stage.state == "failed"]

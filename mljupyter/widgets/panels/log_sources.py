@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from mljupyter.core import Webservice
+from mljupyter.deploy.wait import short_problem
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment
 from mljupyter.notebook.views.log_lines import Filter
@@ -81,7 +82,9 @@ class EndpointLog:
     def lines(self) -> Iterator[str]:
         """Yield lines of all replicas, through updates and restarts, until the endpoint is deleted."""
         endpoints = self._service.workspace.endpoints
-        yield from self._chosen.chosen(endpoints.follow_logs(self.name, lines=self._count, version=self._version))
+        yield from self._chosen.chosen(
+            endpoints.follow_logs(self.name, lines=self._count, version=self._version, names=True)
+        )
 
     def cancel(self) -> None:
         """Delete an endpoint that has never been ready; otherwise do nothing."""
@@ -125,7 +128,7 @@ class DeploymentLog:
             with suppress(queue.Empty):
                 yield self._built.get(timeout=_LOOK_EVERY)
         if self.run.service is not None:
-            yield from self.run.service.workspace.endpoints.follow_logs(self.name, lines=_LINES)
+            yield from self.run.service.workspace.endpoints.follow_logs(self.name, lines=_LINES, names=True)
 
     def cancel(self) -> None:
         """Cancel and undo the deployment."""
@@ -141,7 +144,7 @@ def view_of(record: EndpointRecord, seconds: float) -> View:
 
     """
     status = record.status
-    problem = status.problem.text() if status.problem else ""
+    problem = short_problem(record) if status.problem else ""
     ready, _, wanted = status.replicas.partition("/")
     if status.state is EndpointState.HEALTHY:
         start, answer = "ok", "ok"
