@@ -419,6 +419,7 @@ class AttachProgressPage(Page):
 
     name = "Progress"
     next_label = ""
+    starts = True
 
     def __init__(self, draft: ClusterDraft) -> None:
         self.draft = draft
@@ -460,8 +461,8 @@ class AttachProgressPage(Page):
         run = self.run
         if run is None:
             return []
-        state = {"": "running", "succeeded": "ok", "failed": "failed", "cancelled": "skipped"}[run.outcome]
-        last = run.lines[-1] if run.lines and not run.outcome else run.outcome
+        state = {"": "running", "succeeded": "ok", "failed": "failed", "cancelled": "cancelled"}[run.outcome]
+        last = run.lines[-1] if run.lines and not run.outcome else ""
         found = [fields.stages("stages", "Progress", [(f"attach {run.name}", state, last)])]
         if run.outcome == "failed":
             found.append(fields.code("problem", "What went wrong", run.problem))

@@ -25,12 +25,12 @@ START = "start replicas"
 ANSWER = "answer requests"
 NOTHING_DONE = "Nothing was deployed; everything is unchanged."
 _LOG_LINES = 100
-_STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "skipped"}
+_STATES = {"succeeded": "ok", "failed": "failed", "running": "running", "cancelled": "cancelled"}
 
 
 @dataclass
 class Stage:
-    """One step: its state is ``waiting``, ``running``, ``ok``, ``failed`` or ``skipped``."""
+    """One step: its state is ``waiting``, ``running``, ``ok``, ``failed``, ``cancelled`` or ``skipped``."""
 
     name: str
     state: str = "waiting"
@@ -172,9 +172,13 @@ class DeploymentRun(BackgroundRun):
     def _end(self, outcome: Outcome, problem: str = "") -> None:
         for stage in self.stages:
             if stage.state == "running":
-                stage.end("failed" if outcome == "failed" else "skipped")
-            elif stage.state == "waiting":
-                stage.state = "skipped"
+                stage.end("failed" if outcome == "failed" else "cancelled")
+        waiting = [stage for stage in self.stages if stage.state == "waiting"]
+        stopped = any(stage.state == "cancelled" for stage in self.stages)
+        for stage in waiting:
+            stage.state = "skipped"
+        if outcome == "cancelled" and waiting and not stopped:  # between two stages
+            waiting[0].state = "cancelled"
         failed = [stage.name for stage in self.stages if stage.state == "failed"]
         self.failed_at = failed[-1] if failed else ""
         self.problem, self.outcome = problem, outcome

@@ -20,6 +20,7 @@ class ProgressPage(Page):
     """Page with the stages and their times, the log, and the result."""
 
     name = "Progress"
+    starts = True
 
     def __init__(self, review: ReviewPage) -> None:
         self._review = review
