@@ -74,6 +74,8 @@ def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: p
         ({"way": "following", "most": ""}, "most", "it is needed"),
         ({"way": "following", "target_utilization": "0"}, "target_utilization", "below 1"),
         ({"cpu": "much"}, "cpu", "a number of cores"),
+        ({"cpu": "0"}, "cpu", "must be a number above 0"),
+        ({"max_queue_wait_ms": "99999999999"}, "max_queue_wait_ms", "less than or equal to"),
         ({"rate": "-1"}, "rate", "below 0"),
     ],
 )
@@ -85,6 +87,52 @@ def test_a_wrong_answer_is_explained_under_its_field(user: User, answers: dict[s
     assert user.view["heading"] == "How large, and how many?"
     assert text in user.error(key)
     assert user.view["focus"]["key"] == key
+
+
+@pytest.fixture
+def newcomer(session: Session) -> Iterator[User]:
+    """Somebody with two fitted estimators, the second one newer."""
+    import numpy as np
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    rows = np.arange(6.0).reshape(-1, 1)
+    namespace = {
+        "old_line": LinearRegression().fit(rows, rows[:, 0]),
+        "lr": LogisticRegression().fit(rows, rows[:, 0] > 2),
+        "unfitted": LinearRegression(),
+        "rows": rows,
+    }
+    wizard = DeployWizard(session, namespace)
+    yield User(wizard)
+    wizard.close()
+
+
+def test_the_newest_estimator_is_offered_first_under_a_proposed_name(newcomer: User) -> None:
+    model = newcomer.field("model")
+    assert [choice["value"] for choice in model["options"]] == ["estimator lr", "estimator old_line", ""]
+    assert (model["value"], newcomer.field("name")["value"]) == ("estimator lr", "lr-model")
+    assert "%%score" in newcomer.choice("model", "")["reason"]  # there is no script
+    newcomer.type(model="estimator old_line")
+    assert newcomer.field("name")["value"] == "old-line"
+    assert newcomer.choice("method", "predict_proba")["reason"] == "LinearRegression does not have it"
+    newcomer.type(name="mine", model="estimator lr")
+    assert newcomer.field("name")["value"] == "mine"
+    assert newcomer.choice("method", "predict_proba")["reason"] == ""
+
+
+def test_sample_and_method_are_checked_on_their_page_with_all_other_fields(newcomer: User) -> None:
+    newcomer.type(model="estimator old_line", name="Not a name", sample="nope[:3]", method="predict_proba")
+    view = newcomer.press()
+    assert view["heading"] == "What do you want to deploy?" and view["focus"]["key"] == "name"
+    assert "'nope'" in newcomer.error("sample")
+    assert "has no predict_proba()" in newcomer.error("method")
+    assert "cannot name an endpoint" in newcomer.error("name")
+    newcomer.type(name="line", method="", sample="rows[")
+    assert newcomer.error("sample") == ""  # what is being typed is evaluated only when somebody goes on
+    newcomer.press()
+    assert "rows[" in newcomer.error("sample")
+    newcomer.type(sample="rows[:2]")
+    assert newcomer.press()["heading"] == "Where should it run?"
 
 
 def test_what_was_chosen_before_leaves_nothing_in_the_line(user: User) -> None:

@@ -29,6 +29,7 @@ class AccessPage(DraftPage):
     heading = "Who may send requests?"
     about = "You can read the keys and create new ones at any time."
     asks = ("kind", "auth", "port")
+    settings = ("auth", "port")
 
     def enter(self) -> None:
         """Read the present TLS state."""

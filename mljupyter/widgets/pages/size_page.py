@@ -52,6 +52,7 @@ class SizePage(DraftPage):
         "max_concurrent_requests",
         "max_queue_wait_ms",
     )
+    settings = ("replicas", "cpu", "memory", "max_concurrent_requests", "max_queue_wait_ms")
 
     def __init__(self, draft: Draft) -> None:
         super().__init__(draft)
