@@ -27,7 +27,13 @@ SCORE = Magic(
     interrupted="The test run was ended; the script stored under this name has not changed.",
     options=(
         Option("name", "name of the scoring script", metavar="NAME", positional=True, required=True, completes="score"),
-        Option("sample", "data for a test run: JSON, a variable, or @file", metavar="DATA", completes="variable"),
+        Option(
+            "sample",
+            "data for a test run: JSON, a variable or expression, or @file",
+            metavar="DATA",
+            completes="variable",
+            expression=True,
+        ),
         Option(
             "model",
             "registered model for the test run; init() finds it below AZUREML_MODEL_DIR",
@@ -80,6 +86,7 @@ INVOKE = Magic(
             metavar="DATA",
             positional=True,
             completes="variable",
+            expression=True,
         ),
         Option("output", "store the answer in this variable instead of showing it", short="-o", metavar="VAR"),
         JSON,

@@ -49,7 +49,7 @@ def completions(magics: dict[str, Magic], line: str, names: NameSource) -> tuple
 
 
 def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource) -> tuple[str, list[str]]:
-    given = _positional_words(magic, words)
+    given = magic.positional_words(words)
     if fragment.startswith("-") and "=" in fragment:
         spelling, _, part = fragment.partition("=")
         option = magic.option(spelling)
@@ -59,7 +59,7 @@ def _for_magic(magic: Magic, words: list[str], fragment: str, names: NameSource)
         return fragment, _values(previous, fragment, names, given)
     if fragment.startswith("-"):
         return fragment, _options(magic, words, fragment)
-    positional = _next_positional(magic, given)
+    positional = magic.option_after(words)
     if positional is None:
         return fragment, [] if fragment else _options(magic, words, "--")
     found = _values(positional, fragment, names, given)
@@ -78,25 +78,6 @@ def _options(magic: Magic, words: list[str], fragment: str) -> list[str]:
             spelling for spelling in option.spellings if fragment.startswith("--no") or not spelling.startswith("--no-")
         ]
     return _starting(fragment, offered)
-
-
-def _positional_words(magic: Magic, words: list[str]) -> list[str]:
-    """Return the words that are neither options nor their values."""
-    found = []
-    previous: Option | None = None
-    for word in words:
-        if previous is None and not word.startswith("-"):
-            found.append(word)
-        option = magic.option(word)
-        previous = option if option is not None and option.takes_value else None
-    return found
-
-
-def _next_positional(magic: Magic, given: list[str]) -> Option | None:
-    positionals = magic.positionals
-    if len(given) < len(positionals):
-        return positionals[len(given)]
-    return positionals[-1] if positionals and positionals[-1].repeatable else None
 
 
 def _values(option: Option, fragment: str, names: NameSource, given: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -75,6 +75,32 @@ class Magic:
         """The positional values, in order."""
         return tuple(option for option in self.options if option.positional)
 
+    def option_after(self, words: Sequence[str]) -> Option | None:
+        """Return the option that the next word is the value of; None if no value is expected.
+
+        Parameters:
+            words: the words of the line before it.
+
+        """
+        previous = self.option(words[-1]) if words else None
+        if previous is not None and previous.takes_value:
+            return previous
+        given = len(self.positional_words(words))
+        if given < len(self.positionals):
+            return self.positionals[given]
+        return self.positionals[-1] if self.positionals and self.positionals[-1].repeatable else None
+
+    def positional_words(self, words: Sequence[str]) -> list[str]:
+        """Return the words that are neither options nor their values."""
+        found = []
+        previous: Option | None = None
+        for word in words:
+            option = self.option(word)
+            if previous is None and not word.startswith("-"):
+                found.append(word)
+            previous = option if option is not None and option.takes_value and previous is None else None
+        return found
+
     def carry_out(self, call: Call) -> Any:
         """Import the function of the magic and call it."""
         return _command(self.run)(call)
@@ -100,6 +126,7 @@ class Call:
         body: the cell below ``%%name``; None for the line form.
         shell: the IPython shell.
         session: the state of this kernel.
+        local: the local variables of the function that called the magic; empty outside of functions.
 
     """
 
@@ -108,15 +135,16 @@ class Call:
     body: str | None
     shell: Any
     session: Session
+    local: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
 
     @property
     def namespace(self) -> dict[str, Any]:
-        """The user's variables."""
+        """The user's variables; in a function, its local ones as well."""
         namespace: dict[str, Any] = self.shell.user_ns
-        return namespace
+        return {**namespace, **self.local} if self.local else namespace
 
     @property
     def has_widgets(self) -> bool:
@@ -157,6 +185,11 @@ class Call:
         variable = self.values.get("output")
         if variable is not None and not variable.isidentifier():
             raise WrongInputError(f"-o {variable}: that is not a name for a variable. For example: -o result")
+        if variable in self.local:
+            raise WrongInputError(
+                f"-o {variable}: it is a local variable of a function, which a magic cannot set.\n"
+                f"Write {variable} = {self.magic.spelled} ... without -o."
+            )
 
 
 def has_widgets(shell: Any) -> bool:

@@ -11,22 +11,34 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from mljupyter.magics.magic import Magic
+from mljupyter.notebook.options.expression_text import (
+    closing_brace,
+    expression_end,
+    is_expression,
+    is_text_literal,
+)
 from mljupyter.notebook.options.option import GIVEN, Option
 from mljupyter.notebook.options.option_values import WrongInputError, default_of, near, read
 
 _MOST_LINE_CHARACTERS = 1_000_000
 _NOT_GIVEN: Any = object()
-_EXPRESSION_WORD = re.compile(r"\{[^{}]+\}[^\s'\"]*")
+_JOINED = re.compile(r"(--?\w[\w-]*)=")
 
 
-def split(line: str, *, expressions: bool = False) -> list[str]:
-    """Split a line as a shell does, except for JSON objects and lists, which are kept with their quotes.
+def split(line: str, magic: Magic | None = None) -> list[str]:
+    """Split a line into words as a shell does, with two exceptions.
 
-    With `expressions`, a word that begins with ``{`` is an expression of Python up to ``}`` instead. It may have quotes
-    and spaces.
+    A JSON object or list is kept with its quotes. A value that may be an expression (`Option.expression`) is kept as
+    Python reads it: up to the first space outside of brackets and strings. A word that is nothing but a quoted text
+    loses its quotes everywhere. In a magic that `expands`, ``{expression}`` is kept with its quotes and spaces, and
+    there is no JSON.
+
+    Parameters:
+        line: the line after the magic's name.
+        magic: the declaration, which says where expressions are expected; None if there are none.
 
     Raises:
-        WrongInputError: a quotation is not closed, or a word that starts like JSON is invalid.
+        WrongInputError: a quotation is not closed, or a word that starts like JSON is neither JSON nor Python.
 
     Example:
         >>> split('diabetes {"data": [[1, 2]]} -o result')
@@ -38,16 +50,61 @@ def split(line: str, *, expressions: bool = False) -> list[str]:
     words: list[str] = []
     rest = line.strip()
     while rest:
-        if expressions and (found := _EXPRESSION_WORD.match(rest)):
-            words.append(found[0])
-            rest = rest[found.end() :].lstrip()
-        elif not expressions and rest[0] in "{[":
-            word, rest = _json_word(rest)
-            words.append(word)
-        else:
-            plain, rest = _shell_word(rest)
-            words += plain
+        found, rest = _first_words(rest, magic, words)
+        words += found
     return words
+
+
+def _first_words(text: str, magic: Magic | None, before: list[str]) -> tuple[list[str], str]:
+    """Return the first word of a text, in a list that is empty for an empty word, and the rest."""
+    if magic is not None and magic.expands:
+        return _expanding_word(text)
+    option = magic.option_after(before) if magic is not None else None
+    if magic is not None and (joined := _JOINED.match(text)):  # --sample=EXPRESSION
+        option = magic.option(joined[1])
+        if option is not None and option.expression and joined.end() < len(text) and not text[joined.end()].isspace():
+            words, rest = _expression_word(text[joined.end() :])
+            return [joined[0] + "".join(words)], rest
+        return _shell_word(text)
+    if option is not None and option.expression and not text.startswith("-"):
+        return _expression_word(text)
+    if text[0] in "{[":
+        word, rest = _json_word(text)
+        return [word], rest
+    return _shell_word(text)
+
+
+def _expression_word(text: str) -> tuple[list[str], str]:
+    json_error: WrongInputError | None = None
+    if text[0] in "{[":
+        try:
+            word, rest = _json_word(text)
+        except WrongInputError as error:
+            json_error = error
+        else:
+            return [word], rest
+    end = expression_end(text)
+    word = text[:end]
+    if json_error is not None and not is_expression(word):
+        raise json_error
+    if text[0] == "@" or is_text_literal(word):
+        return _shell_word(text)
+    return [word], text[end:].lstrip()
+
+
+def _expanding_word(text: str) -> tuple[list[str], str]:
+    """Return a word with its ``{expression}`` unchanged; a word with quotes outside of braces is that of a shell."""
+    at = 0
+    while at < len(text) and not text[at].isspace():
+        if text[at] in "'\"\\":
+            return _shell_word(text)
+        if text.startswith("{{", at):
+            at += 2
+        elif text[at] == "{" and (close := closing_brace(text[at:])) is not None:
+            at += close + 1
+        else:
+            at += 1
+    return [text[:at]], text[at:].lstrip()
 
 
 def _json_word(text: str) -> tuple[str, str]:
@@ -207,6 +264,8 @@ def _refuse(magic: Magic, word: str) -> NoReturn:
     if not word.startswith("-"):
         taken = " ".join(option.metavar or option.name.upper() for option in magic.positionals)
         expected = f"only {taken} is expected" if taken else "no value is expected"
+        if any(option.expression for option in magic.options):
+            expected += "; an expression with spaces goes into parentheses"
         raise WrongInputError(f"{word!r} is one value too many: {expected}. {_where(magic)}")
     spelling = word.partition("=")[0]
     known = [spelling for option in magic.options for spelling in option.spellings]

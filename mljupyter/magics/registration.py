@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mljupyter.azureml import az_program, hook
@@ -88,8 +88,15 @@ def unregister(shell: Any) -> None:
             del table[name]
 
 
-def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
+def execute(shell: Any, magic: Magic, line: str, body: str | None, local: Mapping[str, Any] | None = None) -> Any:
     """Run one call of a magic, and return the cell's value.
+
+    Parameters:
+        shell: the shell.
+        magic: the declaration.
+        line: the line after the name.
+        body: the cell below ``%%name``; None for the line form.
+        local: the variables at the place of the call; None if they are those of the notebook.
 
     Raises:
         MLJupyterError: one to five lines with the problem and a solution.
@@ -101,22 +108,23 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None) -> Any:
         if not name or name in ("-h", "--help"):
             return Text(_overview(magic))
         magic = _subcommand(magic, name)
-    words = split(line, expressions=magic.expands)
+    local = {} if local is None or local is shell.user_ns else dict(local)
+    words = split(line, magic)
     if magic.expands:
-        words = [expanded(word, shell.user_ns) for word in words]
+        words = [expanded(word, {**shell.user_ns, **local}) for word in words]
     if _asks_for_help(magic, words, body):
         values = None
     else:
         below = values_in_cell(body, magic.options) if magic.reads_body and body is not None else {}
         values = parse(magic, words, {**project_defaults(magic.name, magic.options), **below})
     if values is None and not words and magic.wizard and has_widgets(shell):
-        return magic.open_wizard(session_of(shell), shell.user_ns)
+        return magic.open_wizard(session_of(shell), {**shell.user_ns, **local} if local else shell.user_ns)
     if values is None:
         return Text(help_text(magic).rstrip())
     if body is not None and not magic.body:
         raise WrongInputError(f"%%{magic.name} is not a cell magic: write it with a single %, on a line of its own.")
     session = session_of(shell)
-    call = Call(magic, values, body, shell, session)
+    call = Call(magic, values, body, shell, session, local)
     call.check_output_variable()
     try:
         return magic.carry_out(call)
@@ -143,14 +151,15 @@ def _overview(umbrella: Magic) -> str:
 
 
 def _function(shell: Any, magic: Magic) -> Callable[..., Any]:
-    def function(line: str, cell: str | None = None) -> Any:
-        return execute(shell, magic, line, cell)
+    def function(line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        return execute(shell, magic, line, cell, local_ns)
 
     function.__name__ = function.__qualname__ = magic.name
     function.__doc__ = _overview(magic) if magic.subcommands else help_text(magic)
     # IPython would expand {x} and $x silently, and all or none: names are resolved one by one instead.
     function._ipython_magic_no_var_expand = True  # type: ignore[attr-defined]
     function._ipython_magic_output_can_be_silenced = True  # type: ignore[attr-defined]
+    function.needs_local_scope = True  # type: ignore[attr-defined]  # IPython then gives local_ns
     setattr(function, _OWNER_MARK, magic)
     return function
 

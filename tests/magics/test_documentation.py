@@ -36,7 +36,7 @@ def test_examples_are_lines_that_the_magic_takes(name: str) -> None:
     lines = re.findall(rf"^(?:\w+ = )?%{{1,2}}{name}\b(.*)$", shown, re.MULTILINE)
     assert lines
     for line in lines:
-        if words := split(line.partition("  # ")[0]):
+        if words := split(line.partition("  # ")[0], magic):
             assert parse(magic, words) is not None, shlex.join(words)
 
 

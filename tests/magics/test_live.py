@@ -94,6 +94,28 @@ def test_data_of_every_kind_is_answered(live: Shell) -> None:
     assert live.run("%invoke adder @rows.json") == [10]
 
 
+def test_expressions_keep_their_quotes_and_brackets(live: Shell) -> None:
+    live.variables["frame"] = pd.DataFrame({"a": [1, 2], "b c": [3, 4]})
+    assert live.run("%invoke adder frame[['b c']]") == [6, 8]
+    assert live.run("%invoke adder {'data': frame[['a', 'b c']].to_numpy().tolist()}") == [8, 12]
+    assert live.run("%invoke adder frame.query('a == 2')[:1]") == [12]
+
+
+def test_local_variables_of_a_function_come_before_those_of_the_notebook(live: Shell) -> None:
+    live.run("rows, answer = {'data': [[1]]}, 'notebook'")
+    live.run(
+        "def score(rows, batch):\n    one = %invoke adder rows\n    two = %invoke adder {'data': [batch]}\n"
+        "    return one, two"
+    )
+    assert live.run("score({'data': [[5]]}, [7])") == ([10], [14])
+    live.run("def kept():\n    answer = None\n    %invoke adder rows -o answer\n    return answer")
+    assert live.error("kept()") == (
+        "-o answer: it is a local variable of a function, which a magic cannot set.\n"
+        "Write answer = %invoke ... without -o."
+    )
+    assert live.variables["answer"] == "notebook"
+
+
 def test_the_answer_can_be_kept_or_printed_as_json(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert live.run('%invoke adder {"data": [[1]]} -o answer') is None

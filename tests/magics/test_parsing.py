@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from mljupyter.magics.catalog import ATTACH, DEPLOY, INVOKE, SCORE
 from mljupyter.magics.magic import Magic
 from mljupyter.magics.parsing import help_text, parse, split
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.options.option_values import WrongInputError, near
+from mljupyter.notebook.sources.expressions import expanded
 
 MAGIC = Magic(
     name="deploy",
@@ -65,6 +67,69 @@ def test_a_line_that_cannot_be_split_says_why(line: str, said: str) -> None:
         split(line)
     assert said in caught.value.message
     assert len(caught.value._render_traceback_()[0].splitlines()) <= 5
+
+
+EXPRESSIONS = [
+    "X[:2].to_dict('records')",
+    "X[['age','sex']]",
+    "X[['age', 'sex']]",
+    'd.get("k", {})["a b"]',
+    "(a + b)",
+    "{'data': X[:2].tolist()}",
+    "[row for row in rows]",
+    "'a,b'.split(',')",
+    "f'{a}'",
+    "f'{d[\"a b\"]}'",
+    "X[(X.age > 3) & (X.sex != 'f')]",
+    "lambda:0",
+    "not_closed['a",
+]
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_an_expression_is_a_word_as_python_reads_it(text: str) -> None:
+    assert split(f"diabetes {text}", INVOKE) == ["diabetes", text]
+    if text != EXPRESSIONS[-1]:
+        assert split(f"diabetes {text} -o result", INVOKE) == ["diabetes", text, "-o", "result"]
+        assert split(f"diabetes --sample {text} --quiet", SCORE) == ["diabetes", "--sample", text, "--quiet"]
+        assert split(f"diabetes --sample={text} --quiet", SCORE) == ["diabetes", f"--sample={text}", "--quiet"]
+        assert split(f"diabetes {text} --sample {text}", DEPLOY) == ["diabetes", text, "--sample", text]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("diabetes 'X[:2]'", ["diabetes", "X[:2]"]),
+        ('diabetes "X[ :2]" --json', ["diabetes", "X[ :2]", "--json"]),
+        ('diabetes {"data": [[1, 2]]} -o x', ["diabetes", '{"data": [[1, 2]]}', "-o", "x"]),
+        ("diabetes '{\"a\": 1}'", ["diabetes", '{"a": 1}']),
+        ('diabetes @"a b.json"', ["diabetes", "@a b.json"]),
+        ("diabetes X + 1", ["diabetes", "X", "+", "1"]),
+        ("'a b' -o c", ["a b", "-o", "c"]),
+    ],
+)
+def test_a_word_that_is_all_quoted_loses_its_quotes_in_the_place_of_an_expression_too(
+    line: str, words: list[str]
+) -> None:
+    assert split(line, INVOKE) == words
+
+
+def test_what_is_neither_json_nor_python_is_no_word() -> None:
+    with pytest.raises(WrongInputError, match="is not JSON"):
+        split('diabetes {"data": [1, 2}', INVOKE)
+
+
+def test_an_expression_with_spaces_is_told_to_stand_in_parentheses() -> None:
+    with pytest.raises(WrongInputError, match="an expression with spaces goes into parentheses"):
+        parse(INVOKE, split("diabetes X + 1", INVOKE))
+
+
+def test_expressions_in_braces_have_quotes_and_brackets_of_python() -> None:
+    line = """team --kubeconfig {paths['a b}']}/{names["x"]} --prefix $one"""
+    words = split(line, ATTACH)
+    assert words == ["team", "--kubeconfig", "{paths['a b}']}/{names[\"x\"]}", "--prefix", "$one"]
+    known = {"paths": {"a b}": "/etc"}, "names": {"x": 5}, "one": "p"}
+    assert [expanded(word, known) for word in words] == ["team", "--kubeconfig", "/etc/5", "--prefix", "p"]
 
 
 def test_values_get_their_types_and_units() -> None:

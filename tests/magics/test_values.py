@@ -15,6 +15,7 @@ from mljupyter.magics.commands.values import body_of
 from mljupyter.notebook.options.option_values import WrongInputError
 
 FRAME = pd.DataFrame({"age": [1.0, 2.0], "sex": [0.5, 0.25]})
+WAY_OUT = "\nConvert it to numbers, strings, lists or dicts first."
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ FRAME = pd.DataFrame({"age": [1.0, 2.0], "sex": [0.5, 0.25]})
         (FRAME, {"data": [[1.0, 0.5], [2.0, 0.25]]}),
         (FRAME.iloc[0], {"data": [[1.0, 0.5]]}),
         ({"day": datetime.date(2026, 1, 2)}, {"day": "2026-01-02"}),
+        (np.array([[np.nan, 1]]), {"data": [[None, 1]]}),
         (b'{"a": 1}', {"a": 1}),
         ('{"a": 1}', {"a": 1}),
     ],
@@ -44,6 +46,8 @@ def test_a_variable_becomes_the_json_a_scoring_script_expects(value: Any, body: 
         ("frame[:1]", {"data": [[1.0, 0.5]]}),
         ("frame.head(1)", {"data": [[1.0, 0.5]]}),
         ("rows['x']", [1]),
+        ("[row * 2 for row in rows['x']]", [2]),
+        ("(lambda given: given)(5)", 5),
     ],
 )
 def test_json_and_expressions_are_understood(text: str, body: Any) -> None:
@@ -60,34 +64,45 @@ def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
     assert body_of(f"@{path}", {}) == '{"data": [3]}'
 
 
+def helper() -> None:
+    """Use a name that is missing in the function, and not on the line."""
+    nothing  # type: ignore[name-defined]  # noqa: B018, F821
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("X_tset", "There is no variable 'X_tset'. Did you mean 'X_test'?"),
         ("zzz", "There is no variable 'zzz'."),
-        ("X_test[", "'X_test[' is neither JSON nor a variable. A file is written @path."),
-        ("X_test[9]", "X_test[9] cannot be evaluated: IndexError: list index out of range"),
-        ("@/nowhere/rows.json", "@/nowhere/rows.json cannot be read: No such file or directory."),
-        ("holes", "holes holds NaN or infinity, which JSON does not have: replace them first."),
-        ("nested", "nested holds NaN or infinity, which JSON does not have: replace them first."),
         (
-            "model",
+            "X_test[",
             (
-                "model cannot be written as JSON: it contains a object. "
-                "Convert it to numbers, strings, lists or dicts first."
+                "'X_test[' is not a Python expression: '[' was never closed at character 7.\n"
+                "Data is JSON, a variable or a Python expression of variables, or @path for a file."
             ),
         ),
-        ("raw", "raw holds bytes that are not UTF-8 text: send text or JSON."),
+        ("{'a': true}", "There is no variable 'true'. true is JSON: in Python it is True. JSON has double quotes"),
+        ("helper()", "helper() cannot be evaluated: NameError: name 'nothing' is not defined"),
+        ("X_test[9]", "X_test[9] cannot be evaluated: IndexError: list index out of range"),
+        ("@/nowhere/rows.json", "@/nowhere/rows.json cannot be read: No such file or directory."),
+        ("endless", f"endless cannot be written as JSON: infinity, which JSON does not have.{WAY_OUT}"),
+        ("nested", f"nested cannot be written as JSON: infinity, which JSON does not have.{WAY_OUT}"),
+        (
+            "model",
+            f"model cannot be written as JSON: it contains a object.{WAY_OUT}",
+        ),
+        ("raw", f"raw cannot be written as JSON: it holds bytes that are not UTF-8 text.{WAY_OUT}"),
     ],
 )
 def test_data_that_cannot_be_sent_says_why(text: str, said: str) -> None:
     namespace = {
         "X_test": [1],
-        "holes": np.array([np.nan]),
+        "endless": np.array([np.inf]),
         "nested": {"a": [float("inf")]},
         "model": object(),
         "raw": b"\xff",
+        "helper": helper,
     }
     with pytest.raises(WrongInputError) as caught:
         body_of(text, namespace)
-    assert caught.value.message == said
+    assert caught.value.message.removesuffix(" around its strings.") == said

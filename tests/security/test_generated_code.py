@@ -94,17 +94,21 @@ def test_the_call_of_a_method_is_one_statement(text: str) -> None:
 @example("[1].py")
 @example('{"a": 1}')
 @example("a b'c\"d")
+@example("X[['age', 'sex']]")
+@example("df['a'] + 1")
+@example("'a' 'b'")
 def test_the_line_of_the_wizard_is_one_line_and_means_what_was_typed(text: str) -> None:
-    typed = {"name": "diabetes", "score": text, "env": [f"A={text}"], "model": [text]}
+    typed = {"name": "diabetes", "score": text, "env": [f"A={text}"], "model": [text], "sample": text}
     line = line_of("deploy", DEPLOYMENT_OPTIONS, typed)
     assert len(line.splitlines()) == 1
     values, errors = values_of(DEPLOYMENT_OPTIONS, typed)
-    if {"score", "env", "model"} & errors.keys():
+    if {"score", "env", "model", "sample"} & errors.keys():
         return  # the form says so, and leads no further
-    read = parse(DEPLOY, split(line.removeprefix("%deploy ")))
+    read = parse(DEPLOY, split(line.removeprefix("%deploy "), DEPLOY))
     assert read is not None
     for key in ("name", "score", "env", "model"):
         assert read[key] == values[key]
+    assert read["sample"] in (values["sample"], f"({values['sample']})")  # an expression with spaces, in parentheses
 
 
 @pytest.mark.parametrize("text", HOSTILE[:4])

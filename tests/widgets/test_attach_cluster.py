@@ -214,7 +214,7 @@ def test_line_and_code_have_the_same_settings(user: User, session: Session, tmp_
     user.type(service_type="LoadBalancer", internal=True, subnet="apps", endpoint_namespace="team-b, team-c")
     assert user.view
     draft = user.wizard.page.draft  # type: ignore[attr-defined]
-    words = [expanded(word, {}) for word in split(draft.line.removeprefix("%mlj attach"), expressions=True)]
+    words = [expanded(word, {}) for word in split(draft.line.removeprefix("%mlj attach"), ATTACH)]
     values = parse(ATTACH, words)
     assert values is not None
     assert (values["address"], values["kubeconfig"], values["context"]) == ("team", str(odd), "lab")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from mljupyter.notebook.options.expression_text import expression_word
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.options.option_values import read
 from mljupyter.visible import one_line
@@ -68,11 +69,18 @@ def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Contai
             continue
         for text in _texts(given):
             if option.positional:
-                words.append(quoted(text))
+                words.append(_word(option, text))
             elif option.default is None or text != str(option.default) or option.key in explicit:
                 # A value that begins like an option is joined to its name, or it would be read as an option.
-                words += [f"--{option.name}={quoted(text)}"] if text[:1] == "-" else [f"--{option.name}", quoted(text)]
+                word = _word(option, text)
+                words += [f"--{option.name}={word}"] if word[:1] == "-" else [f"--{option.name}", word]
     return " ".join(words)
+
+
+def _word(option: Option, text: str) -> str:
+    """Return a value as a word of a line."""
+    plain = expression_word(text) if option.expression else None
+    return quoted(text) if plain is None else plain
 
 
 def quoted(text: str) -> str:

@@ -18,6 +18,7 @@ DEPLOYMENT_OPTIONS = (
         metavar="ESTIMATOR",
         positional=True,
         completes="estimator",
+        expression=True,
     ),
     Option(
         "model",
@@ -37,6 +38,7 @@ DEPLOYMENT_OPTIONS = (
         "rows of ESTIMATOR's training data, a variable or expression: the example in the OpenAPI document",
         metavar="ROWS",
         completes="variable",
+        expression=True,
     ),
     Option("method", "method of ESTIMATOR that answers a request", choices=METHODS, metavar="METHOD"),
     Option("source-directory", "directory with modules that ESTIMATOR needs", metavar="DIR"),

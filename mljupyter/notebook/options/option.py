@@ -43,6 +43,7 @@ class Option:
         minimum: the smallest allowed number.
         short: one-letter form, such as ``-o``.
         completes: kind of names for completion.
+        expression: whether the value is, or may be, a Python expression: its quotes and brackets belong to it.
 
     """
 
@@ -58,6 +59,7 @@ class Option:
     positional: bool = False
     required: bool = False
     repeatable: bool = False
+    expression: bool = False
 
     @property
     def key(self) -> str:

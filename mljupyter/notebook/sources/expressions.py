@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.notebook.options.expression_text import closing_brace
 from mljupyter.notebook.options.option_values import WrongInputError, near
 
-_PLACEHOLDER = re.compile(r"\$\$|\{\{|\}\}|\$([A-Za-z_]\w*)|\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\$\$|\{\{|\}\}|\$([A-Za-z_]\w*)|\{")
+_JSON_NAMES = {"true": "True", "false": "False", "null": "None"}
+_MOST_SHOWN = 60
 _DOUBLED = ("$$", "{{", "}}")
 
 
@@ -28,22 +30,34 @@ def expanded(text: str, namespace: Mapping[str, Any]) -> str:
         '/etc/team.yaml'
 
     """
-
-    def replaced(found: re.Match[str]) -> str:
-        source = found[1] or found[2]
+    whole = text
+    pieces: list[str] = []
+    while found := _PLACEHOLDER.search(text):
+        pieces.append(text[: found.start()])
+        rest = text[found.start() :]
+        end = len(found[0])
         if found[0] in _DOUBLED:
-            return found[0][0]
-        if not source or not source.strip():
-            raise WrongInputError(f"{text}: there is no variable between the braces. For example: {{config_path}}")
-        try:
-            value = value_of(source.strip(), namespace)
-        except WrongInputError as error:
-            raise WrongInputError(f"{found[0]} in {text!r} has no value: {error.message}") from None
-        if isinstance(value, bool) or not isinstance(value, str | int | float | os.PathLike):
-            raise WrongInputError(f"{found[0]} is a {type(value).__name__}: it must be text, a number or a path.")
-        return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+            pieces.append(found[0][0])
+        elif found[0] == "{":
+            close = closing_brace(rest)
+            end = 1 if close is None else close + 1
+            pieces.append("{" if close is None else _placeholder_value(rest[:end], rest[1:close], whole, namespace))
+        else:
+            pieces.append(_placeholder_value(found[0], found[1], whole, namespace))
+        text = rest[end:]
+    return "".join([*pieces, text])
 
-    return _PLACEHOLDER.sub(replaced, text)
+
+def _placeholder_value(placeholder: str, source: str, text: str, namespace: Mapping[str, Any]) -> str:
+    if not source.strip():
+        raise WrongInputError(f"{text}: there is no variable between the braces. For example: {{config_path}}")
+    try:
+        value = value_of(source.strip(), namespace)
+    except WrongInputError as error:
+        raise WrongInputError(f"{placeholder} in {text!r} has no value: {error.message}") from None
+    if isinstance(value, bool) or not isinstance(value, str | int | float | os.PathLike):
+        raise WrongInputError(f"{placeholder} is a {type(value).__name__}: it must be text, a number or a path.")
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
 def unexpanded(text: str) -> str:
@@ -69,22 +83,52 @@ def written(text: str) -> str:
 
 
 def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
-    """Return the value of a variable, or of an expression of variables without spaces.
+    """Return the value of a variable, or of an expression of variables.
+
+    Parameters:
+        text: the expression, with the quotes and brackets of Python.
+        namespace: the variables.
 
     Raises:
-        WrongInputError: it is not an expression, or a name in it is unknown.
+        WrongInputError: it is not an expression, which names the place; a name in it is unknown, which names the
+            nearest one; or its evaluation fails.
+
+    Example:
+        >>> value_of("rows['a'][:1]", {"rows": {"a": [1, 2]}})
+        [1]
 
     """
     try:
         tree = ast.parse(text, mode="eval")
-    except (MemoryError, RecursionError, SyntaxError, ValueError):
-        raise WrongInputError(f"{text!r} is neither JSON nor a variable. A file is written @path.") from None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id not in namespace and not hasattr(builtins, node.id):
-            known = [name for name in namespace if not name.startswith("_")]
-            hint = near(node.id, known)
-            raise WrongInputError(f"There is no variable {node.id!r}.{hint if 'mean' in hint else ''}")
+    except SyntaxError as error:
+        raise WrongInputError(f"{_shown(text)} is not a Python expression: {_place(error)}.") from None
+    except (MemoryError, RecursionError, ValueError) as error:
+        raise WrongInputError(
+            f"{_shown(text)} is not a Python expression: {error or 'it is nested too deep'}."
+        ) from None
     try:
         return eval(compile(tree, "<magic>", "eval"), dict(namespace))  # noqa: S307 - the user's own expression, in the user's own kernel
+    except NameError as error:
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if error.name is None or error.name not in used:  # a name in a function that the expression calls
+            raise WrongInputError(f"{text} cannot be evaluated: NameError: {error}") from error
+        raise WrongInputError(f"There is no variable {error.name!r}.{_hint(error.name, namespace)}") from None
     except Exception as error:
         raise WrongInputError(f"{text} cannot be evaluated: {type(error).__name__}: {error}") from error
+
+
+def _place(error: SyntaxError) -> str:
+    """Return the message of a syntax error with its place."""
+    line = f" of line {error.lineno}" if (error.lineno or 1) > 1 else ""
+    return f"{error.msg} at character {error.offset}{line}"
+
+
+def _hint(name: str, namespace: Mapping[str, Any]) -> str:
+    if name in _JSON_NAMES:
+        return f" {name} is JSON: in Python it is {_JSON_NAMES[name]}. JSON has double quotes around its strings."
+    hint = near(name, [known for known in namespace if not known.startswith("_")])
+    return hint if "mean" in hint else ""
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}...")
