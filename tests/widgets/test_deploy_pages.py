@@ -165,6 +165,11 @@ def test_a_deployment_shows_its_stages_and_its_address(user: User, workspace: Wo
     assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "ok", "ok"]
     assert user.field("address")["rows"][0][1] == workspace.webservices["churn"].scoring_uri
     assert "ready" in user.field("log")["value"]
+    service = workspace.webservices["churn"]
+    texts = {key: str(user.field(key)["value"]) for key in ("use", "uri", "key", "curl", "client")}
+    assert texts["uri"] == service.scoring_uri
+    assert "$SCORING_KEY" in texts["curl"] and "os.environ['SCORING_KEY']" in texts["client"]
+    assert not any(secret in text for secret in service.get_keys() for text in texts.values())
 
 
 def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> None:
