@@ -112,6 +112,7 @@ class Wizard(anywidget.AnyWidget):
         self._status = ""
         self._focus: dict[str, str] | None = None
         self._attempts = 0
+        self._goal: int | None = None  # a step that is opened as soon as a check on the way has ended
         self._answered: dict[str, int] = {}
         self._worker = Worker(f"mljupyter {title}", self._failed)
         for page in pages:
@@ -175,14 +176,14 @@ class Wizard(anywidget.AnyWidget):
 
     def _change(self, key: str, value: Any) -> None:
         self._status = ""
-        self._focus = None
+        self._focus = self._goal = None
         self.page.change(key, value)
         self._lead_on()
         self._show()
 
     def _press(self, button: str) -> None:
         self._status = ""
-        self._focus = None
+        self._focus = self._goal = None
         if button == "back":
             self._go(0 if self.page.moving() else -1)
         elif button == "next":
@@ -220,6 +221,7 @@ class Wizard(anywidget.AnyWidget):
             while self._index < index:
                 if not self._leave():
                     self._status = self.page.blocked()
+                    self._goal = index if self._status else None
                     return
 
     def _lead_on(self) -> None:
@@ -247,6 +249,9 @@ class Wizard(anywidget.AnyWidget):
 
     def _catch_up(self) -> None:
         self._due.release()
+        if self._goal is not None and not self.page.blocked():
+            goal, self._goal, self._status = self._goal, None, ""
+            self._open(goal)
         self._show()
 
     def _show(self) -> None:

@@ -70,7 +70,7 @@ def test_a_target_is_looked_at_while_the_page_answers(user: User, monkeypatch: p
     [
         ({"way": "fixed"}, "replicas", "How many?"),
         ({"way": "fixed", "replicas": "two"}, "replicas", "'two' is not a whole number"),
-        ({"way": "following", "least": "3", "most": "2"}, "most", "2 is below the least, 3."),
+        ({"way": "following", "least": "3", "most": "2"}, "most", "2 is below the minimum, 3."),
         ({"way": "following", "most": ""}, "most", "it is needed"),
         ({"way": "following", "target_utilization": "0"}, "target_utilization", "below 1"),
         ({"cpu": "much"}, "cpu", "a number of cores"),
@@ -161,7 +161,7 @@ def test_what_was_chosen_before_leaves_nothing_in_the_line(user: User) -> None:
 def test_a_deployment_shows_its_stages_and_its_address(user: User, workspace: Workspace) -> None:
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It answers", "the endpoint")
+    wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the endpoint")
     assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "ok", "ok"]
     assert user.field("address")["rows"][0][1] == workspace.webservices["churn"].scoring_uri
     assert "ready" in user.field("log")["value"]
@@ -188,7 +188,7 @@ def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> 
 def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspace: Workspace) -> None:
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It answers", "the endpoint")
+    wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the endpoint")
     before = workspace.endpoints.endpoint("churn").spec
     keys = workspace.webservices["churn"].get_keys()
     for _ in range(6):
@@ -211,7 +211,7 @@ def test_a_failure_names_the_step_and_shows_the_last_lines(session: Session) -> 
     user = User(wizard)
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It did not work", "the failure")
+    wait_until(lambda: user.view["heading"] == "Deployment failed", "the failure")
     assert "start replicas" in user.field("problem")["label"]
     assert "no weights" in user.field("problem")["value"]
     user.press("back")

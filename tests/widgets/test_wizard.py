@@ -9,6 +9,7 @@ import pytest
 
 from mljupyter.widgets import fields
 from mljupyter.widgets.wizard import Page, Wizard
+from tests.waiting import wait_until
 
 
 class Asked(Page):
@@ -149,3 +150,16 @@ def test_a_view_learns_when_its_press_has_been_worked_on(wizard: Wizard) -> None
     wizard._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
     assert wizard.settled()
     assert wizard.view["answered"] == {"first": 7}
+
+
+def test_a_step_behind_a_running_check_is_opened_when_the_check_has_ended(
+    described: Wizard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = ["It is being checked."]
+    monkeypatch.setattr(Described, "errors", lambda self: {})
+    monkeypatch.setattr(Described, "blocked", lambda self: "".join(reasons))
+    view = pressed(described, "step 1")
+    assert (view["heading"], view["status"]) == ("Described", "It is being checked.")
+    reasons.clear()
+    described.page.refresh()
+    wait_until(lambda: described.view["heading"] == "Asked", "the step")

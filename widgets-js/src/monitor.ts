@@ -198,7 +198,7 @@ function render(view: View<MonitorTraits>): Stop {
     { name: "Log", draw: drawLogButton },
   ]);
   const decided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the number of replicas" });
-  const whyPart = part("Why so many replicas", decided);
+  const whyPart = part("Scaling decisions", decided);
 
   const routerFields = make("dl", { class: "mlj-fields" });
   const routerDecided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the router" });
@@ -249,7 +249,7 @@ function render(view: View<MonitorTraits>): Stop {
       label: "Scale",
       questions: () => [
         { key: "version", label: "Version", options: versions() },
-        { key: "replicas", label: "Replicas, or least:most" },
+        { key: "replicas", label: "Replicas, or minimum:maximum" },
       ],
       run: act("scale"),
     },

@@ -54,7 +54,7 @@ class AccessPage(DraftPage):
             usual = "key" if kind == "aks" else "none"
             ways = [self._way(name) for name in OPTIONS["auth"].choices]
             found.append(fields.cards("auth", "Authentication", self.draft.typed.get("auth") or usual, ways))
-        found.append(fields.summary("transport", "On the way", [("TLS", self._tls(kind))]))
+        found.append(fields.summary("transport", "Encryption in transit", [("TLS", self._tls(kind))]))
         if self._can_turn_on:
             found.append(fields.code("turn-on", "Turn it on, for all endpoints of the workspace", self._turn_on))
         return found

@@ -19,7 +19,12 @@ from mljupyter.widgets.pages.review_page import ReviewPage
 from mljupyter.widgets.wizard import Page
 
 _TICK_SECONDS = 1.0
-_HEADINGS = {"": "On its way", "succeeded": "It answers", "failed": "It did not work", "cancelled": "Cancelled"}
+_HEADINGS = {
+    "": "Deployment in progress",
+    "succeeded": "Endpoint is ready",
+    "failed": "Deployment failed",
+    "cancelled": "Cancelled",
+}
 
 
 class ProgressPage(Page):

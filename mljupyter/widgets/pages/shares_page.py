@@ -112,7 +112,7 @@ class SharesPage(Page):
             *found,
             fields.choice("version", "Version", self._version, versions, about="Its share grows in steps."),
             fields.of_option(_STEPS, self._typed.get("steps"), "Steps, in percent"),
-            fields.of_option(_EVERY, self._typed.get("every"), "Time of a step"),
+            fields.of_option(_EVERY, self._typed.get("every"), "Duration of a step"),
             fields.of_option(_GUARD, self._typed.get("guard"), "Guard"),
         ]
 

@@ -79,9 +79,9 @@ class SizePage(DraftPage):
     def fields(self) -> list[Field]:
         """Return number, size and the recommendation."""
         ways = [
-            Choice(USUAL, "As usual", "Between 1 and 10, depending on the load."),
+            Choice(USUAL, "Default", "Between 1 and 10, depending on the load."),
             Choice(FIXED, "A fixed number", "The same at any time."),
-            Choice(FOLLOWING, "Following the load", "Between your own bounds."),
+            Choice(FOLLOWING, "Autoscaling", "Between your own minimum and maximum, with the load."),
         ]
         return [
             fields.of_option(_LOAD[0], self._own.get("rate"), "Expected requests per second"),
@@ -109,8 +109,8 @@ class SizePage(DraftPage):
             return [self.field("replicas", "Replicas")]
         if self._way == FOLLOWING:
             return [
-                fields.of_option(_LEAST, self._own["least"], "Least"),
-                fields.of_option(_MOST, self._own["most"], "Most"),
+                fields.of_option(_LEAST, self._own["least"], "Minimum"),
+                fields.of_option(_MOST, self._own["most"], "Maximum"),
                 self._usual(*_UTILIZATION),
             ]
         return []
@@ -128,7 +128,7 @@ class SizePage(DraftPage):
         if not problem:
             return {}
         if bounds["least"] > bounds["most"]:
-            return {"most": f"{bounds['most']} is below the least, {bounds['least']}."}
+            return {"most": f"{bounds['most']} is below the minimum, {bounds['least']}."}
         key = "most" if "maxReplicas" in problem else "least" if "minReplicas" in problem else "target_utilization"
         return {key: problem}
 

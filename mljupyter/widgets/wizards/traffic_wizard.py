@@ -42,7 +42,7 @@ class ApplyPage(Page):
         then = "In the end" if self._shares.stepwise else "Then"
         found = [
             fields.table("plan", f"Requests of {self._chosen.name!r}", ["Version", "Now", then], rows),
-            fields.code("line", "The line that does it", self._shares.line),
+            fields.code("line", "Equivalent magic", self._shares.line),
         ]
         if self._action.state:
             said = self._said() if self._action.state == "ok" else ""
@@ -70,7 +70,7 @@ class ApplyPage(Page):
     def _said(self) -> str:
         if self._shares.stepwise:
             return f"follow it with %rollout {self._chosen.name}; it continues without this notebook"
-        return "the router follows"
+        return "the router uses the new shares"
 
 
 class TrafficWizard(Wizard):
