@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,30 @@ def body_of(data: str, hint: str = "DATA") -> str | bytes:
         return Path(data[1:]).expanduser().read_bytes()
     except OSError as error:
         raise click.BadParameter(f"{data[1:]}: {error.strerror}", param_hint=hint) from None
+
+
+def writable_file(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
+    """Return the path of ``--output-metadata-file``, or end the command before it does anything.
+
+    Parameters:
+        ctx, param: those of click.
+        path: the path that is given; None without the option.
+
+    Raises:
+        click.BadParameter: no file can be written there.
+
+    """
+    if path is None:
+        return None
+    file = Path(path).expanduser()
+    problem = "it is a directory" if file.is_dir() else ""
+    if not file.parent.is_dir():
+        problem = f"there is no directory {str(file.parent)!r}"
+    elif not os.access(file if file.is_file() else file.parent, os.W_OK):
+        problem = "it cannot be written"
+    if problem:
+        raise click.BadParameter(f"{path!r}: {problem}. Nothing was done.", ctx=ctx, param=param)
+    return path
 
 
 def write_metadata(path: str, document: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
-from mljupyter.notebook.options.option import GIVEN, Option
+from mljupyter.notebook.options.option import GIVEN, TOLD, Option
 from mljupyter.notebook.options.option_values import default_of, read
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.session import Session
@@ -110,7 +110,8 @@ def _values(name: str, file: str | None, given: dict[str, Any]) -> dict[str, Any
     defaults = {option.key: default_of(option) for option in DEPLOYMENT_OPTIONS}
     typed = {key: value for key, value in given.items() if value not in (None, [])}
     project = project_defaults("deploy", DEPLOYMENT_OPTIONS, Path.cwd())
-    return {**defaults, **project, **below, **typed, "name": name, GIVEN: frozenset({*typed, "name"})}
+    told = {**project, **below, **typed, "name": name}
+    return {**defaults, **told, GIVEN: frozenset({*typed, "name"}), TOLD: frozenset(told)}
 
 
 def _applied(deployment: Deployment, plan: Plan, values: dict[str, Any], *, quiet: bool) -> Webservice:
@@ -121,6 +122,10 @@ def _applied(deployment: Deployment, plan: Plan, values: dict[str, Any], *, quie
             say(text)
 
     tell(f"{deployment.name} → {deployment.target}: {plan.action}")
+    for line in plan.change_lines():
+        tell(f"  {line}")
+    for warning in plan.warnings:
+        say(f"Warning: {warning}", err=True)
     with progress_on_stderr():
         unchanged = plan.action == "unchanged" and plan.settled_as in ("Healthy", None)
         service = deployment.service() if unchanged else deployment.deploy(plan)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mljupyter.cli import flags
-from mljupyter.cli.data import body_of, write_metadata
+from mljupyter.cli.data import body_of, writable_file, write_metadata
 from mljupyter.cli.deployment import deployment_config_of, finish, inference_config_of, models_of
 from mljupyter.cli.flags import OldCommand, filters_of, given, v1_options
 from mljupyter.cli.options import open_workspace
@@ -20,7 +20,12 @@ from mljupyter.exceptions import UserErrorException
 _COLUMNS = ("NAME", "VERSION", "FRAMEWORK", "TAGS", "CREATED")
 _ID = flags.flag("-i", "--model-id", "model_id", metavar="NAME:VERSION", required=True, help="Id of the model.")
 _METADATA = flags.flag(
-    "-t", "--output-metadata-file", "metadata_file", metavar="FILE", help="Write the ids into this file, as JSON."
+    "-t",
+    "--output-metadata-file",
+    "metadata_file",
+    metavar="FILE",
+    callback=writable_file,
+    help="Write the ids into this file, as JSON.",
 )
 _SAMPLES = (
     flags.flag("--sample-input-dataset-id", metavar="ID", help="Dataset with sample input."),

@@ -19,6 +19,9 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 _WIDE = 400  # for pipes and files: lines are not cut
 _FORMAT = "mljupyter.format"
 _QUERY = "mljupyter.query"
+_READING = ("list", "show", "get", "history", "metrics", "logs", "images", "doctor", "version")
+"""Beginnings of the names of commands that change nothing. Another command must not fail when it has happened."""
+
 FORMATS = ("json", "jsonc", "table", "tsv", "yaml", "none")
 """The formats of ``--output``, those of az."""
 
@@ -150,8 +153,12 @@ def _found(expression: Any, document: Any) -> Any:
     try:
         return expression.search(document)
     except jmespath.exceptions.JMESPathError as error:
-        said = str(error).splitlines()[0]
-        raise click.BadParameter(f"cannot be applied to this result: {said}", param_hint="--query") from None
+        said = f"cannot be applied to this result: {str(error).splitlines()[0]}"
+        command = click.get_current_context().info_name or ""
+        if command.startswith(_READING):
+            raise click.BadParameter(said, param_hint="--query") from None
+        say(f"Warning: {command} is done, but --query {said}. The whole result:", err=True)
+        return document
 
 
 def _tsv(value: Any) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mljupyter.cli import flags
-from mljupyter.cli.data import write_metadata
+from mljupyter.cli.data import writable_file, write_metadata
 from mljupyter.cli.flags import OldCommand, given, v1_options
 from mljupyter.cli.options import open_workspace
 from mljupyter.cli.output import print_document, print_fields, print_table, progress_on_stderr, say
@@ -37,7 +37,14 @@ def run() -> None:
     flags.flag("--ct", "--target", metavar="NAME", help="Only local."),
     flags.flag("--source-directory", "--sd", "source_directory", default=".", metavar="DIR", help="Default: this one."),
     flags.flag("--environment-name", metavar="NAME", help="Registered environment, for its variables."),
-    flags.flag("-t", "--output-metadata-file", "metadata_file", metavar="FILE", help="Write the id into this file."),
+    flags.flag(
+        "-t",
+        "--output-metadata-file",
+        "metadata_file",
+        metavar="FILE",
+        callback=writable_file,
+        help="Write the id into this file.",
+    ),
     flags.flag("--async", "--no-wait", "no_wait", is_flag=True, help="Return at once."),
     click.argument("script"),
     click.argument("arguments", nargs=-1, type=click.UNPROCESSED),

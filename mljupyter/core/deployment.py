@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mljupyter import core
+from mljupyter.deploy.access import openings
 from mljupyter.deploy.apply import apply
 from mljupyter.deploy.build import build
 from mljupyter.deploy.images.registered_image import check_runs_images, content_of_image
 from mljupyter.deploy.model_delivery import ARGUMENT, refuse_mount
-from mljupyter.deploy.plan import plan_new, size_warning
+from mljupyter.deploy.plan import find, plan_new, size_warning
 from mljupyter.deploy.prepare import Prepared, ScriptSource, VersionRequest, prepare, ready
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
-from mljupyter.spec import EndpointKind, ModelReference
+from mljupyter.spec import EndpointKind, EndpointSpec, ModelReference
 from mljupyter.spec.names import SERVICE
 from mljupyter.targets.catalog import default_name, image_target
 
@@ -119,6 +120,8 @@ def deploy_prepared(
     """
     context = workspace.context
     plan = plan_new(context, name, configuration, prepared)
+    if overwrite and (present := find(context, name)) is not None:
+        print_openings(present.spec, plan.wanted)
     if warning := size_warning(plan.wanted, workspace.artifacts):
         print(warning)
     record = apply(context, build(context, plan, show_output=show_output), overwrite=overwrite)
@@ -203,6 +206,12 @@ def print_without_effect(configuration: WebserviceDeploymentConfiguration, targe
     for name in given:
         if given[name] and name in target.cautions:
             print(target.cautions[name])
+
+
+def print_openings(present: EndpointSpec, wanted: EndpointSpec) -> None:
+    """Print a warning for each protection that an endpoint loses."""
+    for warning in openings(present, wanted):
+        print(f"Warning: {warning}")
 
 
 def print_configuration(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import Authentication, EndpointTls
+from mljupyter.spec import Authentication, EndpointSpec, EndpointTls
 
 
 def asked_authentication(given: Mapping[str, Any], otherwise: Authentication) -> Authentication:
@@ -85,3 +85,44 @@ def asked_tls(given: Mapping[str, Any], present: EndpointTls | None) -> Endpoint
             "them and ssl_enabled=True."
         )
     return EndpointTls.parse(before | found)
+
+
+OPEN_IN_WORDS = (
+    "The endpoint has authentication or TLS. To turn them off, write so into the specification: authentication: none, "
+    "tls: null."
+)
+"""The way out if a specification of a kind without authentication or TLS names neither."""
+
+
+def openings(present: EndpointSpec, wanted: EndpointSpec) -> list[str]:
+    """Return a warning for each protection that an endpoint loses by a change.
+
+    Parameters:
+        present, wanted: the endpoint before and after.
+
+    """
+    found = []
+    if wanted.authentication is Authentication.NONE and present.authentication is not Authentication.NONE:
+        found.append(
+            f"Authentication of {wanted.name!r} is turned off: all clients that reach its address may score, without a "
+            f"{present.authentication}."
+        )
+    if wanted.tls is None and present.tls is not None:
+        found.append(f"TLS of {wanted.name!r} is turned off: its certificate for {present.tls.host} is removed.")
+    return found
+
+
+def with_access_of(present: EndpointSpec, wanted: EndpointSpec) -> EndpointSpec:
+    """Return a specification with the authentication and TLS of the present endpoint, unless it names its own.
+
+    Parameters:
+        present: the endpoint that the specification replaces.
+        wanted: the specification as it was parsed; a field that its document names is kept.
+
+    Raises:
+        SpecError: the present authentication or TLS does not exist for the kind of the specification.
+
+    """
+    kept = {name: getattr(present, name) for name in ("authentication", "tls") if name not in wanted.model_fields_set}
+    values = {name: getattr(wanted, name) for name in wanted.model_fields_set}
+    return EndpointSpec.parse(values | kept) if kept else wanted

@@ -8,15 +8,18 @@ changes endpoints.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from mljupyter.client.errors import EndpointBusyError, EndpointChangedError
+from mljupyter.deploy.access import OPEN_IN_WORDS, openings, with_access_of
 from mljupyter.deploy.plan import DeploymentPlan, check_content, find
 from mljupyter.deploy.references import in_use, release
 from mljupyter.engine.rollout.rules import rollback_target
+from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
 from mljupyter.ownership import user_name
-from mljupyter.spec import EndpointRecord, EndpointSpec
+from mljupyter.spec import EndpointRecord, EndpointSpec, SpecError
 from mljupyter.spec.names import SERVICE
 from mljupyter.workspace.context import WorkspaceContext
 
@@ -58,6 +61,9 @@ def apply(context: WorkspaceContext, plan: DeploymentPlan, *, overwrite: bool = 
 def apply_specification(context: WorkspaceContext, document: Mapping[str, Any] | EndpointSpec) -> EndpointRecord:
     """Create an endpoint from a document, or change the endpoint of that name to it; return at once.
 
+    A document that names neither authentication nor TLS leaves those of the endpoint; all its other settings are those
+    of the document, with defaults for fields that are missing.
+
     Parameters:
         context: the workspace.
         document: the specification, with camelCase keys.
@@ -71,6 +77,13 @@ def apply_specification(context: WorkspaceContext, document: Mapping[str, Any] |
     SERVICE.check(spec.name)
     target = context.serving_target(spec.compute_target).name
     spec = spec.model_copy(update={"compute_target": target, "created_by": spec.created_by or user_name()})
+    if (present := find(context, spec.name)) is not None:
+        try:
+            spec = with_access_of(present.spec, spec)
+        except SpecError as error:
+            raise SpecError(f"{error.message}\n{OPEN_IN_WORDS}") from None
+        for warning in openings(present.spec, spec):
+            print(f"Warning: {warning}")
     check_content(context, spec)
     return apply(context, DeploymentPlan(spec, None))
 
@@ -158,7 +171,8 @@ def delete(context: WorkspaceContext, name: str) -> None:
 
     """
     context.endpoints.delete(name)
-    release(context, name)
+    with suppress(MLJupyterError):  # it is deleted: garbage collection releases what is left
+        release(context, name)
 
 
 def undo(context: WorkspaceContext, name: str, before: EndpointRecord | None) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from mljupyter.controller.offline import needed_versions
+from mljupyter.errors import MLJupyterError
 from mljupyter.ownership import name_of
 from mljupyter.registry.locking import wait_for_lock
 from mljupyter.spec import EndpointSpec
@@ -57,10 +58,12 @@ def in_use(context: WorkspaceContext, name: str, spec: EndpointSpec) -> Iterator
                     registry.add_reference(holder, ids)
             yield
         finally:
-            after = _present(context, name)
-            for registry, used in registries:
-                if superfluous := _together(before, used) - _together(after, used):
-                    registry.release(holder, superfluous)
+            # If this fails, the change has happened all the same: the items stay in use until the next change.
+            with suppress(MLJupyterError):
+                after = _present(context, name)
+                for registry, used in registries:
+                    if superfluous := _together(before, used) - _together(after, used):
+                        registry.release(holder, superfluous)
 
 
 def release(context: WorkspaceContext, name: str) -> None:

@@ -17,7 +17,7 @@ from mljupyter.notebook.options.expression_text import (
     is_expression,
     is_text_literal,
 )
-from mljupyter.notebook.options.option import GIVEN, Option
+from mljupyter.notebook.options.option import GIVEN, TOLD, Option
 from mljupyter.notebook.options.option_values import WrongInputError, default_of, near, read
 
 _MOST_LINE_CHARACTERS = 1_000_000
@@ -133,7 +133,7 @@ def _shell_word(text: str) -> tuple[list[str], str]:
 
 
 def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """Return the values by name, or None if help is requested; `GIVEN` lists those of the line.
+    """Return the values by name, or None if help is requested; `GIVEN` and `TOLD` list those that were given.
 
     Parameters:
         magic: the declaration.
@@ -156,7 +156,7 @@ def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None
     if missing:
         names = [_metavar(option) if option.positional else f"--{option.name}" for option in missing]
         parser.error(f"missing: {', '.join(names)}")
-    return values | {GIVEN: frozenset(typed)}
+    return values | {GIVEN: frozenset(typed), TOLD: frozenset({*(below or {}), *typed})}
 
 
 def help_text(magic: Magic) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from mljupyter.core.deployment import target_of
+from mljupyter.deploy.plan import find
 from mljupyter.notebook.options.cell_body import SPECIFICATION
+from mljupyter.notebook.options.kept_options import completed, said_of
 from mljupyter.notebook.plan import Deployment, settings_of
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.estimator import planned_estimator
@@ -19,6 +21,9 @@ from mljupyter.notebook.version_plan import VersionDeployment, check_version_opt
 def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mapping[str, Any]) -> Deployment:
     """Return the deployment for option values.
 
+    Kind, compute target, environment and method of an existing endpoint stay, unless they are among the options that
+    `values` lists under ``told``.
+
     Parameters:
         session: has the current workspace and its stored scoring scripts.
         namespace: the user's variables.
@@ -30,16 +35,19 @@ def deployment_of(session: Session, namespace: Mapping[str, Any], values: Mappin
     """
     if values.get(SPECIFICATION) is not None:
         return specification_of(session, namespace, values, values[SPECIFICATION])
+    workspace = session.workspace()
+    present = find(workspace.context, values["name"])
+    if present is not None:
+        values = completed(values, present.spec)
     settings = settings_of(values)
     check_version_options(values)
-    workspace = session.workspace()
     estimator = planned_estimator(workspace, values, namespace)
     models = [] if estimator is not None else registered_models(workspace, values["model"], namespace)
     preparation = preparation_of(session, namespace, values, estimator)
     name, kind, target = values["name"], values["kind"], target_of(workspace, values["to"]).name
     described = (workspace, name, models, preparation)
     if values["version"] is None:
-        return Deployment(*described, kind, settings, target)
+        return Deployment(*described, kind, settings, target, said=said_of(values))
     if values["traffic"] is not None:
         settings["traffic_percentile"] = values["traffic"]
-    return VersionDeployment(*described, "endpoint", settings, target, version=values["version"])
+    return VersionDeployment(*described, "endpoint", settings, target, said=said_of(values), version=values["version"])

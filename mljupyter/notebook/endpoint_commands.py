@@ -5,6 +5,7 @@ Their arguments may be text as users type it, such as ``version-b=10`` or ``1:5`
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,19 @@ def change_traffic(
     endpoint = versioned_endpoint(workspace, name)
     header = "" if sticky_header == NO_HEADER else sticky_header
     endpoint.set_traffic(percentiles or None, mirror=mirrored or None, sticky_header=header)
-    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    return _in_force(workspace, name)
+
+
+def _in_force(workspace: Workspace, name: str) -> EndpointRecord:
+    """Return the record of an endpoint when its router follows a change; after half a minute, with a note, in any case.
+
+    The change is stored already, so that this is no error.
+    """
+    deadline = time.monotonic() + _IN_FORCE_WITHIN
+    record = follow(workspace.endpoints, name, reached=lambda found: in_force(found) or time.monotonic() >= deadline)
+    if not in_force(record):
+        print(f"{name}: the change is stored; the router does not follow it yet. See %endpoints and %logs {name}.")
+    return record
 
 
 def shares_of(words: Sequence[str]) -> dict[str, int]:
@@ -97,7 +110,7 @@ def scale(workspace: Workspace, name: str, version: str | None = None, **given: 
         with as_webservice_exception():
             return workspace.endpoints.endpoint(name)
     core.Webservice(workspace, name).scale(version=version, **given)
-    return follow(workspace.endpoints, name, timeout=_IN_FORCE_WITHIN, tick=lambda: None, reached=in_force)
+    return _in_force(workspace, name)
 
 
 def replicas_of(text: str) -> dict[str, int]:

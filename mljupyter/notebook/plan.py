@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.images.events import OnEvent
 from mljupyter.core import Model, Webservice, Workspace, webservice
 from mljupyter.core.deployment import check_settings, prepare_version
+from mljupyter.deploy.access import openings
 from mljupyter.deploy.apply import apply
 from mljupyter.deploy.build import build
+from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.plan import DeploymentPlan, comparable, find, plan_new, size_warning
 from mljupyter.deploy.prepare import Prepared
-from mljupyter.deploy.spec_builder import SOURCE_PROPERTY
+from mljupyter.deploy.redeployment import arguments_of, redeployed_endpoint
+from mljupyter.deploy.spec_builder import SOURCE_PROPERTY, merged, new_version
 from mljupyter.deploy.wait import done
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.notebook.code import script_of
 from mljupyter.notebook.options.autoscaling import autoscaling
+from mljupyter.notebook.options.kept_options import Said, without_record
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.rendered_files import generated_files
 from mljupyter.notebook.sources.preparation import Preparation
 from mljupyter.notebook.views.views import Text, View
-from mljupyter.spec import EndpointKind, EndpointRecord, ModelReference, VersionSpec
+from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, ModelReference, VersionSpec
 from mljupyter.spec.difference import leaves, shown
 from mljupyter.spec.placement import labels_of
 from mljupyter.targets.base import Target
@@ -60,7 +65,17 @@ CLASSES = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment: all arguments of `Model.deploy`."""
+    """A deployment: the arguments of `Model.deploy`, and what becomes of the settings of an existing endpoint.
+
+    Parameters:
+        workspace, name, models: as for `Model.deploy`.
+        preparation: the inference config, and the estimator.
+        kind: a key of `CLASSES`.
+        settings: the arguments of ``deploy_configuration`` that were given.
+        target: the name of the compute target.
+        said: the options about an existing endpoint.
+
+    """
 
     workspace: Workspace
     name: str
@@ -69,6 +84,7 @@ class Deployment:
     kind: str
     settings: dict[str, Any]
     target: str
+    said: Said = field(default=Said(), kw_only=True)
 
     @property
     def planned_models(self) -> list[Model | ModelReference]:
@@ -95,22 +111,58 @@ class Deployment:
             )
         configuration, context = self.configuration(), self.workspace.context
         with as_webservice_exception(), context.artifacts.hold():
-            prepared = self.prepared(configuration.kind, context.target(self.target))
-            plan = plan_new(context, self.name, configuration, prepared, present=present)
-        return Plan(plan, self.files(plan.wanted.versions[plan.wanted.default_version]))
+            target = context.target(self.target)
+            before = present.spec.versions[present.spec.default_version] if present is not None else None
+            stays = present is not None and present.spec.compute_target == self.target
+            prepared = self.prepared(configuration.kind, target, before, keeps_delivery=stays)
+            if present is None:
+                plan = plan_new(context, self.name, configuration, prepared)
+            else:
+                plan = self._redeployed(present, configuration, prepared)
+        wanted = self.noted(plan.wanted, plan.wanted.default_version)
+        return Plan(replace(plan, wanted=wanted), self.files(wanted.versions[wanted.default_version]))
 
-    def prepared(self, kind: EndpointKind, target: Target, present: VersionSpec | None = None) -> Prepared:
-        """Store the content of the version. Without an option, models are delivered as those of the present one."""
-        before = present.model_delivery if present is not None else None
-        return prepare_version(
+    def _redeployed(self, present: EndpointRecord, configuration: Any, prepared: Prepared) -> DeploymentPlan:
+        """Return the plan of an existing endpoint, which keeps the settings that are not given."""
+        wanted = redeployed_endpoint(
+            present.spec,
+            configuration,
+            prepared.expected(self.workspace.context),
+            target=self.target,
+            reset=self.said.reset,
+            remove_tls=self.said.remove_tls,
+        )
+        refuse_silent_opening(present.spec, wanted, is_open=self.said.is_open, remove_tls=self.said.remove_tls)
+        return DeploymentPlan(wanted, present, {wanted.default_version: prepared})
+
+    def noted(self, spec: EndpointSpec, name: str) -> EndpointSpec:
+        """Return an endpoint one of whose versions records the options of its content."""
+        version = spec.versions[name]
+        properties = {**without_record(version.properties), **self.said.recorded}
+        return merged(spec, versions={**spec.versions, name: version.model_copy(update={"properties": properties})})
+
+    def prepared(
+        self, kind: EndpointKind, target: Target, present: VersionSpec | None = None, *, keeps_delivery: bool = True
+    ) -> Prepared:
+        """Store the content of the version, and return it.
+
+        Without an option, models are delivered as those of the present version, and its environment variables stay;
+        those of the new environment are added to them.
+        """
+        before = present.model_delivery if present is not None and keeps_delivery else None
+        found = prepare_version(
             self.workspace,
             self.planned_models,
             self.preparation.config,
             kind=kind,
             service=self.name,
             target=target,
-            delivery=self.settings.get("model_delivery") or before,
+            delivery=self.settings.get("model_delivery") or (None if "model_delivery" in self.said.reset else before),
         )
+        if present is None or "environment_variables" in self.said.reset:
+            return found
+        variables = {**present.environment_variables, **found.content.environment_variables}
+        return replace(found, content=replace(found.content, environment_variables=variables))
 
     def files(self, version: VersionSpec) -> dict[str, str]:
         """Return the generated files."""
@@ -192,12 +244,32 @@ class Deployment:
     def steps(self) -> list[str]:
         """Return the lines of `code` that differ between kinds of deployment."""
         return [
-            f"deployment_config = {CLASSES[self.kind]}.deploy_configuration({_arguments(self.settings)})",
+            f"deployment_config = {CLASSES[self.kind]}.deploy_configuration({_arguments(self._all_settings())})",
             "service = Model.deploy(",
             f"    ws, {self.name!r}, {self.models_code()}, inference_config, deployment_config,",
             f"    deployment_target=ws.compute_targets[{self.target!r}], overwrite=True,",
             ")",
         ]
+
+    def _all_settings(self) -> dict[str, Any]:
+        """Return the settings, with those that an existing endpoint keeps: `Model.deploy` replaces it."""
+        present = self.present()
+        if present is None:
+            return self.settings
+        version = present.spec.versions[present.spec.default_version]
+        content = VersionContent(code=version.code, image=version.image, no_code=version.no_code, models=version.models)
+        wanted = redeployed_endpoint(
+            present.spec, self.configuration(), content, target=self.target, reset=self.said.reset
+        )
+        factory = getattr(webservice, CLASSES[self.kind]).deploy_configuration
+        version, default = wanted.versions[wanted.default_version], new_version(factory(), content)
+        kept = arguments_of(version, default)
+        if wanted.authentication is Authentication.TOKEN:
+            kept |= {"auth_enabled": False, "token_auth_enabled": True}
+        elif self.kind != "local":
+            kept |= {"auth_enabled": wanted.authentication is Authentication.KEY}
+        allowed = inspect.signature(factory).parameters
+        return {**{name: value for name, value in kept.items() if name in allowed}, **self.settings}
 
     def models_code(self) -> str:
         """Return the models as Python."""
@@ -207,6 +279,34 @@ class Deployment:
 
 def _arguments(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+
+
+def refuse_silent_opening(present: EndpointSpec, wanted: EndpointSpec, *, is_open: bool, remove_tls: bool) -> None:
+    """Refuse a deployment that opens an endpoint without the words for it.
+
+    Parameters:
+        present, wanted: the endpoint before and after.
+        is_open: whether ``--auth none`` is given.
+        remove_tls: whether ``--remove-tls`` is given.
+
+    Raises:
+        WrongInputError: authentication or TLS would be turned off only as a consequence of another option.
+
+    """
+    name, kind, local = present.name, str(wanted.kind).lower(), wanted.kind is EndpointKind.LOCAL
+    opens = wanted.authentication is Authentication.NONE and present.authentication is not Authentication.NONE
+    if opens and not is_open:
+        reason = f"--kind {kind} has no authentication" if local else f"the default of --kind {kind} is none"
+        keep = "deploy it under another name" if local else f"keep it with --auth {present.authentication}"
+        raise WrongInputError(
+            f"{name!r} has {present.authentication} authentication, and {reason}: all clients that reach it could "
+            f"score.\nIf you want that, add --auth none; otherwise {keep}."
+        )
+    if local and wanted.tls is not None and not remove_tls:
+        raise WrongInputError(
+            f"{name!r} has a certificate for {wanted.tls.host}, and --kind local has no TLS: requests would not be "
+            "encrypted.\nIf you want that, add --remove-tls; otherwise deploy it under another name."
+        )
 
 
 def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,12 +376,21 @@ class Plan(View):
         ]
         return "".join([Text(self.summary()).html(), *files])
 
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each protection that the present endpoint loses."""
+        return openings(self.present.spec, self.wanted) if self.present is not None else []
+
+    def change_lines(self) -> list[str]:
+        """Return one line for each field of the present endpoint that changes."""
+        return [
+            f"{one_line(path)}: {shown(path, before)} → {shown(path, after)}" for path, before, after in self.changes
+        ]
+
     def summary(self) -> str:
         """Return one line, then one line for each field that changes."""
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
         if self.action == "create":
             lines += [f"  {one_line(path)} = {shown(path, value)}" for path, value in leaves(comparable(self.wanted))]
-        lines += [
-            f"  {one_line(path)}: {shown(path, before)} → {shown(path, after)}" for path, before, after in self.changes
-        ]
-        return "\n".join(lines)
+        lines += [f"  {line}" for line in self.change_lines()]
+        return "\n".join([*lines, *(f"Warning: {text}" for text in self.warnings)])

@@ -85,6 +85,6 @@ def checked_name(name: str) -> str:
     if _NAME.fullmatch(name):
         return name
     raise ScoringScriptNameError(
-        f"{name!r} cannot name a scoring script. "
-        "Rule: 1 to 64 letters, digits, '-', '.' and '_'; a letter or digit first. For example: 'ridge-score'."
+        f"Invalid scoring script name {name!r}. "
+        "Use 1 to 64 letters, digits, '-', '.' and '_'; a letter or digit first. For example: 'ridge-score'."
     )

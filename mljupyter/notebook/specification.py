@@ -8,6 +8,7 @@ from typing import Any
 
 from mljupyter.core import Webservice
 from mljupyter.core.deployment import prepare_version, target_of
+from mljupyter.deploy.access import OPEN_IN_WORDS, with_access_of
 from mljupyter.deploy.configuration_rules import DELIVERIES
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.plan import DeploymentPlan, check_content
@@ -72,8 +73,13 @@ class SpecificationDeployment(Deployment):
         self.workspace.context.target(self.target)
         files: dict[str, str] = {}
         prepared: dict[str, Prepared] = {}
-        wanted = self._resolved(prepared, files)
-        return Plan(DeploymentPlan(wanted, self.present(), prepared), files)
+        wanted, present = self._resolved(prepared, files), self.present()
+        if present is not None:
+            try:
+                wanted = with_access_of(present.spec, wanted)
+            except SpecError as error:
+                raise WrongInputError(f"{error.message}\n{OPEN_IN_WORDS}") from None
+        return Plan(DeploymentPlan(wanted, present, prepared), files)
 
     def check_settings(self) -> None:
         """Do nothing: the document is checked when it is planned."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from mljupyter.core.webservice import AksEndpoint
 from mljupyter.deploy.plan import DeploymentPlan
+from mljupyter.deploy.redeployment import AUTHENTICATION, with_defaults
+from mljupyter.deploy.spec_builder import merged, new_version
 from mljupyter.deploy.versions import with_changed_version, with_new_version
 from mljupyter.exceptions import as_webservice_exception
 from mljupyter.notebook.options.option_values import WrongInputError
@@ -23,7 +25,9 @@ class VersionDeployment(Deployment):
 
     def configuration(self) -> Any:
         """Return the deployment configuration of the SDK."""
-        return AksEndpoint.deploy_configuration(version_name=self.version, **self.settings)
+        configuration = AksEndpoint.deploy_configuration(**self.settings)
+        configuration.version_name = self.version  # by our own rule, also if the notebook imports azureml
+        return configuration
 
     def plan(self) -> Plan:
         """Return the changes of the deployment; see `Deployment.plan`."""
@@ -36,7 +40,11 @@ class VersionDeployment(Deployment):
         with as_webservice_exception(), context.artifacts.hold():
             target, version = context.target(present.spec.compute_target), present.spec.versions.get(self.version)
             prepared = self.prepared(configuration.kind, target, version)
-            wanted = change(present.spec, configuration, prepared.expected(context), name=self.version)
+            content, spec = prepared.expected(context), present.spec
+            if version is not None and self.said.reset:
+                default = with_defaults(version, new_version(configuration, content), self.said.reset)
+                spec = merged(spec, versions={**spec.versions, self.version: default})
+            wanted = self.noted(change(spec, configuration, content, name=self.version), self.version)
         plan = DeploymentPlan(wanted, present, {self.version: prepared}, is_change=True)
         return Plan(plan, self.files(wanted.versions[self.version]))
 
@@ -76,10 +84,14 @@ class VersionDeployment(Deployment):
             raise WrongInputError(
                 f"{self.name!r} runs on {spec.compute_target!r}, and so do all its versions: --to {spec.compute_target}"
             )
-        if "auth_enabled" in self.settings:
+        if AUTHENTICATION in self.settings:
             raise WrongInputError(
                 f"--auth holds for all versions of {self.name!r}, which exists: change it with "
                 "ws.webservices[NAME].update(auth_enabled=...)."
+            )
+        if self.said.remove_tls:
+            raise WrongInputError(
+                f"--remove-tls holds for all versions of {self.name!r}: write tls: null into its whole specification."
             )
 
 

@@ -10,7 +10,7 @@ from mljupyter.spec.document import SpecError
 
 @dataclass(frozen=True)
 class NameRule:
-    """A rule for the names of one kind of item."""
+    """A rule for the names of one kind of item: the kind with its article, the pattern, and the rule in words."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -21,7 +21,8 @@ class NameRule:
         """Return the name, or raise `SpecError` with the name, the rule and an example."""
         if isinstance(name, str) and self.pattern.fullmatch(name):
             return name
-        raise SpecError(f"{name!r} cannot name {self.kind}. Rule: {self.text}. For example: {self.example!r}.")
+        noun = self.kind.partition(" ")[2]
+        raise SpecError(f"Invalid {noun} name {name!r:.100}. Use {self.text}. For example: {self.example!r}.")
 
 
 IMAGE = NameRule(
@@ -41,7 +42,14 @@ MODEL = NameRule(
 )
 SERVICE = NameRule("a web service", _SERVICE, _SERVICE_TEXT, "diabetes")
 ENDPOINT = NameRule("an endpoint", _SERVICE, _SERVICE_TEXT, "diabetes")
-VERSION = NameRule("an endpoint version", _SERVICE, _SERVICE_TEXT, "version-a")
+VERSION = NameRule(
+    "an endpoint version",
+    re.compile(r"(?=.{1,32}\Z)[a-z]([-a-z0-9]*[a-z0-9])?"),
+    "1 to 32 lower-case letters, digits and '-'; a letter first, no '-' last",
+    "v1",
+)
+AZURE_VERSION = NameRule("an endpoint version", _SERVICE, _SERVICE_TEXT, "version-a")
+"""The rule of Azure ML v1, for notebooks that import the names of ``azureml``."""
 WORKSPACE = NameRule(
     "a workspace",
     re.compile(r"[a-zA-Z0-9][\w\-]{2,32}", re.ASCII),

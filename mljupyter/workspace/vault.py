@@ -145,7 +145,7 @@ class Vault:
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserErrorException(
-            f"{shown_value(name)} cannot name a secret. Rule: 1 to 127 letters, digits and '-', such as 'db-password'."
+            f"Invalid secret name {shown_value(name)}. Use 1 to 127 letters, digits and '-', such as 'db-password'."
         )
 
 

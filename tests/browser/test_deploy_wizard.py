@@ -57,12 +57,12 @@ def correct_what_is_wrong(notebook: Notebook) -> None:
     expect(sample).to_be_focused()
     keys.type("nope[:3]", delay=TYPING_MS)
     keys.press("Enter")
-    form.get_by_text("cannot name an endpoint").wait_for()
+    form.get_by_text("Invalid endpoint name").wait_for()
     form.get_by_text("'nope'").wait_for()
     expect(name).to_be_focused()
     keys.press("Control+a")
     keys.type("my-wine", delay=TYPING_MS)
-    form.get_by_text("cannot name an endpoint").wait_for(state="hidden")
+    form.get_by_text("Invalid endpoint name").wait_for(state="hidden")
     for _ in range(3):
         keys.press("Tab")
     expect(method).to_be_focused()
@@ -137,7 +137,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     form.get_by_label("Name of the endpoint").focus()
     keys.type("By Keys")
     keys.press("Enter")
-    form.get_by_text("cannot name an endpoint").wait_for()
+    form.get_by_text("Invalid endpoint name").wait_for()
     shown("What do you want to deploy?", "1-model")
     form.get_by_label("Name of the endpoint").focus()  # a change of the theme may take it away
     keys.press("Control+a")

@@ -194,6 +194,17 @@ def test_a_wrong_query_ends_with_2(here: Path, capsys: Printed) -> None:
     assert "'[' is not a JMESPath expression" in capsys.readouterr().err
 
 
+def test_a_command_that_has_happened_reports_no_error(here: Path, capsys: Printed) -> None:
+    run("az ml model register -n mymodel -p model.txt --query length(version)")
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["id"] == "mymodel:1"
+    assert "Warning: register is done, but --query cannot be applied to this result" in printed.err
+    run("az ml model list --query [].length(version)", expected=2)
+    run("az ml model register -n other -p model.txt -t missing/model.json", expected=2)
+    assert "there is no directory 'missing'. Nothing was done." in capsys.readouterr().err
+    run("az ml model show -n other", expected=1)
+
+
 def test_models_are_listed_by_their_tags_changed_downloaded_and_deleted(here: Path, capsys: Printed) -> None:
     run("az ml model register -n one -p model.txt --tag area=demo")
     run("az ml model register -n two -p model.txt")

@@ -249,5 +249,5 @@ class TestRegistration:
 
     @pytest.mark.parametrize("name", ["", "a/b", "-x"])
     def test_a_name_against_the_rule_is_refused(self, workspace: Workspace, titanic: TabularDataset, name: str) -> None:
-        with pytest.raises(UserErrorException, match="Rule: 1 to 255"):
+        with pytest.raises(UserErrorException, match="Use 1 to 255"):
             titanic.register(workspace, name)

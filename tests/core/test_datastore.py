@@ -112,7 +112,7 @@ class TestCatalog:
 
     @pytest.mark.parametrize("name", ["ab", "team-data", "", 5])
     def test_a_name_against_the_rule_is_refused(self, workspace: Workspace, project: Path, name: object) -> None:
-        with pytest.raises(UserErrorException, match="Rule: 3 to 255"):
+        with pytest.raises(UserErrorException, match="Use 3 to 255"):
             Datastore.register(workspace, name, project)  # type: ignore[arg-type]
 
     def test_the_workspaces_own_stays(self, workspace: Workspace, project: Path) -> None:

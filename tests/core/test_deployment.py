@@ -32,7 +32,7 @@ def nothing_started(workspace: Workspace) -> Iterator[None]:
 @pytest.mark.usefixtures("nothing_started")
 class TestRefused:
     def test_a_name_against_the_rule(self, workspace: Workspace, inference: InferenceConfig) -> None:
-        with pytest.raises(WebserviceException, match="'My_Service' cannot name a web service"):
+        with pytest.raises(WebserviceException, match="Invalid web service name 'My_Service'"):
             Model.deploy(workspace, "My_Service", [], inference)
 
     @pytest.mark.parametrize("framework", [None, "Custom", "PyTorch", "TfKeras"])

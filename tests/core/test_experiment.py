@@ -47,7 +47,7 @@ class TestExperiments:
 
     @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 256, 5])
     def test_a_name_against_the_rule_is_refused(self, workspace: Workspace, name: object) -> None:
-        with pytest.raises(UserErrorException, match="Rule: 1 to 255"):
+        with pytest.raises(UserErrorException, match="Use 1 to 255"):
             Experiment(workspace, name)  # type: ignore[arg-type]
 
     def test_an_archived_one_is_hidden_and_comes_back_under_another_name(self, workspace: Workspace) -> None:
@@ -325,7 +325,7 @@ class TestForeignRows:
 
     @pytest.mark.parametrize("run_id", ["../../x", "a/b", "x" * 256])
     def test_an_id_that_is_a_path_is_refused(self, run: Run, run_id: str) -> None:
-        with pytest.raises(UserErrorException, match="cannot name a run"):
+        with pytest.raises(UserErrorException, match="Invalid run name"):
             run.child_run(run_id=run_id)
 
     def test_an_id_or_a_file_that_leads_out_is_not_read(self, workspace: Workspace) -> None:

@@ -219,7 +219,7 @@ class TestVersions:
     def test_a_name_against_the_rule_is_refused(
         self, workspace: Workspace, built: ContainerImageConfig, name: str
     ) -> None:
-        with pytest.raises(WebserviceException, match="cannot name an image"):
+        with pytest.raises(WebserviceException, match="Invalid image name"):
             Image.create(workspace, name, [], built)
 
     def test_names_of_the_documents_are_valid(self) -> None:

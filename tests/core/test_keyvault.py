@@ -131,7 +131,7 @@ def test_a_keyring_that_is_locked_or_lost_says_so(workspace: Workspace, ring: Ri
 
 @pytest.mark.parametrize("name", ["", "a b", "a_b", "x" * 128, 5, None])
 def test_a_name_against_the_rule_is_refused(workspace: Workspace, name: object) -> None:
-    with pytest.raises(UserErrorException, match="Rule: 1 to 127") as caught:
+    with pytest.raises(UserErrorException, match="Use 1 to 127") as caught:
         workspace.get_default_keyvault().set_secret(name, "geheim")  # type: ignore[arg-type]
     assert "geheim" not in str(caught.value)
 

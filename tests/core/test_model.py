@@ -77,7 +77,7 @@ def test_wrong_filters_are_errors(workspace: Workspace) -> None:
 def test_bad_registrations_leave_no_version(workspace: Workspace, model_file: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Model.register(workspace, "absent.pkl", "ridge")
-    with pytest.raises(WebserviceException, match="cannot name a model"):
+    with pytest.raises(WebserviceException, match="Invalid model name"):
         Model.register(workspace, "model.pkl", "my model")
     with pytest.raises(WebserviceException, match="framework"):
         Model.register(workspace, "model.pkl", "ridge", model_framework_version="1.0")

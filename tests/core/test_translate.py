@@ -129,7 +129,7 @@ def test_what_a_configuration_means_for_the_version(configuration: Any, path: st
 
 @pytest.mark.parametrize("name", ["My-Service", "ab", "a" * 33, "1st", "a_b", "ends-"])
 def test_a_service_name_against_the_rule_is_refused(name: str) -> None:
-    with pytest.raises(SpecError, match="cannot name a web service"):
+    with pytest.raises(SpecError, match="Invalid web service name"):
         new_endpoint(name, AKS(), SERVED)
 
 

@@ -114,7 +114,7 @@ def test_percentiles_are_set_in_one_step_and_who_is_not_named_has_none(two: Endp
         (lambda spec: without_version(spec, "version-b"), r"no version 'version-b'. Did you mean 'versionb'"),
         (lambda spec: updated(spec, "other"), r"no version 'other'. It has versiona, versionb"),
         (lambda spec: added(spec, "versionb"), r"a version 'versionb' already: change it with update_version"),
-        (lambda spec: added(spec, "B"), r"'B' cannot name an endpoint version"),
+        (lambda spec: added(spec, "B"), r"Invalid endpoint version name 'B'"),
         (lambda spec: added(spec, "versionc", 80), r"add up to 110 .*at most 100"),
         (lambda spec: updated(spec, "versiona", is_default=False), r"make another one the default"),
         (lambda spec: updated(spec, "versiona", is_control=False), r"make another one the control version"),
@@ -149,7 +149,7 @@ def test_six_versions_are_the_most(one: EndpointSpec) -> None:
     [
         ({"traffic_percentile": 101}, "traffic_percentile is 101: it must be a whole number from 0 to 100"),
         ({"traffic_percentile": 0.5}, "traffic_percentile is 0.5"),
-        ({"version_name": "A"}, "'A' cannot name an endpoint version"),
+        ({"version_name": "A"}, "Invalid endpoint version name 'A'"),
         ({"cpu_cores": 0, "traffic_percentile": -1}, r"cpu_cores is 0(.|\n)*traffic_percentile is -1"),
     ],
 )

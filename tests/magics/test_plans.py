@@ -124,7 +124,7 @@ def test_a_script_in_a_file_is_understood(prepared: Shell) -> None:
             "There is no registered model 'weights:7' in this workspace. It has v",
         ),
         ("adder --score sums --model weights:x", "--model weights:x: the version after ':' is a number"),
-        ("Adder! --score sums --dry-run", "'Adder!' cannot name a web service. Rule: 3 to 32 lower-case letters"),
+        ("Adder! --score sums --dry-run", "Invalid web service name 'Adder!'. Use 3 to 32 lower-case letters"),
         ("adder --score sums --to mars --dry-run", "ComputeTargetNotFound: there is no compute target 'mars'."),
         ("adder --score sums --kind aci --auth token", "--auth token is not available with --kind aci"),
         ("adder --score sums --kind local --auth key", "--auth key is not available with --kind local"),

@@ -149,7 +149,7 @@ def test_init_finds_a_registered_model(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("../up", "'../up' cannot name a scoring script. Rule: 1 to 64 letters"),
+        ("../up", "Invalid scoring script name '../up'. Use 1 to 64 letters"),
         ("sums --source-directory nowhere", "--source-directory nowhere: there is no such directory."),
         ("sums --sample nothing", "There is no variable 'nothing'."),
         ("sums --sample 1 --model nothing", "There is no registered model 'nothing' in this workspace."),

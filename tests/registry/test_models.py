@@ -93,7 +93,7 @@ def test_names_within_the_rule_are_taken(models: ModelRegistry, model: Path, nam
 
 @pytest.mark.parametrize("name", ["", "-a", ".a", "_a", "a b", "a:1", "a/b", "ä", "x" * 256, "a\n", None, 7])
 def test_names_against_the_rule_are_refused_with_the_rule(models: ModelRegistry, model: Path, name: object) -> None:
-    with pytest.raises(MLJupyterError, match="Rule: 1 to 255 letters, digits"):
+    with pytest.raises(MLJupyterError, match="Use 1 to 255 letters, digits"):
         models.register(name, model)  # type: ignore[arg-type]
     assert models.list() == []
 

@@ -126,7 +126,7 @@ def test_sample_and_method_are_checked_on_their_page_with_all_other_fields(newco
     assert view["heading"] == "What do you want to deploy?" and view["focus"]["key"] == "name"
     assert "'nope'" in newcomer.error("sample")
     assert "has no predict_proba()" in newcomer.error("method")
-    assert "cannot name an endpoint" in newcomer.error("name")
+    assert "Invalid endpoint name" in newcomer.error("name")
     newcomer.type(name="line", method="", sample="rows[")
     assert newcomer.error("sample") == ""  # what is being typed is evaluated only when somebody goes on
     newcomer.press()
@@ -216,4 +216,23 @@ def test_a_failure_names_the_step_and_shows_the_last_lines(session: Session) -> 
     assert "no weights" in user.field("problem")["value"]
     user.press("back")
     assert user.field("line")["value"] == "%deploy churn --score broken"
+    wizard.close()
+
+
+def test_a_new_version_of_an_endpoint_keeps_its_kind_and_authentication(session: Session) -> None:
+    first = DeployWizard(session, {"answers": config("answers")}, {"name": "churn", "version": "first"})
+    user = User(first)
+    go_to(user, "Is this what you want?")
+    user.press()
+    wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the endpoint")
+    first.close()
+    wizard = DeployWizard(session, {"answers": config("answers")}, {"name": "churn"})
+    user = User(wizard)
+    go_to(user, "Who may send requests?")
+    assert "keeps its kind" in user.choice("kind", "aci")["reason"]
+    assert "all versions" in user.choice("auth", "none")["reason"] and not user.choice("auth", "key")["reason"]
+    user.press()
+    user.type(version="second", traffic={"name": "second", "percent": 30})
+    assert user.press()["heading"] == "Is this what you want?"
+    assert not user.has("problem") and "--version second --traffic 30" in user.field("line")["value"]
     wizard.close()

@@ -68,7 +68,7 @@ def test_a_file_is_registered_and_the_code_does_the_same(session: Session, works
     user.press()
     user.type(name="churn model")
     user.press()
-    assert "cannot name" in user.error("name")
+    assert "Invalid " in user.error("name")
     user.type(name="churn", tags="area=demo, owner=ml")
     user.press()
     code = user.field("code")["value"]

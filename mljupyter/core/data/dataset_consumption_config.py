@@ -51,7 +51,7 @@ class DatasetConsumptionConfig:
 
     def __init__(self, name: str, dataset: InputData, mode: str = "direct", path_on_compute: str | None = None) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise UserErrorException(f"{name!r} cannot name an input. Rule: letters, digits and '_', no digit first.")
+            raise UserErrorException(f"Invalid input name {name!r}. Use letters, digits and '_', no digit first.")
         if mode not in _MODES:
             raise UserErrorException(f"mode is {mode!r}. Rule: {', '.join(_MODES)}.")
         self.name = name

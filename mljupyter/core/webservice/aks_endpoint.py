@@ -5,6 +5,7 @@ Azure: AksEndpoint of azureml.core.webservice (controlled rollout).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -17,12 +18,16 @@ from mljupyter.core.webservice.configuration import AksEndpointDeploymentConfigu
 from mljupyter.durations import seconds_of
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointKind, EndpointRecord, Rollout, RolloutPlan, VersionSpec, VersionStatus
+from mljupyter.spec.names import AZURE_VERSION
 from mljupyter.spec.rollout import LEAST_REQUESTS
 from mljupyter.spec.router import VERSION_HEADERS
 from mljupyter.spec.version import ModelDelivery
 
 if TYPE_CHECKING:
     from mljupyter.core import InferenceConfig, Model
+
+_AZURE_MODULE = "azureml.core"
+"""A process that has imported this module runs a notebook for Azure ML v1, which expects its rules for names."""
 
 _NOT_OF_A_VERSION = ("self", "version_name", "models", "inference_config", "is_default", "is_control_version_type")
 
@@ -217,7 +222,9 @@ class AksEndpoint(AksWebservice):
             ...                         inference_config=inference_config, traffic_percentile=10)
 
         """
-        return AksEndpointDeploymentConfiguration(**locals())
+        configuration = AksEndpointDeploymentConfiguration(**locals())
+        _check_version_name(version_name)
+        return configuration
 
     @property
     def versions(self) -> dict[str, AksEndpointVersion]:
@@ -266,7 +273,8 @@ class AksEndpoint(AksWebservice):
         """Add a version; return at once. It gets its share when it is ready, and `wait_for_deployment` waits for that.
 
         Parameters:
-            version_name: its name: 3 to 32 lower-case letters, digits and '-'; a letter first, no '-' last.
+            version_name: its name: 1 to 32 lower-case letters, digits and '-'; a letter first, no '-' last. With
+                the names of ``azureml`` at least 3, as in Azure ML v1.
             models, inference_config: its models and scoring script; a model of a known framework needs no script.
             traffic_percentile: its share of the requests, 0 to 100; by default 0.
             is_default: True makes it the default version, once it is ready, in place of the one that is.
@@ -280,6 +288,7 @@ class AksEndpoint(AksWebservice):
 
         """
         configuration = self.deploy_configuration(**_configured(locals()))
+        _check_version_name(version_name)
         configuration.version_name = version_name
         self._update(
             configuration,
@@ -572,3 +581,10 @@ class AksEndpoint(AksWebservice):
 def _configured(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that were given and are settings of a version."""
     return {name: value for name, value in arguments.items() if name not in _NOT_OF_A_VERSION and value is not None}
+
+
+def _check_version_name(name: str | None) -> None:
+    """Refuse a name that Azure ML v1 refuses, in a process that uses the names of ``azureml``."""
+    if name is not None and _AZURE_MODULE in sys.modules:
+        with as_webservice_exception():
+            AZURE_VERSION.check(name)

@@ -246,11 +246,8 @@ class LocalWebservice(Webservice):
         """Delete the web service; its port and its models are released when this returns.
 
         Parameters:
-            delete_image: delete its image as well, unless the image is used elsewhere.
+            delete_image: delete its image as well. An image that is used elsewhere stays, and a line says so.
             delete_cache, delete_volume: without effect.
-
-        Raises:
-            WebserviceException: the image is in use; the web service is deleted nevertheless.
 
         Azure: `delete_cache` and `delete_volume` clean up the Docker engine. Here nothing remains on it.
 
@@ -258,7 +255,10 @@ class LocalWebservice(Webservice):
         image = self.image if delete_image and self._record is not None else None
         super().delete()
         if image is not None:
-            image.delete()
+            try:
+                image.delete()
+            except WebserviceException as error:  # the web service is deleted, so that this is no error
+                print(f"{self.name!r} is deleted; its image stays: {error.message}")
 
     def get_keys(self) -> tuple[str, str]:
         """Raise `NotImplementedError`: local web services have no keys.

@@ -778,8 +778,9 @@ class Webservice(EndpointAttributes):
         def changed(spec: EndpointSpec) -> EndpointSpec:
             nonlocal before
             self._check_kind(spec)
-            before = spec
-            return change(spec)
+            before, wanted = spec, change(spec)
+            core.deployment.print_openings(spec, wanted)
+            return wanted
 
         with as_webservice_exception():
             record = deploy.apply.change(self.workspace.context, self.name, changed, even_unchanged=again)
@@ -943,7 +944,8 @@ class Webservice(EndpointAttributes):
         Versions, shares and tags are all restored. A rollback is a change like any other: it has an entry in the
         history, and a second `rollback()` undoes the first one, as ``kubectl rollout undo`` does. To go further back,
         name the entry. During a rollout `rollback()` aborts it and changes nothing else. Returns at once; the present
-        version serves until the restored one is ready, and `wait_for_deployment` waits for that.
+        version serves until the restored one is ready, and `wait_for_deployment` waits for that. If the restored state
+        is of another kind, this object gets the class of that kind.
 
         Parameters:
             number: the number of an entry; None for the newest one that differs from the present state.
@@ -960,7 +962,9 @@ class Webservice(EndpointAttributes):
             if number is None and record.rollout is not None and record.rollout.active:
                 self._show(client.rollback(self.name))
                 return
-            self._show_change(record.spec, deploy.apply.rollback(self.workspace.context, record, number))
+            restored = deploy.apply.rollback(self.workspace.context, record, number)
+            self._become(restored.spec.kind)
+            self._show_change(record.spec, restored)
 
     # Logs and metrics.
 
@@ -1175,6 +1179,11 @@ class Webservice(EndpointAttributes):
         self._show(record)
         pending = self._unsettled or frozenset()
         self._unsettled = pending | deploy.wait.changed_versions(before, record.spec)
+
+    def _become(self, kind: EndpointKind) -> None:
+        """Give this object the class of another kind, after a change that it has made itself."""
+        if kind is not self.kind:
+            self.__class__ = self.class_of(kind)
 
     def _check_kind(self, spec: EndpointSpec) -> None:
         if spec.kind is not self.kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,6 +68,10 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         _say(call, f"{where}: was {plan.settled_as}, trying again")
     else:
         _say(call, f"{where}: {plan.action}")
+    for line in plan.change_lines():
+        _say(call, f"  {line}")
+    for warning in plan.warnings:
+        print(f"Warning: {warning}", file=sys.stderr, flush=True)  # also with --quiet and --json
     models = [model.id for model in deployment.planned_models]
     if models:
         _say(call, f"  models  {', '.join(models)} ✓")

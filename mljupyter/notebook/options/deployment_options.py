@@ -7,6 +7,16 @@ from mljupyter.targets.catalog import default_name
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
+EVERYTHING = "all"
+"""The word of ``--reset`` for all settings."""
+
+RESETTABLE = (
+    *("auth", "replicas", "autoscale", "target-utilization", "cpu", "memory", "gpu", "gpu-resource"),
+    *("node-selector", "toleration", "runtime-class", "namespace", "model-delivery", "max-concurrent-requests"),
+    *("max-queue-wait-ms", "batching", "preload", "env", "environment", "method", "source-directory"),
+)
+"""The settings that an endpoint keeps when it is deployed again without them."""
+
 CURRENT = "current"
 """The name of the environment with this notebook's packages."""
 
@@ -56,16 +66,22 @@ DEPLOYMENT_OPTIONS = (
         repeatable=True,
     ),
     Option("env-from", "file of NAME=VALUE lines, for secrets that must not be in a notebook", metavar="FILE"),
-    Option("to", "compute target", metavar="TARGET", default=default_name(), completes="target"),
+    Option(
+        "to",
+        "compute target; an existing endpoint stays on its own",
+        metavar="TARGET",
+        default=default_name(),
+        completes="target",
+    ),
     Option(
         "kind",
-        "kind of Azure ML web service",
+        "kind of Azure ML web service; an existing endpoint keeps its kind",
         choices=("aks", "aci", "local"),
         default="aks",
     ),
     Option(
         "auth",
-        "how clients authenticate; key is the default for aks, none for others",
+        "how clients authenticate; for a new endpoint key with aks, none with others",
         choices=("key", "token", "none"),
     ),
     Option(
@@ -123,6 +139,14 @@ DEPLOYMENT_OPTIONS = (
         "batching", "run several waiting requests in one call of run(); by default the script decides", kind="switch"
     ),
     Option("preload", "run init() once, in a process from which all replicas are forked", kind="switch"),
+    Option(
+        "reset",
+        "return this setting of an existing endpoint to its default; without an option, it keeps its value",
+        metavar="SETTING",
+        choices=(*RESETTABLE, EVERYTHING),
+        repeatable=True,
+    ),
+    Option("remove-tls", "remove the endpoint's own certificate, which encrypts requests", kind="flag"),
     Option("wait", "wait until the endpoint is Healthy, or return at once", kind="switch", default=True),
     Option(
         "panel",

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 GIVEN = "given"
 """Key of the set of options that were given on the line, among the values by option."""
+TOLD = "told"
+"""Key of the set of options with a value of the line, of the cell or of the project; the others have defaults."""
 ValueKind = Literal[
     "text", "integer", "number", "cores", "gigabytes", "duration", "bounds", "assignment", "label", "flag", "switch"
 ]

@@ -7,6 +7,7 @@ from typing import Any
 from mljupyter.core import Workspace
 from mljupyter.core.router import Router
 from mljupyter.errors import MLJupyterError
+from mljupyter.spec import EndpointKind
 from mljupyter.targets.catalog import default_name
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
@@ -32,26 +33,40 @@ class AccessPage(DraftPage):
     settings = ("auth", "port")
 
     def enter(self) -> None:
-        """Read the present TLS state."""
+        """Read the present TLS state, and the endpoint if it exists."""
+        self._present = self.draft.endpoint()
         workspace = self.draft.session.workspace()
-        target = workspace.context.serving_target(self.draft.typed.get("to", default_name()))
+        usual = self._present.spec.compute_target if self._present is not None else default_name()
+        target = workspace.context.serving_target(self.draft.typed.get("to") or usual)
         self._transport = _transport(workspace) if target.shares_router else f"as {target.name} is set up"
 
     def fields(self) -> list[Field]:
         """Return the fields for kind of web service, authentication and TLS."""
+        stays = self._stays
         kinds = [
             Choice("aks", "As on a cluster", "Keys, several replicas and versions; behind the router's address."),
-            Choice("aci", "As a container instance", "One replica; without authentication unless you choose a key."),
             Choice(
-                "local", "For development", "Its own port on this machine; without authentication; can be reloaded."
+                "aci",
+                "As a container instance",
+                "One replica; without authentication unless you choose a key.",
+                reason=stays,
+            ),
+            Choice(
+                "local",
+                "For development",
+                "Its own port on this machine; without authentication; can be reloaded.",
+                reason=stays,
             ),
         ]
         kind = self._kind
         found = [fields.cards("kind", "Kind of web service", kind, kinds)]
         if kind == "local":
             found.append(self.field("port", "Port"))
+            if self._now is not None and self._now != "none":  # opening it needs a choice of its own
+                chosen = self.draft.typed.get("auth")
+                found.append(fields.cards("auth", "Authentication", chosen, [self._way("none")]))
         else:
-            usual = "key" if kind == "aks" else "none"
+            usual = self._now or ("key" if kind == "aks" else "none")
             ways = [self._way(name) for name in OPTIONS["auth"].choices]
             found.append(fields.cards("auth", "Authentication", self.draft.typed.get("auth") or usual, ways))
         found.append(fields.summary("transport", "Encryption in transit", [("TLS", self._tls(kind))]))
@@ -91,10 +106,27 @@ class AccessPage(DraftPage):
 
     @property
     def _kind(self) -> str:
-        return str(self.draft.typed.get("kind") or "aks")
+        present = self._present.spec.kind if self._present is not None else EndpointKind.AKS
+        usual = "aks" if present is EndpointKind.AKS_ENDPOINT else str(present).lower()
+        return str(self.draft.typed.get("kind") or usual)
+
+    @property
+    def _now(self) -> str | None:
+        """The authentication of the existing endpoint; None for a new one."""
+        return str(self._present.spec.authentication) if self._present is not None else None
+
+    @property
+    def _stays(self) -> str:
+        """The reason why an endpoint with versions keeps its kind and its authentication; empty for others."""
+        if self._present is None or self._present.spec.kind is not EndpointKind.AKS_ENDPOINT:
+            return ""
+        return f"{self._present.spec.name!r} is an endpoint with versions, which keeps its kind."
 
     def _way(self, name: str) -> Choice:
         way = _WAYS.get(name, Choice(name, name))
+        if self._stays and name != self._now:
+            reason = "It holds for all versions: change it with ws.webservices[NAME].update(auth_enabled=...)."
+            return Choice(way.value, way.label, way.help, reason=reason)
         if name == "token" and self._kind != "aks":
             return Choice(way.value, way.label, way.help, reason="Only for the kind as on a cluster.")
         return way

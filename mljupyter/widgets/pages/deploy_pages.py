@@ -35,6 +35,16 @@ class Draft:
     typed: dict[str, Any] = field(default_factory=dict)
     project: frozenset[str] = frozenset()
 
+    @property
+    def told(self) -> frozenset[str]:
+        """The options that were typed; for the others, an existing endpoint keeps its settings."""
+        return frozenset(key for key, value in self.typed.items() if value not in (None, "", []))
+
+    @property
+    def explicit(self) -> frozenset[str]:
+        """The options that stay on the line even if they are defaults: of the project, or for an existing endpoint."""
+        return self.told if self.endpoint() is not None else self.project
+
     def errors(self, keys: Iterable[str], settings: Iterable[str] = ()) -> dict[str, str]:
         """Return the errors of some of the options.
 

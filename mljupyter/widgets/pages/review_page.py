@@ -9,6 +9,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.options.command_line import line_of, values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
+from mljupyter.notebook.options.option import TOLD
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.spec import EndpointSpec, VersionSpec
 from mljupyter.spec.difference import masked
@@ -40,6 +41,7 @@ class ReviewPage(DraftPage):
             self._problem = "\n".join(f"{key}: {text}" for key, text in errors.items())
             return
         try:
+            values[TOLD] = self.draft.told
             self.deployment = deployment_of(self.draft.session, self.draft.namespace, values)
             self.plan = self.deployment.plan()
         except MLJupyterError as error:
@@ -48,7 +50,7 @@ class ReviewPage(DraftPage):
     @property
     def line(self) -> str:
         """The equivalent line of `%deploy`."""
-        return line_of("deploy", DEPLOYMENT_OPTIONS, self.draft.typed, explicit=self.draft.project)
+        return line_of("deploy", DEPLOYMENT_OPTIONS, self.draft.typed, explicit=self.draft.explicit)
 
     def fields(self) -> list[Field]:
         """Return plan, line, Python code and files."""
@@ -60,6 +62,8 @@ class ReviewPage(DraftPage):
             line,
             fields.code("python", "Equivalent Python code", self.deployment.code(), folded=True),
         ]
+        if self.plan.warnings:
+            found.insert(1, fields.code("warning", "Warning", "\n".join(self.plan.warnings)))
         for name, text in self.plan.files.items():
             found.append(fields.code(f"file-{name}", FILES.get(name, name), text, folded=True))
         return [*found, fields.code("specification", "The specification", _yaml(self.plan.wanted), folded=True)]

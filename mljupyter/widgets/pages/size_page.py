@@ -57,9 +57,11 @@ class SizePage(DraftPage):
     def __init__(self, draft: Draft) -> None:
         super().__init__(draft)
         self._own: dict[str, Any] = {"least": "1", "most": "10"}
+        self._exists = False
 
     def enter(self) -> None:
         """Read the present values, which another page may have changed."""
+        self._exists = self.draft.endpoint() is not None
         typed = self.draft.typed
         least, _, most = str(typed.get("autoscale") or "").partition(":")
         if most:
@@ -79,7 +81,9 @@ class SizePage(DraftPage):
     def fields(self) -> list[Field]:
         """Return number, size and the recommendation."""
         ways = [
-            Choice(USUAL, "Default", "Between 1 and 10, depending on the load."),
+            Choice(USUAL, "As it is", "The endpoint keeps its number of replicas.")
+            if self._exists
+            else Choice(USUAL, "Default", "Between 1 and 10, depending on the load."),
             Choice(FIXED, "A fixed number", "The same at any time."),
             Choice(FOLLOWING, "Autoscaling", "Between your own minimum and maximum, with the load."),
         ]
@@ -117,7 +121,7 @@ class SizePage(DraftPage):
 
     def _usual(self, key: str, label: str, usual: str, about: str) -> Field:
         """Return the field of an option with its default as placeholder."""
-        return {**self.field(key, label), "placeholder": usual, "help": about}
+        return {**self.field(key, label), "placeholder": "as it is" if self._exists else usual, "help": about}
 
     def _wrong_bounds(self) -> dict[str, str]:
         bounds, wrong = values_of((_LEAST, _MOST), self._own)

@@ -85,7 +85,7 @@ def test_the_default_base_image_takes_the_place_of_an_image_of_azure(planned: Pl
         ({"models": [model(f"m{number}") for number in range(1001)]}, "at most 1,000"),
         ({"models": [model("a"), model("a")]}, "same path"),
         ({"files": [PlannedFile("../evil", DIGEST)]}, "out of the app root"),
-        ({"variables": {"A B": "1"}}, "cannot name an environment variable"),
+        ({"variables": {"A B": "1"}}, "Invalid environment variable name"),
         ({"base": "Not A Reference"}, "not a reference to an image"),
         (
             {"docker": {"platform": {"os": "Windows", "architecture": "amd64"}}},

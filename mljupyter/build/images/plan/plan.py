@@ -270,7 +270,7 @@ def _check_places(code: CodeReference | None, models: Sequence[ModelReference], 
 def _checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not _VARIABLE.fullmatch(name):
-            raise ImageError(f"{name!r} cannot name an environment variable. Rule: letters, digits and '_'.")
+            raise ImageError(f"Invalid environment variable name {name!r}. Use letters, digits and '_'.")
         if any(end in value for end in "\n\r\0"):
             raise ImageError(f"The environment variable {name} holds a line end, which an image cannot hold.")
     return {name: value for name, value in variables.items() if name not in _CONTRACT_VARIABLES}

@@ -1,0 +1,185 @@
+"""%deploy of an endpoint that exists: it keeps what the line does not name, and opens only in words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, InferenceConfig, Model, Workspace
+from mljupyter.deploy.access import with_access_of
+from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import WebserviceException
+from mljupyter.magics.catalog import DEPLOY
+from mljupyter.magics.parsing import parse, split
+from mljupyter.notebook import endpoint_commands
+from mljupyter.notebook.deployment import deployment_of
+from mljupyter.notebook.endpoint_commands import roll_back
+from mljupyter.notebook.plan import Plan
+from mljupyter.notebook.session import Session
+from mljupyter.spec import Authentication, EndpointSpec, EndpointTls, SpecError
+from tests.deploy.conftest import write_script
+
+Deploy = Callable[..., Plan]
+
+
+@pytest.fixture
+def deploy(workspace: Workspace) -> Deploy:
+    """Return a function that deploys a line to the target in memory, or only plans it, and returns the plan."""
+    write_script("first")
+    session = Session(None)
+    session.use(workspace, refresh=False)
+
+    def make(line: str, *, only_plan: bool = False) -> Plan:
+        values = parse(DEPLOY, split(f"sums --score score.py {line}"))
+        assert values is not None
+        deployment = deployment_of(session, {}, values)
+        plan = deployment.plan()
+        if not only_plan:
+            deployment.deploy(plan)
+        return plan
+
+    return make
+
+
+def test_an_endpoint_keeps_what_a_later_line_does_not_name(deploy: Deploy) -> None:
+    deploy(
+        "--to fake --replicas 2 --cpu 0.5 --max-queue-wait-ms 900 --auth token --preload --env A=1 "
+        "--node-selector disk=fast"
+    )
+    plan = deploy("", only_plan=True)
+    assert plan.action == "unchanged", plan.summary()
+    plan = deploy("--memory 2 --env B=2", only_plan=True)
+    assert plan.change_lines() == [
+        "versions.sums.environmentVariables.B: none → ***",
+        "versions.sums.resources.memoryInGB: 0.5 → 2.0",
+    ]
+    assert plan.wanted.versions["sums"].environment_variables == {"A": "1", "B": "2"}
+
+
+def test_a_setting_returns_to_its_default_when_it_is_reset(deploy: Deploy) -> None:
+    deploy("--to fake --replicas 2 --cpu 0.5 --env A=1 --batching")
+    plan = deploy("--reset replicas --reset batching --reset env --env C=3", only_plan=True)
+    version = plan.wanted.versions["sums"]
+    assert version.scaling.autoscale is not None and version.scaling.autoscale.max_replicas == 10
+    assert (version.batching, version.environment_variables, version.resources.cpu) == (None, {"C": "3"}, 0.5)
+    fresh = deploy("--reset all", only_plan=True).wanted.versions["sums"]
+    assert (fresh.resources.cpu, fresh.scaling.replicas, fresh.batching) == (0.1, None, None)
+
+
+def test_a_change_of_kind_keeps_authentication_and_size_and_takes_the_scaling_of_the_kind(deploy: Deploy) -> None:
+    deploy("--to fake --cpu 0.5 --replicas 3")
+    wanted = deploy("--kind aci", only_plan=True).wanted
+    assert (wanted.kind, wanted.authentication) == ("ACI", "key")
+    version = wanted.versions["sums"]
+    assert (version.resources.cpu, version.scaling.replicas, version.limits.max_queue_wait_ms) == (0.5, 1, 60_000)
+    deploy("--kind aci")
+    assert deploy("", only_plan=True).wanted.kind == "ACI"
+
+
+def test_an_endpoint_is_opened_only_in_words_and_with_a_warning(deploy: Deploy, workspace: Workspace) -> None:
+    deploy("--to fake --auth key")
+    with pytest.raises(MLJupyterError, match=r"--kind local has no authentication(.|\n)*add --auth none"):
+        deploy("--kind local", only_plan=True)
+    deploy("--kind aci")
+    with pytest.raises(MLJupyterError, match="the default of --kind aci is none"):
+        deploy("--reset auth", only_plan=True)
+    for line in ("--auth none", "--kind local --auth none"):
+        plan = deploy(line, only_plan=True)
+        assert plan.wanted.authentication is Authentication.NONE
+        assert "Warning: Authentication of 'sums' is turned off" in plan.summary()
+    assert deploy("--auth key", only_plan=True).warnings == []
+
+
+def test_options_of_the_content_are_recorded_and_kept(deploy: Deploy, workspace: Workspace) -> None:
+    deploy("--to fake --environment current")
+    recorded = deploy("", only_plan=True).wanted.versions["sums"].properties
+    assert recorded == {"mljupyter.environment": "current"}
+    assert deploy("--reset environment", only_plan=True).wanted.versions["sums"].properties == {}
+
+
+def test_a_version_keeps_its_settings_too(deploy: Deploy) -> None:
+    deploy("--to fake --version v1 --cpu 0.5 --env A=1")
+    deploy("--version v2 --replicas 2")
+    assert deploy("--version v1", only_plan=True).action == "unchanged"
+    plan = deploy("--version v1 --reset cpu --reset env", only_plan=True)
+    assert [line.split(":")[0] for line in plan.change_lines()] == [
+        "versions.v1.environmentVariables.A",
+        "versions.v1.resources.cpu",
+    ]
+
+
+def test_a_specification_without_authentication_keeps_it_and_tls() -> None:
+    document = {"name": "sums", "defaultVersion": "sums", "versions": {"sums": {"image": "example.org/sums:1"}}}
+    present = EndpointSpec.parse(
+        {**document, "authentication": "key", "tls": EndpointTls(host="sums.example.org", secret="mlj-tls-sums")}
+    )
+    kept = with_access_of(present, EndpointSpec.parse(document))
+    assert (kept.authentication, kept.tls) == (present.authentication, present.tls)
+    opened = with_access_of(present, EndpointSpec.parse({**document, "authentication": "none", "tls": None}))
+    assert (opened.authentication, opened.tls) == (Authentication.NONE, None)
+    with pytest.raises(SpecError, match="a local web service has no authentication"):
+        with_access_of(present, EndpointSpec.parse({**document, "kind": "LOCAL"}))
+
+
+def test_the_sdk_warns_when_an_endpoint_is_opened(
+    workspace: Workspace, model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_script("first")
+    config, target = InferenceConfig("score.py"), workspace.compute_targets["fake"]
+    service = Model.deploy(workspace, "sums", [model], config, AksWebservice.deploy_configuration(), target)
+    assert "Warning" not in capsys.readouterr().out
+    service.update(auth_enabled=False)
+    assert "Warning: Authentication of 'sums' is turned off" in capsys.readouterr().out
+    service.update(auth_enabled=True)
+    aci = AciWebservice.deploy_configuration()
+    Model.deploy(workspace, "sums", [model], config, aci, target, overwrite=True)
+    assert "Warning: Authentication of 'sums' is turned off" in capsys.readouterr().out
+
+
+def test_the_python_of_a_kept_setting_names_it(deploy: Deploy, workspace: Workspace) -> None:
+    deploy("--to fake --autoscale 1:3 --cpu 0.5")
+    session = Session(None)
+    session.use(workspace, refresh=False)
+    values = parse(DEPLOY, split("sums --score score.py --memory 1"))
+    assert values is not None
+    code = deployment_of(session, {}, values).code()
+    for part in ("cpu_cores=0.5", "autoscale_enabled=True", "autoscale_max_replicas=3", "memory_gb=1.0"):
+        assert part in code
+
+
+def test_a_rollback_over_a_change_of_kind_reports_no_error(deploy: Deploy, workspace: Workspace) -> None:
+    deploy("--to fake")
+    deploy("--kind aci")
+    service = workspace.webservices["sums"]
+    assert isinstance(service, AciWebservice)
+    service.rollback()
+    assert (type(service), service.compute_type) == (AksWebservice, "AKS")
+    service.wait_for_deployment()
+    deploy("--kind aci")
+    entry, line = roll_back(workspace, "sums", None)
+    assert entry.spec.kind == "AKS" and line.startswith("sums: ")
+
+
+def test_the_names_of_azureml_keep_the_rule_of_azure_for_versions(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "azureml.core", raising=False)
+    assert AksEndpoint.deploy_configuration(version_name="v").version_name == "v"
+    monkeypatch.setitem(sys.modules, "azureml.core", ModuleType("azureml.core"))
+    with pytest.raises(WebserviceException, match="Invalid endpoint version name 'v1'. Use 3 to 32"):
+        AksEndpoint.deploy_configuration(version_name="v1")
+    deploy("--to fake --version v1")  # our own API
+    assert list(deploy("--version v2", only_plan=True).wanted.versions) == ["v1", "v2"]
+
+
+def test_a_change_that_the_router_does_not_follow_yet_is_no_error(
+    deploy: Deploy, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy("--to fake")
+    monkeypatch.setattr(endpoint_commands, "in_force", lambda record: False)
+    monkeypatch.setattr(endpoint_commands, "_IN_FORCE_WITHIN", 0.0)
+    assert endpoint_commands.scale(workspace, "sums", replicas=2).spec.versions["sums"].scaling.replicas == 2
+    assert "the change is stored" in capsys.readouterr().out
