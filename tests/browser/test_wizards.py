@@ -127,7 +127,7 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
     shown.press("Next")
     shown.page("Is this what you want?", "3-review")
     assert "%traffic churn version-a=89 version-b=11 version-c=0" in form.inner_text()
-    shown.press("Divide now")
+    shown.press("Apply now")
     form.get_by_text("the router uses the new shares").wait_for()
     assert "11" in notebook.run(5).inner_text()
 

@@ -181,6 +181,7 @@ def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> 
     user.press("cancel")
     wait_until(lambda: user.view["heading"] == "Cancelled", "the end")
     assert "churn" not in workspace.webservices
+    assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "cancelled", "skipped"]
     user.press("back")
     assert user.field("line")["value"] == "%deploy churn --score slow"
 

@@ -46,7 +46,7 @@ class ApplyPage(Page):
         ]
         if self._action.state:
             said = self._said() if self._action.state == "ok" else ""
-            name = "begin the rollout" if self._shares.stepwise else "divide the requests"
+            name = "begin the rollout" if self._shares.stepwise else "set the shares"
             found.append(fields.stages("stages", "Progress", [(name, _STATES[self._action.state], said)]))
         if self._action.problem:
             found.append(fields.code("problem", "What went wrong", self._action.problem))
@@ -56,7 +56,7 @@ class ApplyPage(Page):
         """Return the buttons that insert and run the line."""
         running = self._action.state == "running"
         reason = "It is under way." if running else "It is done." if self._action.state == "ok" else ""
-        label = "Begin now" if self._shares.stepwise else "Divide now"
+        label = "Begin now" if self._shares.stepwise else "Apply now"
         return [
             {"key": "insert", "label": "Insert the line below", "inserts": self._shares.line},
             {"key": "apply", "label": label, "primary": True, "reason": reason},
