@@ -47,13 +47,13 @@ class ModelPage(DraftPage):
         self._scripts = [*self.draft.session.scripts().names(), *self._inference_configs()]
         self._estimators = self._fitted()
         typed = self.draft.typed
-        if not (typed.get("estimator") or typed.get("model") or typed.get("score")):
-            if self._estimators:
+        if not (typed.get("estimator") or typed.get("model")):
+            if self._estimators and not typed.get("score"):
                 typed["estimator"] = next(iter(self._estimators))
             elif len(self._models) == 1 and not self._lacks_script(self._models[0]):
                 typed["model"] = self._models[0].name
             if not self._estimators and len(self._scripts) == 1:
-                typed["score"] = self._scripts[0]
+                typed.setdefault("score", self._scripts[0])
         self._propose()
 
     def fields(self) -> list[Field]:
