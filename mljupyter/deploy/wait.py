@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from functools import partial
 
 from mljupyter.client.base import EndpointClient
 from mljupyter.client.errors import ControllerStartError
+from mljupyter.engine.log_lines import failed_start, shown_lines
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
+from mljupyter.spec.status import Problem
 
 NOT_DEPLOYED = (EndpointState.FAILED, EndpointState.UNSCHEDULABLE)
 _DONE = (EndpointState.HEALTHY, *NOT_DEPLOYED)
@@ -130,16 +133,58 @@ def _asked_again(ask: Callable[[], EndpointRecord]) -> EndpointRecord:
         return ask()
 
 
-def problem_text(record: EndpointRecord) -> str | None:
-    """Return the problem of an endpoint, or None."""
+def problem_of(record: EndpointRecord) -> Problem | None:
+    """Return the problem of an endpoint or of one of its versions, or None."""
     problems = [record.status.problem, *(version.problem for version in record.status.versions.values())]
-    return next((problem.text() for problem in problems if problem is not None), None)
+    return next((problem for problem in problems if problem is not None), None)
 
 
-def failure(record: EndpointRecord, state: str) -> WebserviceException:
-    """Return the error for an endpoint whose deployment failed."""
-    text = problem_text(record) or "No reason was reported."
-    return WebserviceException(f"{record.spec.kind} service {record.spec.name!r} is {state}.\n{text}")
+def problem_text(record: EndpointRecord) -> str | None:
+    """Return the problem of an endpoint with the last lines of the log, or None.
+
+    A failed start has a sentence first, with the exception and its line.
+    """
+    problem = problem_of(record)
+    if problem is None:
+        return None
+    reason = failed_start(problem.last_lines)
+    lines = list(shown_lines(problem.last_lines, datetime.now(UTC)))
+    text = problem.model_copy(update={"last_lines": lines}).text()
+    return text if reason is None else f"{reason.sentence()}\n{text}"
+
+
+def short_problem(record: EndpointRecord, place: str = "") -> str:
+    """Return the problem of an endpoint without the log: for a failed start the exception with its line.
+
+    Parameters:
+        record: the endpoint.
+        place: what the user calls the scoring script, for example ``the cell``; by default the name of its file.
+
+    """
+    problem = problem_of(record)
+    if problem is None:
+        return "No reason was reported."
+    reason = failed_start(problem.last_lines)
+    return f"{problem.code}: {problem.message}" if reason is None else reason.sentence(place)
+
+
+def failure(record: EndpointRecord, state: str, *, place: str = "", with_log: bool = True) -> WebserviceException:
+    """Return the error for an endpoint whose deployment failed.
+
+    Parameters:
+        record: the endpoint.
+        state: its state.
+        place: what the user calls the scoring script; see `short_problem`.
+        with_log: add the last lines of the log.
+
+    """
+    name = record.spec.name
+    if with_log:
+        text = problem_text(record) or "No reason was reported."
+        return WebserviceException(f"{record.spec.kind} service {name!r} is {state}.\n{text}")
+    return WebserviceException(
+        f"{short_problem(record, place)}\n{record.spec.kind} service {name!r} is {state}; its log: %logs {name}"
+    )
 
 
 def serves(spec: EndpointSpec, model_name: str | None, model_id: str | None) -> bool:

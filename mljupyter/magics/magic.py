@@ -6,13 +6,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.options.option import Option
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
 from mljupyter.visible import visible, visible_json
+
+if TYPE_CHECKING:
+    from mljupyter.notebook.views.views import View
 
 
 class StoppedError(MLJupyterError):
@@ -165,6 +168,15 @@ class Call:
         """Print a line, unless ``--quiet`` is given."""
         if not self.values.get("quiet"):
             print(visible(text), flush=True)
+
+    def show(self, view: View) -> None:
+        """Show a view before the cell ends: with its HTML form in a notebook, as text elsewhere."""
+        if self.has_widgets:
+            from IPython.display import display
+
+            display(view)  # type: ignore[no-untyped-call]
+        else:
+            print(visible(view.text()), flush=True)
 
     def deliver(self, result: Any) -> Any:
         """Return the result to show, or store it in the variable in ``-o``.

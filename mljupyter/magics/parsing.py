@@ -68,7 +68,7 @@ def _first_words(text: str, magic: Magic | None, before: list[str]) -> tuple[lis
         return _shell_word(text)
     if option is not None and option.expression and not text.startswith("-"):
         return _expression_word(text)
-    if text[0] in "{[":
+    if text[0] in "{[" and before[-1:] != ["--grep"]:  # a pattern is no JSON
         word, rest = _json_word(text)
         return [word], rest
     return _shell_word(text)

@@ -172,9 +172,15 @@ class Deployment:
         """Return the endpoint of this name, if there is one."""
         return find(self.workspace.context, self.name)
 
-    def deploy(self, plan: Plan) -> Webservice:
-        """Create or change the endpoint; the old state serves until the new one is ready."""
-        return self.apply(self.build(self.register(plan)))
+    def deploy(self, plan: Plan, on_event: OnEvent | None = None) -> Webservice:
+        """Create or change the endpoint; the old state serves until the new one is ready.
+
+        Parameters:
+            plan: the plan.
+            on_event: called with stages and log lines of a build, from any thread.
+
+        """
+        return self.apply(self.build(self.register(plan), on_event))
 
     def register(self, plan: Plan) -> Plan:
         """Do the first step: register the estimator and store its script, if there are any.

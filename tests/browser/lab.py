@@ -292,6 +292,7 @@ def narrow_problems(page: Page, within: str, shot: Callable[[], None] = lambda: 
             await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
             const area = form.closest('.jp-OutputArea') ?? form;
             const isCovered = (button) => [...form.querySelectorAll('pre, td, dd')].some((text) => {
+                if (!text.checkVisibility()) return false;
                 const [one, other] = [button.getBoundingClientRect(), text.getBoundingClientRect()];
                 return one.left < other.right && other.left < one.right
                     && one.top < other.bottom && other.top < one.bottom;
@@ -301,7 +302,9 @@ def narrow_problems(page: Page, within: str, shot: Callable[[], None] = lambda: 
             return [
                 ...[...form.querySelectorAll('button, input, select, pre, p, dd, label')].filter(isCut)
                     .map((element) => `cut off: ${element.outerHTML.slice(0, 100)}`),
-                ...[...form.querySelectorAll('.mlj-copy')].filter(isCovered).map(() => 'a copy button covers text'),
+                ...[...form.querySelectorAll('.mlj-copy')]
+                    .filter((button) => button.checkVisibility() && isCovered(button))
+                    .map(() => 'a copy button covers text'),
             ];
         }"""
     )

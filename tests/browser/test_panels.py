@@ -192,7 +192,7 @@ def test_versions_are_compared_while_they_serve_and_one_is_promoted(
         notebook.run(cell)
     page = notebook.page
     panel = page.get_by_role("region", name="both: versions compared")
-    expect(panel.get_by_text("faster than the control; no difference in errors.")).to_be_visible()
+    expect(panel.get_by_text(re.compile(r"faster than the control: .*×.*; no difference in errors\."))).to_be_visible()
     looks_right(notebook, shot, "comparison", ".mlj-comparison")
     panel.get_by_role("button", name="Promote a version").focus()
     page.keyboard.press("Enter")

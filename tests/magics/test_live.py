@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import sys
 import threading
@@ -166,8 +167,17 @@ def test_an_init_that_fails_is_told_with_its_last_lines_and_can_be_mended(
     live: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     live.run(f"%%score broken\n{SCRIPT.replace('factor = 2', 'raise OSError(28)')}")
+    capsys.readouterr()
     said = live.error("%deploy fragile --score broken")
-    assert "OSError: 28" in said
+    line = 1 + SCRIPT.splitlines().index(next(line for line in SCRIPT.splitlines() if "factor = 2" in line)) + 1
+    assert said.splitlines()[0].endswith(f"init() failed in line {line} of the cell: OSError: 28")
+    assert len(said.splitlines()) == 2, "the log is above, folded"
+    log = capsys.readouterr().out.partition("Last lines of the log:\n")[2]
+    assert re.match(r"  \d\d:\d\d:\d\d\.\d{3} E init\(\) of the scoring script raised OSError: 28\n", log)
+    assert "azmlinfsrv" not in log
+    shown = live.run("%logs fragile")
+    assert re.match(r"\d\d:\d\d:\d\d\.\d{3} ", shown.text())
+    assert "this is not a regular expression" in live.error("%logs fragile --grep [")
     capsys.readouterr()
     live.error("%deploy fragile --score broken")
     assert capsys.readouterr().out.startswith("fragile → local: was Failed, trying again\n")

@@ -46,6 +46,8 @@ def values(line: str) -> dict[str, object]:
         ('diabetes ["it\'s", "{"]', ["diabetes", '["it\'s", "{"]']),
         ("diabetes '{\"a\": 1}'", ["diabetes", '{"a": 1}']),
         ("a#b #c", ["a#b", "#c"]),
+        ("diabetes --grep [ -f", ["diabetes", "--grep", "[", "-f"]),
+        ("diabetes --grep [a-c]+", ["diabetes", "--grep", "[a-c]+"]),
         ("", []),
     ],
 )

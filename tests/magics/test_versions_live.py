@@ -36,9 +36,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 def test_the_table_shows_shares_and_what_is_in_force(live: Shell) -> None:
     assert live.run("%traffic shared").text() == (
-        "Version    Role              Percentile  Mirrored  Weight  Replicas  State\n"
-        "version-a  default, control  0           0         90      1/1       Healthy\n"
-        "version-b  treatment         10          0         10      1/1       Healthy"
+        "Version    Role              Share configured  Copies  Replicas  State\n"
+        "version-a  default, control  90 %              -       1/1       Healthy\n"
+        "version-b  treatment         10 %              -       1/1       Healthy"
     )
 
 

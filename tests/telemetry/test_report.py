@@ -71,6 +71,14 @@ def test_the_summary_is_the_whole_period_as_one(series: TimeSeries) -> None:
     assert 49 <= found["latency_p50_ms"][0] <= 52
 
 
+def test_the_histograms_are_those_of_the_whole_period(series: TimeSeries) -> None:
+    write(series, [interval(START + 1, "v1", [3, 3]), interval(START + 2, "v1", [120]), interval(START + 2, "v2", [3])])
+    period = Period(START, START + 2, 1)
+    buckets = {"v1": [[3.0, 4.0, 2], [120.0, 130.0, 1]], "v2": [[3.0, 4.0, 1]]}
+    assert report(series, "e", period)["histograms"] == buckets
+    assert list(report(series, "e", period, merge=True)["histograms"].values()) == [[[3.0, 4.0, 3], [120.0, 130.0, 1]]]
+
+
 def test_usage_holds_between_measurements_and_ends_with_the_replica(series: TimeSeries) -> None:
     usages = [Usage(START + 5, "v1", "a", 0.5, 10_240_000), Usage(START + 5, "v1", "b", 0.25, 10_240_000)]
     usages += [Usage(START + 10, "v1", "a", 1.0, 20_480_000)]

@@ -180,6 +180,8 @@ def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> 
     assert user.button("back") is None
     user.press("cancel")
     wait_until(lambda: user.view["heading"] == "Cancelled", "the end")
+    states = [stage["state"] for stage in user.field("stages")["stages"]]
+    assert "cancelled" in states and "failed" not in states
     assert "churn" not in workspace.webservices
     assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "cancelled", "skipped"]
     user.press("back")

@@ -14,8 +14,10 @@ import { type Aligned, type Line, type Range, align, describe } from "./series";
 
 const HEIGHT = 150;
 const AXIS_WIDTH = 44;
-const DASHES = [[], [6, 3], [2, 3]];
+const DASHES = [[], [6, 3], [2, 3], [8, 2, 2, 2]];
 const LEVEL_DASH = 1;
+const MARK_DASHES = [[], [6, 4], [2, 3]];
+const MARK_PIXELS = 6; // a mark this near to the cursor is named
 const TICK_SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
 const LEAST_ZOOM_SECONDS = 4;
 const FIRST_WIDTH = 320; // before the page has a layout
@@ -28,6 +30,21 @@ export interface ChartOptions {
   unit?: string;
   least?: number;
   places?: readonly string[];
+}
+
+/** A switch for lines of all charts: its key, its label, and the CSS colour of its swatch. */
+export interface Switch extends Keyed {
+  label: string;
+  colour?: string;
+  /** Whether it is on until a person presses it. */
+  isOn?: boolean;
+}
+
+/** Something that happened: seconds since the epoch, what it was, and an index of the dash pattern of its line. */
+export interface Mark {
+  time: number;
+  label: string;
+  dash: number;
 }
 
 /** A value to compare the lines with. */
@@ -45,7 +62,18 @@ export class ChartGroup {
   readonly key = identifier();
   /** Two measurements further apart than this, in seconds, have a gap between them. */
   widestStep = Infinity;
+  /** What happened; each chart over time has a vertical line for it. */
+  marks: readonly Mark[] = [];
+  /** Called when a person has switched something: draw the charts again. */
+  changed: () => void = () => undefined;
+  /** The name of exported files. */
+  name = "charts";
+  paused = false;
   readonly #charts: Chart[] = [];
+  readonly #chosen = new Map<string, boolean>();
+  readonly #switches = make("div", { class: "mlj-switches", role: "group", "aria-label": "Lines in all charts" });
+  readonly #happened = make("span", { class: "mlj-happened" });
+  readonly #empty = make("p", { class: "mlj-empty" });
   readonly #resetZoom: HTMLButtonElement;
   readonly #spoken: HTMLElement;
   readonly #sizes: ResizeObserver;
@@ -62,10 +90,34 @@ export class ChartGroup {
     this.#resetZoom.hidden = true;
     this.#spoken = make("span", { class: "mlj-hidden", role: "status", "aria-live": "polite" });
     const hint = make("span", { class: "mlj-hidden", id: `${this.key}-hint` }, HINT);
+    const button = (label: string, click: (event: Event) => void) =>
+      make("button", { type: "button", class: "mlj-small", click }, label);
+    const pause = button("Pause", () => {
+      this.paused = !this.paused;
+      attribute(pause, "aria-pressed", String(this.paused));
+      this.changed();
+    });
+    attribute(pause, "aria-pressed", "false");
     this.element = make(
       "div",
       { class: "mlj-charts" },
-      make("div", { class: "mlj-zoom" }, this.#resetZoom),
+      make(
+        "div",
+        { class: "mlj-chart-tools" },
+        this.#switches,
+        this.#happened,
+        this.#resetZoom,
+        pause,
+        button("CSV", () => {
+          this.#save("csv", new Blob([this.csv()], { type: "text/csv" }));
+        }),
+        button("PNG", () => {
+          this.#picture().toBlob((blob) => {
+            this.#save("png", blob);
+          });
+        }),
+      ),
+      this.#empty,
       hint,
       this.#spoken,
     );
@@ -113,6 +165,93 @@ export class ChartGroup {
     this.#refresh();
   }
 
+  /** Offer switches that hold for all charts. A choice of a person stays. */
+  offer(switches: readonly Switch[]): void {
+    this.#switches.hidden = switches.length === 0;
+    keyed(this.#switches, switches, (first) => {
+      const swatch = make("span", { class: "mlj-swatch", "aria-hidden": "true" });
+      const name = make("span");
+      const click = () => {
+        this.#chosen.set(first.key, element.getAttribute("aria-pressed") === "false");
+        this.changed();
+      };
+      const element = make("button", { type: "button", class: "mlj-small", click }, swatch, name);
+      return {
+        element,
+        update: (item) => {
+          swatch.hidden = !item.colour;
+          swatch.style.background = item.colour ?? "";
+          text(name, item.label);
+          attribute(element, "aria-pressed", String(this.#chosen.get(item.key) ?? item.isOn ?? true));
+        },
+      };
+    });
+    switches.forEach(({ key, isOn = true }) => this.#chosen.set(key, this.#chosen.get(key) ?? isOn));
+  }
+
+  /** Return whether the lines of a switch are shown. */
+  isOn(key: string): boolean {
+    return this.#chosen.get(key) ?? true;
+  }
+
+  /** Show above the charts what happened at the moment that is pointed at. */
+  showHappened(sentence: string): void {
+    text(this.#happened, sentence);
+  }
+
+  /** Say above the charts why they are empty; the empty text where they are not. */
+  explain(sentence: string): void {
+    this.#empty.hidden = !sentence;
+    text(this.#empty, sentence);
+  }
+
+  /** Return the lines of all charts over time as a table: one row for each time, in UTC. */
+  csv(): string {
+    const lines = this.#charts.flatMap((chart) => chart.named);
+    const { xs, columns } = align(lines);
+    const quoted = (value: string) => `"${value.replaceAll('"', '""')}"`;
+    const rows = xs.map((x, row) => [new Date(x * 1000).toISOString(), ...columns.map((column) => column[row] ?? "")]);
+    return [["time", ...lines.map((line) => line.name)].map(quoted), ...rows].map((row) => `${row.join()}\n`).join("");
+  }
+
+  /** Draw all charts with headings and legends into one picture, as they are on the page. */
+  #picture(): HTMLCanvasElement {
+    const whole = this.element.getBoundingClientRect();
+    const scale = devicePixelRatio;
+    const canvas = make("canvas", { width: Math.ceil(whole.width * scale), height: Math.ceil(whole.height * scale) });
+    const pen = canvas.getContext("2d")!;
+    const panel = getComputedStyle(this.element.closest(".mlj") ?? this.element);
+    pen.fillStyle = panel.backgroundColor;
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.scale(scale, scale);
+    pen.textBaseline = "middle";
+    for (const item of this.element.querySelectorAll<HTMLElement>("canvas, h3, .mlj-moment, .mlj-legend li > *")) {
+      const { left, top, width, height } = item.getBoundingClientRect();
+      const [x, y, style] = [left - whole.left, top - whole.top, getComputedStyle(item)];
+      if (item instanceof HTMLCanvasElement) {
+        pen.drawImage(item, x, y, width, height);
+      } else if (item instanceof SVGElement) {
+        pen.fillStyle = getComputedStyle(item.firstElementChild!).stroke;
+        pen.fillRect(x, y + height / 2 - 1, width, 2.5);
+      } else {
+        pen.fillStyle = style.color;
+        pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+        pen.fillText(item.textContent, x, y + height / 2);
+      }
+    }
+    return canvas;
+  }
+
+  #save(kind: string, content: Blob | null): void {
+    if (content) {
+      const href = URL.createObjectURL(content);
+      make("a", { href, download: `${this.name}.${kind}` }).click();
+      setTimeout(() => {
+        URL.revokeObjectURL(href);
+      }, 1000);
+    }
+  }
+
   /** Have a screen reader say something. */
   say(sentence: string): void {
     text(this.#spoken, sentence);
@@ -142,8 +281,7 @@ export class Chart {
   #drawnFor = "";
   #lines: readonly Line[] = [];
   #data: Aligned = { xs: [], columns: [], alone: [] };
-  #marks: readonly number[] = [];
-  #level: Level | null = null;
+  #levels: readonly Level[] = [];
 
   constructor(group: ChartGroup, options: ChartOptions) {
     this.#group = group;
@@ -173,11 +311,18 @@ export class Chart {
     );
   }
 
-  /** Draw lines, vertical marks at some moments, and a level line across the whole time that is shown. */
-  draw(lines: readonly Line[], marks: readonly number[] = [], level: Level | null = null): void {
+  /** The lines of a chart over time, named after the chart as well. */
+  get named(): Line[] {
+    const { title, unit, places } = this.#options;
+    return places
+      ? []
+      : this.#lines.map((line) => ({ ...line, name: `${title}${unit ? ` (${unit})` : ""}: ${line.name}` }));
+  }
+
+  /** Draw lines, and a level line for each value to compare them with. */
+  draw(lines: readonly Line[], levels: readonly Level[] = []): void {
     this.#lines = lines;
-    this.#marks = marks;
-    this.#level = level;
+    this.#levels = levels;
     this.#data = align(lines, this.#options.places ? Infinity : this.#group.widestStep);
     const wanted = JSON.stringify(lines.map((line) => [line.name, line.hue, line.dash]));
     if (this.#uplot === null || wanted !== this.#drawnFor) {
@@ -225,7 +370,7 @@ export class Chart {
   }
 
   #uplotOptions(): uPlot.Options {
-    const { places, least = 1 } = this.#options;
+    const { places, least = 0 } = this.#options;
     const style = getComputedStyle(this.plot);
     const colour = (name: string) => getComputedStyle(this.plot).getPropertyValue(name).trim() || style.color;
     const axis = {
@@ -241,7 +386,7 @@ export class Chart {
       legend: { show: false },
       scales: {
         x: { time: false },
-        y: { range: (_, __, most) => [0, roundUp(Math.max(most, least, this.#level?.value ?? 0))] },
+        y: { range: (_, __, most) => [0, roundUp(Math.max(most, least, ...this.#levels.map(({ value }) => value)))] },
       },
       axes: [
         {
@@ -251,7 +396,10 @@ export class Chart {
           gap: 4,
           space: 72,
           ...(places
-            ? { splits: () => places.map((_, index) => index), values: () => [...places] }
+            ? {
+                splits: () => places.map((_, index) => index),
+                values: () => places.map((place, index) => (places.length > 8 && index % 2 ? "" : place)),
+              }
             : { incrs: TICK_SECONDS, values: (uplot, splits) => splits.map((time) => clock(time, isShort(uplot))) }),
         },
         {
@@ -317,23 +465,23 @@ export class Chart {
     const [from, to] = this.#range();
     ctx.save();
     ctx.strokeStyle = colour;
-    ctx.lineWidth = devicePixelRatio;
-    ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
-    ctx.beginPath();
-    for (const mark of this.#marks.filter((time) => time > from && time < to)) {
-      const x = uplot.valToPos(mark, "x", true);
-      ctx.moveTo(x, bbox.top);
-      ctx.lineTo(x, bbox.top + bbox.height);
-    }
-    ctx.stroke();
-    if (this.#level) {
-      const y = uplot.valToPos(this.#level.value, "y", true);
-      ctx.lineWidth = 1.8 * devicePixelRatio;
-      ctx.setLineDash(DASHES[LEVEL_DASH].map((length) => length * devicePixelRatio));
+    const line = (dash: readonly number[], width: number, ...ends: [number, number, number, number]) => {
+      ctx.lineWidth = width * devicePixelRatio;
+      ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
       ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.moveTo(ends[0], ends[1]);
+      ctx.lineTo(ends[2], ends[3]);
       ctx.stroke();
+    };
+    for (const { time, dash } of this.#options.places ? [] : this.#group.marks) {
+      if (time > from && time < to) {
+        const x = uplot.valToPos(time, "x", true);
+        line(MARK_DASHES[dash], 1, x, bbox.top, x, bbox.top + bbox.height);
+      }
+    }
+    for (const { value } of this.#levels) {
+      const y = uplot.valToPos(value, "y", true);
+      line(DASHES[LEVEL_DASH], 1.8, bbox.left, y, bbox.left + bbox.width, y);
     }
     ctx.restore();
   }
@@ -344,17 +492,27 @@ export class Chart {
     const { places, unit } = this.#options;
     const x = index === null ? null : this.#data.xs[index];
     text(this.#moment, x === null || x === undefined ? "" : places ? places[x] : clock(x));
+    if (!places) {
+      this.#group.showHappened(x === null || x === undefined ? "" : this.#happenedAt(x));
+    }
     const items = this.#lines.map((line, place) => ({
       key: line.name,
       kind: `${line.hue} ${line.dash ?? 0}`,
       line,
       value: places && index === null ? "" : shown(this.#valueAt(place, index), unit),
     }));
-    if (this.#level) {
-      const line = { name: this.#level.name, hue: null, dash: LEVEL_DASH, points: [] };
-      items.push({ key: line.name, kind: "level", line, value: "" });
-    }
+    this.#levels.forEach(({ name }) => {
+      const line = { name, hue: null, dash: LEVEL_DASH, points: [] };
+      items.push({ key: name, kind: "level", line, value: "" });
+    });
     keyed(this.#legend, items, drawLegendItem);
+  }
+
+  /** Return what happened at a time. */
+  #happenedAt(time: number): string {
+    const near = ((this.#range()[1] - this.#range()[0]) * MARK_PIXELS) / (this.plot.clientWidth || FIRST_WIDTH);
+    const happened = this.#group.marks.filter((mark) => Math.abs(mark.time - time) <= near);
+    return happened.map(({ label }) => label).join(", ");
   }
 
   /** Return the value of a line at an index, or its newest one in the time that is shown. */
@@ -419,7 +577,9 @@ export class Chart {
     (uplot.setCursor as SetCursor)({ left: uplot.valToPos(xs[index], "x"), top: 0 }, true, true);
     const values = this.#lines.map((line, place) => `${line.name} ${shown(columns[place][index], this.#options.unit)}`);
     const { places } = this.#options;
-    this.#group.say(`${places ? places[xs[index]] : clock(xs[index])}: ${values.join(", ")}`);
+    this.#group.say(
+      `${places ? places[xs[index]] : clock(xs[index])}: ${[...values, places ? "" : this.#happenedAt(xs[index])].filter(Boolean).join(", ")}`,
+    );
   }
 
   #leave(): void {

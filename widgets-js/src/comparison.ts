@@ -11,10 +11,13 @@ import { type Drawn, type Keyed, attribute, hue, keyed, make, text } from "./dom
 import { shown } from "./format";
 import type { Stop, View } from "./model";
 import { type Message, Panel } from "./panel";
-import type { Line } from "./series";
+import { type Line, rollingShare } from "./series";
 
 const PLACES = ["p50", "p90", "p95", "p99", "p99.9"];
 const TONES: Record<string, string> = { better: "▾ better", worse: "▴ worse" };
+const INTERVALS =
+  "Small: the 95 % confidence interval. × is the ratio to the control; better or worse where the intervals do not overlap.";
+const FEWEST_REQUESTS = 20; // one error of fewer would draw a needle
 const WINDOWS = [
   [60, "1 minute"],
   [300, "5 minutes"],
@@ -25,15 +28,20 @@ const WINDOWS = [
 interface Compared {
   version: string;
   role: string;
+  hue: number;
   replicas: string;
 }
 
-/** A measure: values of the versions, the control's first; changes and tones of all but the control. */
+/**
+ * A measure: values of the versions with their confidence intervals, the control's first; ratios to the control and
+ * tones of all others, empty before there is evidence.
+ */
 interface Measure {
   label: string;
   unit: string;
   values: (number | null)[];
-  changes: (number | null)[];
+  intervals: string[];
+  changes: string[];
   tones: string[];
 }
 
@@ -62,15 +70,17 @@ function render(view: View<object>): Stop {
   const charts = new ChartGroup();
   const percentiles = charts.add({ title: "Latency by percentile", unit: "ms", places: PLACES });
   const latency = charts.add({ title: "Latency p95", unit: "ms" });
-  const errors = charts.add({ title: "Errors", unit: "%" });
+  const errors = charts.add({ title: "Errors 5xx", unit: "%" });
   const traffic = charts.add({ title: "Requests per second" });
   panel.body.append(
     make("section", { class: "mlj-part" }, verdicts),
-    make("section", { class: "mlj-part" }, table),
+    make("section", { class: "mlj-part" }, table, make("p", { class: "mlj-status" }, INTERVALS)),
     charts.element,
   );
 
   let treatments: string[] = [];
+  let last: Tick | null = null;
+  charts.changed = drawCharts;
   panel.addAction({
     label: "Promote a version",
     submit: "Promote",
@@ -95,11 +105,11 @@ function render(view: View<object>): Stop {
     const said = tick.verdicts.map((item) => ({ ...item, key: item.version }));
     const alone = [{ key: "", version: "", text: "There is one version: nothing to compare it with yet." }];
     keyed(verdicts, treatments.length ? said : alone, drawVerdict);
-    const heads = tick.versions.map((item, index) => ({
+    const heads = tick.versions.map((item) => ({
       key: item.version,
       label: item.version,
       about: ` ${item.role}, ${item.replicas} ready`,
-      hue: hue(index),
+      hue: hue(item.hue),
     }));
     keyed(head, [{ key: "", label: "Measure", about: "", hue: "" }, ...heads], drawHead);
     keyed(
@@ -107,32 +117,57 @@ function render(view: View<object>): Stop {
       tick.rows.map((row) => ({ ...row, key: row.label, kind: String(row.values.length) })),
       drawMeasure,
     );
-    drawCharts(tick, names);
+    last = charts.paused && last ? last : tick;
+    drawCharts();
   }
 
-  function drawCharts(tick: Tick, names: string[]): void {
+  function drawCharts(): void {
+    if (!last) {
+      return;
+    }
+    const tick = last;
     const { time: times, version: versions } = tick.series;
-    const over = (column: string, factor = 1): Line[] =>
-      names.map((name, index) => ({
+    charts.name = tick.name;
+    charts.offer(
+      tick.versions.length > 1
+        ? tick.versions.map(({ version, hue: index }) => ({ key: version, label: version, colour: hue(index) }))
+        : [],
+    );
+    const chosen = tick.versions.filter(({ version }) => charts.isOn(version));
+    const over = (column: string): Line[] =>
+      chosen.map(({ version: name, hue: index }) => ({
         name,
         hue: index,
         points: times.flatMap((time, row) => {
           const value = tick.series[column][row] as number | null;
-          return versions[row] === name ? [[time, value === null ? null : value * factor] as const] : [];
+          return versions[row] === name ? [[time, value] as const] : [];
         }),
       }));
     const first = Math.min(tick.time, ...times);
     charts.follow([Math.max(tick.time - tick.seconds, Math.min(first, tick.time - 60)), tick.time]);
     charts.widestStep = Math.max(5, 3 * leastStep(times));
     percentiles.draw(
-      names.map((name, hueIndex) => ({
+      chosen.map(({ version: name, hue: index }) => ({
         name,
-        hue: hueIndex,
+        hue: index,
         points: tick.percentiles[name].map((value, place) => [place, value] as const),
       })),
     );
     latency.draw(over("latency_p95_ms"));
-    errors.draw(over("error_ratio", 100));
+    const wrongs = new Map(over("errors").map((line) => [line.name, line.points.map(([, value]) => value)]));
+    errors.draw(
+      over("requests").map((line) => ({
+        ...line,
+        points: rollingShare(
+          line.points.map(([time, requests], row) => {
+            const wrong = wrongs.get(line.name)?.[row] ?? 0;
+            return [time, wrong, requests ?? 0] as const;
+          }),
+          Math.max(60, tick.seconds / 5),
+          FEWEST_REQUESTS,
+        ),
+      })),
+    );
     traffic.draw(over("requests_per_second"));
   }
 
@@ -179,18 +214,19 @@ function drawHead(): Drawn<Head> {
 
 function drawMeasure(first: Measure & Keyed): Drawn<Measure & Keyed> {
   const label = make("th", { scope: "row" });
-  const cells = first.values.map(() => ({ value: make("span"), change: make("span", { class: "mlj-change" }) }));
+  const cells = first.values.map(() =>
+    ["", "mlj-change", "mlj-interval"].map((style) => make("span", { class: style })),
+  );
   return {
-    element: make("tr", {}, label, ...cells.map(({ value, change }) => make("td", {}, value, change))),
+    element: make("tr", {}, label, ...cells.map((parts) => make("td", {}, ...parts))),
     update(row) {
       text(label, row.label);
-      cells.forEach((cell, index) => {
-        const change = index === 0 ? undefined : row.changes[index - 1];
-        const tone = index === 0 ? "" : (row.tones[index - 1] ?? "");
-        text(cell.value, shown(row.values[index], row.unit));
-        const known = change !== null && change !== undefined;
-        text(cell.change, known ? `${change > 0 ? "+" : ""}${change} % ${TONES[tone] ?? ""}` : "");
-        attribute(cell.change, "data-tone", tone);
+      cells.forEach(([value, change, interval], index) => {
+        const tone = row.tones[index - 1] ?? "";
+        text(value, shown(row.values[index], row.unit));
+        text(change, `${row.changes[index - 1] ?? ""} ${TONES[tone] ?? ""}`.trim());
+        attribute(change, "data-tone", tone);
+        text(interval, row.intervals[index]);
       });
     },
   };

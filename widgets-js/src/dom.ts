@@ -13,7 +13,7 @@ export const MARKS: Record<string, string> = {
   waiting: "·",
   note: "·",
   skipped: "–",
-  cancelled: "⊘",
+  cancelled: "✗",
 };
 
 /** Number of hues for versions; the style sheets define `--mlj-colour-1` and so on for both themes. */

@@ -37,7 +37,8 @@ export function duration(seconds: number): string {
 export function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value || 1));
   return (
-    [1, 2, 4, 6, 8, 10].map((factor) => +(factor * power).toPrecision(1)).find((candidate) => candidate >= value) ??
-    value
+    [1, 1.4, 2, 3, 4, 5, 6, 8, 10]
+      .map((factor) => +(factor * power).toPrecision(2))
+      .find((candidate) => candidate >= value) ?? value
   );
 }

@@ -9,7 +9,14 @@ import { KERNEL_ENDED, type Stop, type View, listen, whenKernelEnds } from "./mo
 
 const MOST_LINES = 5000;
 const LEVELS: Record<string, string> = { E: "error", C: "error", W: "warning" };
-const LEVEL = /^\S+Z ([DIWEC]) /;
+const LEVEL = /^(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d{3} ([DIWEC]) /;
+const GRAVITY = "DIWEC";
+const CHOICES = [
+  ["D", "All lines"],
+  ["I", "Info and above"],
+  ["W", "Warnings and errors"],
+  ["E", "Errors"],
+];
 
 interface Stage {
   name: string;
@@ -39,6 +46,11 @@ function render({ model, el }: View<LogTraits>): Stop {
     placeholder: "Search",
     input: filter,
   });
+  const level = make(
+    "select",
+    { "aria-label": "Lowest level", change: filter },
+    ...CHOICES.map(([value, label]) => make("option", { value }, label)),
+  );
   const found = make("span", { class: "mlj-status", role: "status" });
   const follow = make("input", { type: "checkbox", checked: true, change: showEnd });
   const copy = make("button", { type: "button", class: "mlj-small", click: copyVisible }, "Copy");
@@ -66,6 +78,7 @@ function render({ model, el }: View<LogTraits>): Stop {
       "div",
       { class: "mlj-tools" },
       search,
+      level,
       found,
       make("label", { class: "mlj-choice" }, follow, "Follow"),
       copy,
@@ -79,12 +92,15 @@ function render({ model, el }: View<LogTraits>): Stop {
   });
   el.append(root);
 
+  let letter = "C"; // lines before any level are shown always
+
   function all(): HTMLElement[] {
     return [...lines.children] as HTMLElement[];
   }
 
   function matches(line: HTMLElement): boolean {
-    return line.textContent.toLowerCase().includes(search.value.toLowerCase());
+    const isGrave = GRAVITY.indexOf(line.dataset.letter ?? "C") >= GRAVITY.indexOf(level.value);
+    return isGrave && line.textContent.toLowerCase().includes(search.value.toLowerCase());
   }
 
   function copyVisible(): void {
@@ -103,9 +119,13 @@ function render({ model, el }: View<LogTraits>): Stop {
     follow.checked = isAtEnd(lines);
   }
 
+  function isFiltered(): boolean {
+    return search.value !== "" || level.value !== "D";
+  }
+
   function count(): void {
     const visible = all().filter((line) => !line.hidden).length;
-    text(found, search.value ? `${visible} of ${lines.children.length} lines` : "");
+    text(found, isFiltered() ? `${visible} of ${lines.children.length} lines` : "");
   }
 
   function filter(): void {
@@ -126,12 +146,14 @@ function render({ model, el }: View<LogTraits>): Stop {
       });
     lines.append(
       ...kept.map((content) => {
-        const line = make("div", { "data-level": LEVELS[LEVEL.exec(content)?.[1] ?? ""] }, content);
+        letter = LEVEL.exec(content)?.[1] ?? letter; // a line without a level belongs to the one before
+        const own = LEVELS[LEVEL.exec(content)?.[1] ?? ""];
+        const line = make("div", { "data-level": own, "data-letter": letter }, content);
         line.hidden = !matches(line);
         return line;
       }),
     );
-    if (search.value) {
+    if (isFiltered()) {
       count();
     }
     follow.checked = following;
@@ -165,6 +187,7 @@ function render({ model, el }: View<LogTraits>): Stop {
     }),
     whenKernelEnds(model, () => {
       text(status, KERNEL_ENDED);
+      root.classList.add("mlj-dead");
       cancel.hidden = true;
     }),
   ];

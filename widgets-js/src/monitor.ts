@@ -11,12 +11,24 @@ import "./panels.css";
 import "./charts.css";
 import "./monitor.css";
 
-import { ChartGroup } from "./charts";
-import { type Drawn, type Keyed, MARKS, attribute, hue, isAtEnd, keyed, make, scrollToEnd, text } from "./dom";
+import { ChartGroup, type Level, type Mark } from "./charts";
+import {
+  type Drawn,
+  type Keyed,
+  MARKS,
+  attribute,
+  copyFrom,
+  hue,
+  isAtEnd,
+  keyed,
+  make,
+  scrollToEnd,
+  text,
+} from "./dom";
 import { clock, duration, shown } from "./format";
 import type { Stop, View } from "./model";
 import { type Action, type Message, Panel } from "./panel";
-import type { Line, Range } from "./series";
+import { type Line, type Range, rollingShare } from "./series";
 import { table } from "./table";
 
 const KEPT_SECONDS = 900;
@@ -27,6 +39,11 @@ const WINDOWS = [
   [900, "15 minutes"],
 ] as const;
 const MOST_DECISIONS = 6;
+const PERCENTILES = ["p50", "p95", "p99"];
+/** The ends of the parts of the histogram, in milliseconds where there is no unit; Python sends a share for each. */
+const LATENCIES = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1 s", "2 s", "5 s", "10 s", "more"];
+const ROLLING_SECONDS = 60;
+const FEWEST_REQUESTS = 20; // one error of fewer would draw a needle
 
 /** The traits of the Python object. */
 export interface MonitorTraits {
@@ -39,6 +56,7 @@ type Summary = Partial<Record<string, number | null>>;
 interface Version {
   version: string;
   is_default: boolean;
+  hue: number;
   percentile: number;
   weight: number;
   ready: number;
@@ -60,7 +78,7 @@ interface Status {
   mark: string;
   uri: string;
   authentication: string;
-  target_utilisation: number | null;
+  levels: Record<"latency" | "errors" | "utilisation", Level[]>;
   versions: Version[];
   replicas: Replica[];
 }
@@ -87,12 +105,14 @@ interface Tick extends Message {
   status?: Status;
   summary?: Record<string, Summary>;
   series?: Columns;
+  histogram?: Record<string, number[]>;
+  marks?: Mark[];
   decisions?: Decision[];
   router?: Router;
   log?: string;
 }
 
-type Row = Version & Keyed & { summary: Summary; hue: string };
+type Row = Version & Keyed & { summary: Summary; colour: string };
 
 /** A line of each version: the column, what it is called, and the factor to the unit of the chart. */
 type Part = readonly [column: string, label: string, factor?: number];
@@ -132,6 +152,22 @@ class History {
     });
   }
 
+  /** Return the errors of a version in percent of its requests, over the time before each second. */
+  errors(version: string): Line["points"] {
+    const points = [...(this.#points.get(version)?.entries() ?? [])].map(([time, point]) => {
+      const wrong = (point.server_errors ?? 0) + (point.refused ?? 0) + (point.timeouts ?? 0);
+      return [time, wrong, point.requests ?? 0] as const;
+    });
+    return rollingShare(points, ROLLING_SECONDS, FEWEST_REQUESTS);
+  }
+
+  /** Return whether there was a request since a time. */
+  isUsed(since: number): boolean {
+    return [...this.#points.values()].some((points) =>
+      [...points].some(([time, { requests }]) => time >= since && (requests ?? 0) > 0),
+    );
+  }
+
   clear(): void {
     this.#points.clear();
   }
@@ -147,14 +183,15 @@ function render(view: View<MonitorTraits>): Stop {
   choice.value = String(WINDOWS.find(([value]) => value >= model.get("seconds"))?.[0] ?? KEPT_SECONDS);
   const panel = new Panel<Tick>("mlj-monitor", choice);
   const state = make("span", { class: "mlj-state", role: "status", "aria-live": "polite" });
-  const uri = make("span", { class: "mlj-uri" });
-  panel.title.after(state, uri);
+  panel.title.after(state);
 
   const history = new History();
   let time = 0;
   let status: Status | null = null;
   let summary: Record<string, Summary> = {};
   let decisions: Decision[] = [];
+  let histogram: Record<string, number[]> = {};
+  let shownUntil = 0;
   let router: Router = { fields: [], decisions: [] };
   let logText = "";
   let only: string | null = null;
@@ -164,12 +201,15 @@ function render(view: View<MonitorTraits>): Stop {
   const now = make("ul", { class: "mlj-now" });
   const charts = new ChartGroup();
   charts.widestStep = WIDEST_STEP;
+  charts.changed = draw;
   const latency = charts.add({ title: "Latency", unit: "ms" });
   const traffic = charts.add({ title: "Requests per second" });
   const replicas = charts.add({ title: "Replicas" });
   const utilisation = charts.add({ title: "Utilisation", unit: "%" });
   const wait = charts.add({ title: "Waiting and running time", unit: "ms" });
-  const errors = charts.add({ title: "Errors", unit: "%" });
+  const errors = charts.add({ title: "Errors 5xx, last minute", unit: "%" });
+  const codes = charts.add({ title: "Errors per second, by status code" });
+  const spread = charts.add({ title: "Duration of requests, last minute", unit: "%", places: LATENCIES });
 
   const milliseconds = (name: string, key: string) => ({
     name,
@@ -178,14 +218,16 @@ function render(view: View<MonitorTraits>): Stop {
   });
   const versionTable = table<Row>("Versions", [
     { name: "Version", draw: drawName },
-    { name: "Traffic", draw: drawShare },
-    { name: "Requests/s", number: true, of: (row) => shown(row.summary.requests_per_second) },
+    { name: "Share configured", number: true, of: (row) => shown(row.weight, "%") },
+    { name: "Share measured", draw: drawShare },
+    { name: "Requests/s, last 10 s", number: true, of: (row) => shown(row.summary.requests_per_second) },
     milliseconds("p50", "latency_p50_ms"),
     milliseconds("p95", "latency_p95_ms"),
     milliseconds("p99", "latency_p99_ms"),
     milliseconds("Wait", "wait_mean_ms"),
     milliseconds("Run", "run_mean_ms"),
-    { name: "Errors", number: true, of: (row) => shown(percent(row.summary.error_ratio), "%") },
+    { name: "5xx", number: true, of: (row) => shown(percent(row.summary.error_ratio), "%") },
+    { name: "4xx", number: true, of: (row) => shown(percent(row.summary.client_error_ratio), "%") },
     { name: "Replicas", number: true, of: (row) => `${row.ready}/${row.wanted}` },
   ]);
   const replicaTable = table<Replica & Keyed>("Replicas", [
@@ -225,14 +267,23 @@ function render(view: View<MonitorTraits>): Stop {
     log,
   );
 
+  const code = make("code", { class: "mlj-uri" });
+  const copy = make(
+    "button",
+    { type: "button", class: "mlj-small", "aria-label": "Copy the scoring URI", click: () => void copyUri() },
+    "Copy",
+  );
+  const address = part("Scoring URI", code, copy);
+
   panel.body.append(
     now,
     charts.element,
-    part("Versions", versionTable.element),
+    part("Versions, over the last minute", versionTable.element),
     part("Replicas", replicaTable.element),
     whyPart,
     routerPart,
     logBox,
+    address,
   );
   const act = (action: string) => (values: Record<string, string>) => {
     model.send({ kind: "act", action, values });
@@ -275,6 +326,8 @@ function render(view: View<MonitorTraits>): Stop {
       history.clear();
     }
     time = tick.time;
+    histogram = tick.histogram ?? histogram;
+    charts.marks = tick.marks ?? charts.marks;
     status = tick.status ?? status;
     summary = tick.summary ?? summary;
     decisions = tick.decisions ?? decisions;
@@ -298,13 +351,14 @@ function render(view: View<MonitorTraits>): Stop {
     text(panel.title, status.name);
     text(state, `${MARKS[status.mark]} ${status.state}`);
     attribute(state, "data-state", status.mark);
-    text(uri, status.uri);
+    text(code, status.uri);
+    address.hidden = !status.uri;
     drawCharts(status);
-    const rows = status.versions.map((item, index) => ({
+    const rows = status.versions.map((item) => ({
       ...item,
       key: item.version,
       summary: summary[item.version] ?? {},
-      hue: hue(index),
+      colour: hue(item.hue),
     }));
     versionTable.draw(rows);
     replicaTable.draw(status.replicas.map((item) => ({ ...item, key: item.id })));
@@ -324,28 +378,56 @@ function render(view: View<MonitorTraits>): Stop {
     panel.updateActions();
   }
 
-  function drawCharts({ target_utilisation: target }: Status): void {
-    const names = versions();
-    const window: Range = [Math.max(time - Number(choice.value), Math.min(history.first(time), time - 60)), time];
+  function drawCharts({ versions: all, levels, name }: Status): void {
+    const several = all.length > 1;
+    charts.name = name;
+    charts.offer([
+      ...(several ? all : []).map((item) => ({ key: item.version, label: item.version, colour: hue(item.hue) })),
+      ...PERCENTILES.map((label) => ({ key: `of ${label}`, label, isOn: all.length < 3 || label === "p95" })),
+    ]);
+    if (!charts.paused) {
+      shownUntil = time;
+    }
+    const from = shownUntil - Number(choice.value);
+    const window: Range = [Math.max(from, Math.min(history.first(time), shownUntil - 60)), shownUntil];
     charts.follow(window);
-    const each = (...parts: Part[]): Line[] =>
-      names.flatMap((version, index) =>
-        parts.map(([column, label, factor], dash) => ({
-          name: names.length > 1 ? `${version} ${label}`.trim() : label || version,
+    charts.explain(history.isUsed(from) ? "" : `No requests in this time. Send one: %invoke ${name} DATA`);
+    const chosen = all.filter(({ version }) => charts.isOn(version));
+    const lines = (parts: readonly (readonly [label: string, of: (version: string) => Line["points"]])[]): Line[] =>
+      chosen.flatMap(({ version, hue: index }) =>
+        parts.map(([label, of], dash) => ({
+          name: several ? `${version} ${label}`.trim() : label || version,
           hue: index,
           dash,
-          points: history.column(version, column, factor),
+          points: of(version),
         })),
       );
-    latency.draw(each(["latency_p50_ms", "p50"], ["latency_p95_ms", "p95"], ["latency_p99_ms", "p99"]));
-    traffic.draw(each(["requests_per_second", ""]));
-    replicas.draw(
-      each(["replicas_ready", "ready"], ["replicas_wanted", "wanted"], ["busy_mean", "busy"]),
-      decisions.map((item) => item.time),
+    const each = (...parts: Part[]) =>
+      lines(parts.map(([column, label, factor]) => [label, (version) => history.column(version, column, factor)]));
+    latency.draw(
+      each(...PERCENTILES.map((label): Part => [`latency_${label}_ms`, label])).filter(({ name: line }) =>
+        charts.isOn(`of ${line.split(" ").at(-1)}`),
+      ),
+      levels.latency,
     );
-    utilisation.draw(each(["utilisation", ""]), [], target ? { name: `target ${target} %`, value: target } : null);
+    traffic.draw(each(["requests_per_second", ""]));
+    replicas.draw(each(["replicas_ready", "ready"], ["replicas_wanted", "wanted"], ["busy_mean", "busy"]));
+    utilisation.draw(each(["utilisation", ""]), levels.utilisation);
     wait.draw(each(["run_mean_ms", "run"], ["wait_mean_ms", "wait"]));
-    errors.draw(each(["error_ratio", "", 100]));
+    errors.draw(lines([["", (version) => history.errors(version)]]), levels.errors);
+    codes.draw(
+      each(
+        ["server_errors", "5xx"],
+        ["client_errors", "4xx"],
+        ["refused", "503 no replica free"],
+        ["timeouts", "504 time limit"],
+      ).filter(({ points }) => points.some(([, value]) => value)),
+    );
+    spread.draw(lines([["", (version) => (histogram[version] ?? []).map((value, place) => [place, value] as const)]]));
+  }
+
+  function copyUri(): Promise<void> {
+    return copyFrom(copy, code.textContent, code);
   }
 
   function drawNumbers(rows: Row[]): void {
@@ -356,10 +438,10 @@ function render(view: View<MonitorTraits>): Stop {
     const ready = rows.reduce((sum, row) => sum + row.ready, 0);
     const wanted = rows.reduce((sum, row) => sum + row.wanted, 0);
     const numbers = [
-      ["Requests per second", shown(total("requests_per_second"))],
+      ["Requests per second, last 10 s", shown(total("requests_per_second"))],
       ["p95 of the last minute", shown(slowest < 0 ? null : slowest, "ms")],
-      ["Errors", shown(answered ? (100 * wrong) / answered : null, "%")],
-      ["Busy replicas", shown(total("busy_mean"))],
+      ["Errors of the last minute", shown(answered ? (100 * wrong) / answered : null, "%")],
+      ["Busy replicas, last 10 s", shown(total("busy_mean"))],
       ["Replicas ready", `${ready} / ${wanted}`],
     ];
     keyed(
@@ -472,13 +554,13 @@ function drawName(): Drawn<Row> {
   return {
     element: make("span", {}, swatch, name),
     update(row) {
-      swatch.style.background = row.hue;
+      swatch.style.background = row.colour;
       text(name, row.is_default ? `${row.key} (default)` : row.key);
     },
   };
 }
 
-/** The share of the requests in words, and as a bar with a mark at the share that was asked for. */
+/** The measured share of the requests in words, and as a bar with a mark at the configured share. */
 function drawShare(): Drawn<Row> {
   const words = make("span");
   const bar = make("i");
@@ -487,7 +569,7 @@ function drawShare(): Drawn<Row> {
     element: make("span", {}, words, make("span", { class: "mlj-share", "aria-hidden": "true" }, bar, mark)),
     update(row) {
       const observed = row.summary.traffic_observed;
-      text(words, `${shown(observed, "%")} of ${shown(row.weight, "%")}`);
+      text(words, shown(observed, "%"));
       bar.style.width = `${observed ?? 0}%`;
       mark.style.left = `${Math.min(row.weight, 98)}%`;
     },

@@ -59,6 +59,29 @@ function column(points: readonly Point[], xs: readonly number[], widest: number)
   });
 }
 
+/**
+ * Return the share of a part in a whole over a time before each point, in percent.
+ *
+ * A share of few is no share: where the whole of that time is below `least`, the value is null.
+ */
+export function rollingShare(
+  points: readonly (readonly [time: number, part: number, whole: number])[],
+  seconds: number,
+  least: number,
+): Point[] {
+  let first = 0;
+  let [part, whole] = [0, 0];
+  return points.map(([time, more, of]) => {
+    part += more;
+    whole += of;
+    for (; points[first][0] <= time - seconds; first += 1) {
+      part -= points[first][1];
+      whole -= points[first][2];
+    }
+    return [time, whole < least ? null : (100 * part) / whole];
+  });
+}
+
 function withoutNeighbour(values: readonly (number | null | undefined)[]): number[] {
   const found: number[] = [];
   const filled = values.flatMap((value, index) => (value === undefined ? [] : [index]));

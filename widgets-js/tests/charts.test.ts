@@ -77,8 +77,19 @@ describe("a chart over time", () => {
   });
 
   it("has a level line in its legend", () => {
-    errors.draw([], [], { name: "target 70 %", value: 70 });
+    errors.draw([], [{ name: "target 70 %", value: 70 }]);
     expect(legend(errors)).toEqual(["target 70 %"]);
+  });
+
+  it("names what happened at a moment", () => {
+    group.marks = [{ time: START + 3, label: "a scaled 1 → 2", dash: 2 }];
+    draw();
+    press(latency, "Home");
+    const happened = one(group.element, ".mlj-happened");
+    expect(happened.textContent).toBe("");
+    ["ArrowRight", "ArrowRight", "ArrowRight"].forEach((key) => press(latency, key));
+    expect(happened.textContent).toBe("a scaled 1 → 2");
+    expect(spoken()).toBe(`${clock(START + 3)}: p50 40 ms, p95 41 ms, a scaled 1 → 2`);
   });
 
   it("leaves keys that it does not know to others", () => {
@@ -88,6 +99,14 @@ describe("a chart over time", () => {
 });
 
 describe("the charts of a group", () => {
+  it("are exported as one table with a row for each time", () => {
+    const [head, first, ...others] = group.csv().trimEnd().split("\n");
+    expect(head).toBe('"time","Latency (ms): p50","Latency (ms): p95","Errors (%): a"');
+    expect(first).toBe(`${new Date(START * 1000).toISOString()},10,11,0`);
+    expect(others).toHaveLength(9);
+    expect(others[1]).toContain(",,31,0");
+  });
+
   it("share the cursor", () => {
     press(latency, "Home");
     expect(one(errors.element, ".mlj-moment").textContent).toBe(clock(START));

@@ -14,16 +14,22 @@ function tick(versions: string[], changed: object = {}): void {
     time: NOW,
     name: "churn",
     seconds: 300,
-    versions: each((version, index) => ({ version, role: index ? "treatment" : "control", replicas: "1/1" })),
+    versions: each((version, index) => ({
+      version,
+      hue: index,
+      role: index ? "treatment" : "control",
+      replicas: "1/1",
+    })),
     rows: [
       {
         label: "Latency p95",
         unit: "ms",
         values: each((_, index) => 20 - 5 * index),
-        changes: versions.slice(1).map((_, index) => -25 * (index + 1)),
+        intervals: each((_, index) => (index ? "14 to 16" : "19 to 21")),
+        changes: versions.slice(1).map((_, index) => `0.${75 - 25 * index}×`),
         tones: versions.slice(1).map(() => "better"),
       },
-      { label: "Requests", unit: "", values: each(() => null), changes: [], tones: [] },
+      { label: "Requests", unit: "", values: each(() => null), intervals: each(() => ""), changes: [], tones: [] },
     ],
     verdicts: versions.slice(1).map((version) => ({ version, text: "p95 is 25 % faster than the control." })),
     percentiles: Object.fromEntries(each((name, index) => [name, [1, 2, 3, 4, index ? null : 5]])),
@@ -31,7 +37,8 @@ function tick(versions: string[], changed: object = {}): void {
       time: each(() => NOW - 1),
       version: versions,
       latency_p95_ms: each(() => 20),
-      error_ratio: each(() => null),
+      requests: each(() => 0),
+      errors: each(() => 0),
       requests_per_second: each(() => 5),
     },
     ...changed,
@@ -50,11 +57,25 @@ describe("the comparison", () => {
     tick(["a", "b"]);
     expect(one(shown.el, "thead").textContent).toBe("Measurea control, 1/1 readyb treatment, 1/1 ready");
     expect(cells()).toEqual([
-      ["Latency p95", "20 ms", "15 ms-25 % ▾ better"],
+      ["Latency p95", "20 ms19 to 21", "15 ms0.75× ▾ better14 to 16"],
       ["Requests", "–", "–"],
     ]);
     expect(shown.el.querySelector("[data-tone=better]")?.textContent).toContain("better");
     expect(one(shown.el, ".mlj-verdicts").textContent).toBe("bp95 is 25 % faster than the control.");
+  });
+
+  it("has no word and no colour without evidence", () => {
+    const row = {
+      label: "Latency p95",
+      unit: "ms",
+      values: [20, 220],
+      intervals: ["", ""],
+      changes: [""],
+      tones: [""],
+    };
+    tick(["a", "b"], { rows: [row] });
+    expect(cells()).toEqual([["Latency p95", "20 ms", "220 ms"]]);
+    expect(shown.el.querySelector("tbody [data-tone]:not([data-tone=''])")).toBeNull();
   });
 
   it("says that there is nothing to compare with one version, and promotes none", () => {
@@ -67,7 +88,7 @@ describe("the comparison", () => {
     tick(["a", "b", "c"]);
     expect(cells()[0]).toHaveLength(4);
     tick(["a", "c"]);
-    expect(cells()[0]).toEqual(["Latency p95", "20 ms", "15 ms-25 % ▾ better"]);
+    expect(cells()[0]).toEqual(["Latency p95", "20 ms19 to 21", "15 ms0.75× ▾ better14 to 16"]);
     expect(one(shown.el, "thead").textContent).not.toContain("b treatment");
   });
 

@@ -61,8 +61,25 @@ describe("the log panel", () => {
   });
 
   it("marks errors and warnings", () => {
-    add(["2026-01-01T00:00:00Z W slow", "2026-01-01T00:00:00Z E broken", "2026-01-01T00:00:00Z I fine"]);
+    add(["10:00:00.001 W slow", "10:00:00.002 E broken", "2026-01-01 10:00:00.003 I fine"]);
     expect(lines().map((line) => line.dataset.level)).toEqual(["warning", "error", undefined]);
+  });
+
+  it("shows only lines of a level and above, with the lines that belong to them", () => {
+    add(["10:00:00.001 I fine", "10:00:00.002 E broken", "  in line 4", "10:00:00.003 W slow"]);
+    const level = one<HTMLSelectElement>(shown.el, "select[aria-label='Lowest level']");
+    level.value = "W";
+    level.dispatchEvent(new Event("change"));
+    expect(visible()).toEqual(["10:00:00.002 E broken", "  in line 4", "10:00:00.003 W slow"]);
+    add(["10:00:00.004 I fine again"]);
+    expect(visible()).toHaveLength(3);
+    expect(shown.el.textContent).toContain("3 of 5 lines");
+  });
+
+  it("looks dead when the kernel has ended", () => {
+    expect(one(shown.el, "section").classList.contains("mlj-dead")).toBe(false);
+    shown.model.endKernel();
+    expect(one(shown.el, "section").classList.contains("mlj-dead")).toBe(true);
   });
 
   it("follows the end, pauses when the person scrolls up, and goes on at the end", () => {

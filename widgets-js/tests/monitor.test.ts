@@ -9,6 +9,7 @@ const replica = (id: string) => ({ id, version: "a", phase: "ready", started: NO
 const version = (name: string, changed = {}) => ({
   version: name,
   is_default: name === "a",
+  hue: name === "a" ? 0 : 1,
   percentile: name === "a" ? 90 : 10,
   weight: name === "a" ? 90 : 10,
   ready: 1,
@@ -21,7 +22,7 @@ const status = (changed = {}) => ({
   mark: "ok",
   uri: "http://localhost/score",
   authentication: "none",
-  target_utilisation: 70,
+  levels: { latency: [], errors: [], utilisation: [{ name: "target 70 %", value: 70 }] },
   versions: [version("a")],
   replicas: [replica("churn-1")],
   ...changed,
@@ -35,6 +36,7 @@ const seen = (changed = {}) => ({
   wait_mean_ms: 1,
   run_mean_ms: 9,
   error_ratio: 0.01,
+  client_error_ratio: 0.2,
   busy_mean: 0.5,
   traffic_observed: 100,
   ...changed,
@@ -48,9 +50,10 @@ function tick(changed: object = {}): void {
 
 function series(version: string, times: number[], value: number | null) {
   const column = times.map(() => value);
-  const names = ["requests_per_second", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "error_ratio"];
+  const names = ["requests_per_second", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "requests"];
   const more = ["run_mean_ms", "wait_mean_ms", "busy_mean", "replicas_wanted", "replicas_ready", "utilisation"];
-  const columns = Object.fromEntries([...names, ...more].map((name) => [name, column]));
+  const errors = ["server_errors", "client_errors", "refused", "timeouts"];
+  const columns = Object.fromEntries([...names, ...more, ...errors].map((name) => [name, column]));
   return { time: times, version: times.map(() => version), ...columns };
 }
 
@@ -103,7 +106,7 @@ describe("the monitor", () => {
   it("lists versions and replicas", () => {
     tick();
     expect(cells("Versions")).toEqual([
-      ["a (default)", "100 % of 90 %", "5", "10 ms", "20 ms", "1.50 s", "1 ms", "9 ms", "1 %", "1/2"],
+      ["a (default)", "90 %", "100 %", "5", "10 ms", "20 ms", "1.50 s", "1 ms", "9 ms", "1 %", "20 %", "1/2"],
     ]);
     expect(cells("Replicas")).toEqual([["churn-1", "a", "ready", "0.25 cores", "80 MB", "5 min", "Log"]]);
   });
@@ -123,7 +126,7 @@ describe("the monitor", () => {
     tick({ series: series("a", [NOW - 2, NOW - 1], 30) });
     const latency = one(shown.el, "[aria-label^='Latency']").getAttribute("aria-label");
     expect(latency).toContain("p50 30 ms at the end, lowest 10 ms, highest 30 ms");
-    expect(shown.el.querySelectorAll(".mlj-plot canvas")).toHaveLength(6);
+    expect(shown.el.querySelectorAll(".mlj-plot canvas")).toHaveLength(8);
     tick({ whole: true, series: series("a", [NOW - 1], 5) });
     expect(one(shown.el, "[aria-label^='Latency']").getAttribute("aria-label")).toContain("highest 5 ms");
   });
@@ -133,6 +136,71 @@ describe("the monitor", () => {
     const legends = [...shown.el.querySelectorAll(".mlj-legend")].map((item) => item.textContent ?? "");
     expect(legends[0]).toContain("b p95");
     expect(legends[3]).toContain("target 70 %");
+  });
+
+  it("switches versions and percentiles in all charts at once, and keeps a choice", () => {
+    const versions = [version("a"), version("b")];
+    const two = { status: status({ versions }), series: series("a", [NOW - 1], 1) };
+    tick(two);
+    const lines = () => [...shown.el.querySelectorAll(".mlj-legend li")].map((item) => item.textContent ?? "");
+    const switches = one(shown.el, ".mlj-switches");
+    expect([...switches.children].map((item) => item.textContent)).toEqual(["a", "b", "p50", "p95", "p99"]);
+    button(switches, "b").click();
+    button(switches, "p99").click();
+    expect(lines().filter((line) => line.startsWith("b"))).toEqual([]);
+    expect(lines()).toEqual(expect.arrayContaining([expect.stringMatching(/^a p95/)]));
+    expect(lines()).not.toEqual(expect.arrayContaining([expect.stringMatching(/p99/)]));
+    tick(two);
+    expect(button(switches, "b").getAttribute("aria-pressed")).toBe("false");
+    button(switches, "b").click();
+    expect(lines().filter((line) => line.startsWith("b"))).not.toEqual([]);
+  });
+
+  it("draws one percentile of more than two versions until a person asks for more", () => {
+    const versions = [version("a"), version("b"), version("c")];
+    tick({ status: status({ versions }), series: series("a", [NOW - 1], 1) });
+    const latency = () => one(shown.el, "[aria-label^='Latency,']").parentElement?.textContent;
+    expect([latency()?.includes("p95"), latency()?.includes("p50")]).toEqual([true, false]);
+    button(one(shown.el, ".mlj-switches"), "p50").click();
+    expect(latency()).toContain("c p50");
+  });
+
+  it("says how to send a request while there are none", () => {
+    tick({ whole: true, series: series("a", [NOW - 2, NOW - 1], 0) });
+    const empty = one(shown.el, ".mlj-empty");
+    expect([empty.hidden, empty.textContent]).toEqual([
+      false,
+      "No requests in this time. Send one: %invoke churn DATA",
+    ]);
+    tick({ series: series("a", [NOW], 1) });
+    expect(empty.hidden).toBe(true);
+  });
+
+  it("draws no needle for one failed request of one, and tells 4xx from 5xx", () => {
+    tick({ whole: true, series: series("a", [NOW - 2, NOW - 1], 1) });
+    expect(one(shown.el, "[aria-label^='Errors 5xx']").getAttribute("aria-label")).toContain("nothing was measured");
+    const codes = one(shown.el, "[aria-label^='Errors per second']").getAttribute("aria-label");
+    expect(codes).toContain("4xx 1 at the end");
+    expect(codes).toContain("504 time limit 1 at the end");
+  });
+
+  it("stands still while it is paused, and goes on with all that came meanwhile", () => {
+    tick({ whole: true, series: series("a", [NOW - 2], 1) });
+    const shownTime = () => one(shown.el, "[aria-label^='Latency,']").getAttribute("aria-label")?.slice(0, 40);
+    const before = shownTime();
+    button(shown.el, "Pause").click();
+    tick({ time: NOW + 100, series: series("a", [NOW + 99], 1) });
+    expect(shownTime()).toBe(before);
+    button(shown.el, "Pause").click();
+    expect(shownTime()).not.toBe(before);
+  });
+
+  it("shows the scoring URI at the end, to be copied", () => {
+    tick();
+    expect(one(shown.el, "code.mlj-uri").textContent).toBe("http://localhost/score");
+    expect(one(shown.el, "[aria-label='Copy the scoring URI']").textContent).toBe("Copy");
+    tick({ status: status({ uri: "" }) });
+    expect(one(shown.el, "code.mlj-uri").parentElement?.hidden).toBe(true);
   });
 
   it("lists the newest decisions first, and nothing where there are none", () => {
@@ -279,7 +347,7 @@ describe("the end", () => {
     shown.model.endKernel();
     expect(one(shown.el, ".mlj-stale").textContent).toContain("The kernel has ended.");
     expect(one(shown.el, ".mlj-foot").inert).toBe(true);
-    expect(one(shown.el, ".mlj-panel").classList).toContain("mlj-dead");
+    expect(one(shown.el, "section.mlj-panel").classList.contains("mlj-dead")).toBe(true);
   });
 
   it("of the view ends everything it listens to", () => {

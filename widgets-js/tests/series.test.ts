@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { duration, roundUp, shown } from "../src/format";
-import { align, describe as inWords } from "../src/series";
+import { align, describe as inWords, rollingShare } from "../src/series";
 
 const line = (name: string, ...points: [number, number | null][]) => ({ name, hue: 0, points });
 
@@ -45,11 +45,26 @@ describe("numbers", () => {
   });
 
   it("end an axis at a round number", () => {
-    expect([0.3, 1, 5, 7, 23, 180].map(roundUp)).toEqual([0.4, 1, 6, 8, 40, 200]);
+    expect([0.3, 1, 5, 7, 23, 180].map(roundUp)).toEqual([0.3, 1, 5, 8, 30, 200]);
   });
 
   it("say a duration in the unit that fits", () => {
     expect([30, 300, 7200, 300000].map(duration)).toEqual(["30 s", "5 min", "2 h", "3 d"]);
+  });
+});
+
+describe("a share over time", () => {
+  it("is that of the time before each point, and none of too few", () => {
+    const one = [
+      [0, 1, 1],
+      [5, 0, 29],
+      [70, 3, 30],
+    ] as const;
+    expect(rollingShare(one, 60, 20)).toEqual([
+      [0, null],
+      [5, (100 * 1) / 30],
+      [70, 10],
+    ]);
   });
 });
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
-from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, told_once
+from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, problem_of, told_once
+from mljupyter.engine.log_lines import failed_start, shown_lines
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.magic import Call, json_line, masked_line
 from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.variables import secret_looking
-from mljupyter.notebook.views.views import Text
+from mljupyter.notebook.views.views import Folded, Text
+from mljupyter.spec import EndpointRecord
 
 
 class DeploymentCancelledError(MLJupyterError):
@@ -77,7 +81,16 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         _say(call, f"  models  {', '.join(models)} ✓")
     if script := _script_name(call, deployment):
         _say(call, f"  script  {script} ✓")
-    return _followed(call, deployment.deploy(plan))
+    return _followed(call, deployment.deploy(plan, lambda event: _say_stage(call, event)))
+
+
+def _say_stage(call: Call, event: BuildEvent) -> None:
+    """Print a stage of a build when it begins, and its time when it ends. Log lines are not printed."""
+    if event.state == "running":
+        _say(call, f"  build   {event.stage} …")
+    elif event.state is not None:
+        mark = {"succeeded": "✓", "failed": "✗", "cancelled": "cancelled"}[event.state]
+        _say(call, f"  build   {event.stage} {mark}" + (f" {event.seconds:.1f} s" if event.seconds is not None else ""))
 
 
 def _script_name(call: Call, deployment: Deployment) -> str | None:
@@ -103,16 +116,27 @@ def _cancelled(call: Call, deployment: Deployment, plan: Plan) -> MLJupyterError
     return DeploymentCancelledError(f"The deployment of {name!r} was interrupted. {outcome}")
 
 
+def _show_log(call: Call, record: EndpointRecord) -> bool:
+    """Show the end of the log of a failed start, folded; return False if the log does not tell a reason."""
+    problem = problem_of(record)
+    if problem is None or failed_start(problem.last_lines) is None:
+        return False
+    lines = shown_lines(problem.last_lines, datetime.now(UTC))
+    call.show(Folded("Last lines of the log", list(lines)))
+    return True
+
+
 def _followed(call: Call, service: Webservice) -> Webservice:
     """Wait until it is Healthy, unless ``--no-wait`` is given; without the SDK's message about interrupts."""
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
+    place = "the cell" if call["score"] else ""
     tell = told_once(lambda cause: _say(call, f"  wait    {cause}"))
     record = follow(service.workspace.endpoints, service.name, timeout=call["timeout"], on_record=tell)
     service.update_deployment_state()
     if record.status.state in NOT_DEPLOYED:
-        raise failure(record, str(service.state))
+        raise failure(record, str(service.state), place=place, with_log=call["json"] or not _show_log(call, record))
     _say(call, f"  start   {service.state} ✓")
     return service
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.images import stored_text
 from mljupyter.core import Webservice
 from mljupyter.core.image import Image
+from mljupyter.engine.log_lines import shown_line, shown_lines
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.endpoints import version_of, webservice
 from mljupyter.magics.magic import Call, json_line
@@ -39,6 +41,8 @@ def run(call: Call) -> Any:
         return _follow(call, service, chosen)
     text = _build_log(call, service) if call["build"] else _log(call, service, everything=chosen == Filter())
     lines = list(chosen.chosen(lines_of(text)))[-call["lines"] :]
+    if not call["json"]:
+        lines = list(shown_lines(lines, datetime.now(UTC)))
     if call["json"]:
         print(json_line({"name": call["name"], "lines": lines}))
         return call.deliver(lines) if call["output"] else None
@@ -52,8 +56,6 @@ def _check(call: Call) -> None:
 
 
 def _filter(call: Call) -> Filter:
-    from datetime import UTC, datetime, timedelta
-
     try:
         pattern = None if call["grep"] is None else re.compile(call["grep"])
     except re.error as error:
@@ -93,7 +95,7 @@ def _follow(call: Call, service: Webservice, chosen: Filter) -> LogPanel | None:
     )
     try:
         for line in chosen.chosen(lines):
-            print(visible(line), end="", flush=True)
+            print(visible(shown_line(line, datetime.now(UTC))), end="", flush=True)
     except KeyboardInterrupt:
         print(f"Stopped following {call['name']!r}.")
     return None

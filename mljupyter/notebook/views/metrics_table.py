@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.core import Webservice
+from mljupyter.notebook.views.scaling import router_size_fields
 from mljupyter.notebook.views.traffic import documents
 from mljupyter.notebook.views.views import Table
+from mljupyter.spec import RouterSize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ("Endpoint", "Version", "Replicas", "Traffic", "Requests", "Errors", "p50 ms", "p95 ms", "p99 ms")
 _NOTHING = "-"
+_FAILURES = ("server_errors", "refused", "timeouts")
 
 
 def measured(services: Sequence[Webservice], seconds: float) -> Table:
     """Return the versions of endpoints with their state and recent metrics.
 
+    Below it is the size of the router of each cluster that the endpoints are on.
     Items of the table are dicts with the fields of `%traffic` and the columns of `Webservice.metrics` over the whole
     period.
     """
@@ -39,7 +43,28 @@ def measured(services: Sequence[Webservice], seconds: float) -> Table:
         )
         for item in items
     ]
-    return Table(COLUMNS, rows, items, "No versions.")
+    return Table(COLUMNS, rows, items, "No versions.", _routers(services))
+
+
+def _routers(services: Sequence[Webservice]) -> list[str]:
+    """Return a sentence about the router of each cluster that endpoints are on; a machine has none to tell of."""
+    contexts = {}
+    for service in services:
+        target = service.workspace.endpoints.endpoint(service.name).spec.compute_target
+        contexts[target] = service.workspace.context
+    sizes = [(name, context.target(name).router_size()) for name, context in contexts.items()]
+    return [router_sentence(name, size) for name, size in sizes if size is not None]
+
+
+def router_sentence(target: str, size: RouterSize) -> str:
+    """Return the size of a cluster's router, its load and its self-scaling in a sentence.
+
+    Parameters:
+        target: the compute target.
+        size: the size of its router.
+
+    """
+    return f"Router of {target}: {'; '.join(f'{name} {value}' for name, value in router_size_fields(size))}"
 
 
 def frame_of(services: Sequence[Webservice], seconds: float) -> pd.DataFrame:
@@ -63,6 +88,12 @@ def by_version(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def failures_of(columns: Mapping[str, Sequence[Any]]) -> list[int]:
+    """Return the number of requests answered with 5xx in each row of a report's table."""
+    counts = zip(*(columns[name] for name in _FAILURES), strict=True)
+    return [sum(value or 0 for value in row) for row in counts]
+
+
 def _versions(service: Webservice, seconds: float) -> list[dict[str, Any]]:
     record = service.workspace.endpoints.endpoint(service.name)
     done = by_version(service.workspace.endpoints.metrics(service.name, since=seconds))
@@ -72,7 +103,7 @@ def _versions(service: Webservice, seconds: float) -> list[dict[str, Any]]:
 
 
 def _errors(item: dict[str, Any]) -> int:
-    return sum(item.get(name) or 0 for name in ("server_errors", "refused", "timeouts"))
+    return sum(item.get(name) or 0 for name in _FAILURES)
 
 
 def _milliseconds(value: float | None) -> str:

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
+from mljupyter.engine.rollout.traffic import weights
 from mljupyter.spec import EndpointRecord, VersionStatus
 
-COLUMNS = ("Version", "Role", "Percentile", "Mirrored", "Weight", "Replicas", "State")
+COLUMNS = ("Version", "Role", "Share configured", "Copies", "Replicas", "State")
 
 
 def rows(record: EndpointRecord) -> list[list[str]]:
-    """Return the rows of a table with `COLUMNS`, the default version first."""
+    """Return the rows of a table with `COLUMNS`, the default version first.
+
+    A share is that of all requests: the default version also has the part that no version was given. Copies are the
+    percentage of the requests that a version gets in addition, without its answers being used.
+    """
+    spec = record.spec
+    configured = weights(
+        {name: version.traffic_percentile for name, version in spec.versions.items()}, spec.default_version
+    )
     return [
         [
             item["version"],
             ", ".join(item["roles"]),
-            str(item["trafficPercentile"]),
-            str(item["mirrorPercentile"]),
-            str(item["weight"]),
+            share_text(configured.get(item["version"], 0), item["weight"]),
+            f"{item['mirrorPercentile']} %" if item["mirrorPercentile"] else "-",
             item["replicas"],
             item["state"],
         ]
         for item in documents(record)
     ]
+
+
+def share_text(configured: int, weight: int) -> str:
+    """Return a share of the requests; with the present one while that differs, for example until replicas are ready.
+
+    Parameters:
+        configured: the share as it was set, in percent.
+        weight: the percentage that the router sends to the version now.
+
+    Example:
+        >>> share_text(30, 30), share_text(30, 0)
+        ('30 %', '30 % (now 0 %)')
+
+    """
+    return f"{configured} %" if configured == weight else f"{configured} % (now {weight} %)"
 
 
 def documents(record: EndpointRecord) -> list[dict[str, Any]]:

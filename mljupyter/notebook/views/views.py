@@ -54,6 +54,23 @@ class Text(View):
         return self._text
 
 
+class Folded(View):
+    """Lines below a title, folded in notebooks until a person opens them."""
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        self._title = title
+        self._lines = list(lines)
+
+    def text(self) -> str:
+        """Return the title and all lines."""
+        return "\n".join([f"{self._title}:", *(f"  {line}" for line in self._lines)])
+
+    def html(self) -> str:
+        """Return the title, which opens the lines."""
+        lines = markup("\n".join(self._lines))
+        return f'<details><summary>{markup(self._title)}</summary><pre style="{_CODE}">{lines}</pre></details>'
+
+
 class Outcome(View):
     """The result of a step on one line: a mark, a subject, a remark."""
 
@@ -75,13 +92,30 @@ class Outcome(View):
 
 
 class Table(View):
-    """Rows under a heading; iterating gives each row as a dict of the full data behind it."""
+    """Rows under a heading; iterating gives each row as a dict of the full data behind it.
 
-    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], data: Sequence[Any], empty: str) -> None:
+    Parameters:
+        columns: the heading.
+        rows: the cells.
+        data: the data of each row.
+        empty: a sentence for no rows.
+        notes: sentences below the rows.
+
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        data: Sequence[Any],
+        empty: str,
+        notes: Sequence[str] = (),
+    ) -> None:
         self.columns = list(columns)
         self.rows = [[str(cell) for cell in row] for row in rows]
         self.data = list(data)
         self.empty = empty
+        self.notes = list(notes)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -95,9 +129,8 @@ class Table(View):
             return self.empty
         lines = [[one_line(cell) for cell in line] for line in (self.columns, *self.rows)]
         widths = [max(_width(line[column]) for line in lines) for column in range(len(self.columns))]
-        return "\n".join(
-            "  ".join(_padded(*pair) for pair in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        written = ["  ".join(_padded(*pair) for pair in zip(line, widths, strict=True)).rstrip() for line in lines]
+        return "\n".join([*written, *map(one_line, self.notes)])
 
     def html(self) -> str:
         """Return the table for notebooks."""
@@ -108,7 +141,8 @@ class Table(View):
         body = "".join(
             "<tr>" + "".join(f"<td{left}>{markup(text)}</td>" for text in row) + "</tr>" for row in self.rows
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        notes = "".join(f'<p style="{_MUTED}">{markup(note)}</p>' for note in self.notes)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
 def _width(text: str) -> int:

@@ -51,6 +51,15 @@ class Histogram:
         return cls(counts)
 
     @classmethod
+    def of_rows(cls, rows: Iterable[Sequence[float]]) -> Histogram:
+        """Return the histogram from the result of `rows`."""
+        return cls({_bucket_from(lower): int(count) for lower, _, count in rows})
+
+    def rows(self) -> list[list[float]]:
+        """Return the buckets as lower bound, exclusive upper bound, and number of latencies, in ascending order."""
+        return [[*bounds(bucket), count] for bucket, count in sorted(self.counts.items())]
+
+    @classmethod
     def decode(cls, data: bytes | None) -> Histogram:
         """Return the histogram from the result of `encode`."""
         numbers = iter(_numbers(data or b""))

@@ -77,8 +77,9 @@ def report(
     """Return the series of an endpoint in one document.
 
     ``versions`` and ``replicas`` are tables, column name to values, in the order of time. ``summary`` is the whole
-    period as one interval for each version. To follow the series, call it again with `after` set to ``cursor``:
-    intervals that begin there or later were not complete yet and are returned again, with the same time.
+    period as one interval for each version, and ``histograms`` its latencies by version: lower bound and upper bound of
+    each bucket in milliseconds, and its number of requests. To follow the series, call it again with `after` set to
+    ``cursor``: intervals that begin there or later were not complete yet and are returned again, with the same time.
 
     Parameters:
         series: the stored time series.
@@ -95,12 +96,14 @@ def report(
     bins, usage = longer(found, every), usage_bins(usages, every)
     newest = max((interval.time for interval in found), default=period.after)
     whole = longer(found, _WHOLE)
+    summed = over_versions(whole) if merge else whole
     return {
         "endpoint": endpoint,
         "every": every,
         "cursor": max(bin_end(newest + 1, every) - every, period.after),
         "versions": _versions(bins, usage, every, merge=merge),
         "summary": _versions(whole, usage_bins(usages, _WHOLE), _WHOLE, merge=merge),
+        "histograms": {item.version: item.counts.latency.rows() for item in summed},
         "replicas": _replicas([item for item in usage if item.time > period.after], every),
     }
 

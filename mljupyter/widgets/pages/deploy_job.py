@@ -12,7 +12,7 @@ from mljupyter.build.failures import BuildCancelledError
 from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
-from mljupyter.deploy.wait import NOT_DEPLOYED, follow
+from mljupyter.deploy.wait import NOT_DEPLOYED, follow, short_problem
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.spec import EndpointRecord
@@ -137,7 +137,7 @@ class DeploymentRun(BackgroundRun):
             return
         service.update_deployment_state()
         if record.status.state in NOT_DEPLOYED:
-            self._end("failed", str(service.error))
+            self._end("failed", short_problem(record))  # the log is shown beside it
             return
         self._stage(START).end("ok")
         self._begin(ANSWER).end("ok")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mljupyter.core import Workspace
+from mljupyter.notebook.views.metrics_table import failures_of
 from mljupyter.notebook.views.views import Table
 from mljupyter.widgets.panels.actions import act
 from mljupyter.widgets.panels.comparison_data import comparison_of
@@ -13,7 +14,7 @@ from mljupyter.widgets.static_files import module, styles
 
 SECONDS = (60, 300, 900, 3600)
 _POINTS = 60
-_DRAWN = ("time", "version", "latency_p95_ms", "error_ratio", "requests_per_second")
+_DRAWN = ("time", "version", "latency_p95_ms", "requests", "requests_per_second")
 
 
 class Comparison(LivePanel):
@@ -52,7 +53,10 @@ class Comparison(LivePanel):
             "name": self._endpoint,
             "seconds": seconds,
             **comparison_of(endpoints.endpoint(self._endpoint), report),
-            "series": {column: report["versions"][column] for column in _DRAWN},
+            "series": {
+                **{column: report["versions"][column] for column in _DRAWN},
+                "errors": failures_of(report["versions"]),
+            },
         }
 
     def _table(self) -> Table:

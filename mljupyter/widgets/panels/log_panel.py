@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from datetime import UTC, datetime
 from typing import Any
 from weakref import ref
 
 import anywidget
 import traitlets
 
+from mljupyter.engine.log_lines import shown_line
 from mljupyter.errors import MLJupyterError
 from mljupyter.visible import markup, visible
 from mljupyter.widgets.panels.log_sources import LogSource
@@ -62,7 +64,7 @@ class LogPanel(anywidget.AnyWidget):
             threading.Thread(target=self._source.cancel, name="mljupyter cancel", daemon=True).start()
 
     def _add(self, line: str) -> None:
-        text = visible(line.rstrip("\r\n"))
+        text = visible(shown_line(line.rstrip("\r\n"), datetime.now(UTC)))
         with self._lock:
             self._held.append(text)
             self._new.append(text)

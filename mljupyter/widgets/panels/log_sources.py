@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from mljupyter.core import Webservice
+from mljupyter.deploy.wait import short_problem
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment
 from mljupyter.notebook.views.log_lines import Filter
@@ -141,7 +142,7 @@ def view_of(record: EndpointRecord, seconds: float) -> View:
 
     """
     status = record.status
-    problem = status.problem.text() if status.problem else ""
+    problem = short_problem(record) if status.problem else ""
     ready, _, wanted = status.replicas.partition("/")
     if status.state is EndpointState.HEALTHY:
         start, answer = "ok", "ok"

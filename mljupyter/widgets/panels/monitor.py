@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import traitlets
 
 from mljupyter.core import Webservice, Workspace
+from mljupyter.engine.log_lines import shown_lines
 from mljupyter.notebook.views.metrics_table import measured
 from mljupyter.notebook.views.views import Table
+from mljupyter.spec import ScalingDecision
+from mljupyter.spec.history import HistoryEntry
+from mljupyter.visible import lines_of
 from mljupyter.widgets.panels import monitor_data as data
 from mljupyter.widgets.panels.actions import act
 from mljupyter.widgets.panels.live_panel import LivePanel
@@ -18,6 +23,7 @@ WINDOW_SECONDS = 900
 _DECISIONS_EVERY = 2  # ticks
 _ROUTER_EVERY = 5  # ticks: the self-scaling of a cluster decides as often
 _MOST_DECISIONS = 50
+_MOST_CHANGES = 20
 _LOG_LINES = 300
 
 
@@ -44,8 +50,10 @@ class Monitor(LivePanel):
     def __init__(self, workspace: Workspace, name: str, seconds: float = 300) -> None:
         self._log: dict[str, Any] | None = None
         self._cursor = 0.0
-        self._decisions: list[dict[str, Any]] = []
+        self._decisions: list[ScalingDecision] = []
         self._router: dict[str, Any] | None = None
+        self._changes: list[HistoryEntry] = []
+        self._generation = 0
         self._ticks = 0
         super().__init__(workspace, name, f"%monitor {name}")
         self.seconds = seconds
@@ -66,12 +74,18 @@ class Monitor(LivePanel):
         found: dict[str, Any] = {
             "status": data.status_of(record, data.usage_of(minute)),
             "summary": data.summary_of(minute),
+            "histogram": data.histogram_of(minute),
             "series": data.series_of(series, record, 0 if whole else self._cursor),
         }
-        if whole or self._ticks % _DECISIONS_EVERY == 0:
-            decisions = data.decisions_of(endpoints.scaling_history(self._endpoint, most=_MOST_DECISIONS))
-            if whole or decisions != self._decisions:
-                self._decisions = found["decisions"] = decisions
+        is_changed = record.generation != self._generation
+        if whole or is_changed:
+            self._changes, self._generation = endpoints.history(self._endpoint), record.generation
+        if whole or is_changed or self._ticks % _DECISIONS_EVERY == 0:
+            decisions = endpoints.scaling_history(self._endpoint, most=_MOST_DECISIONS)
+            if whole or is_changed or decisions != self._decisions:
+                self._decisions = decisions
+                found["decisions"] = data.decisions_of(decisions)
+                found["marks"] = data.marks_of(self._changes[-_MOST_CHANGES:], decisions)
         if whole or self._ticks % _ROUTER_EVERY == 0:
             size = self._workspace.context.target(record.spec.compute_target).router_size()
             router = None if size is None else data.router_of(size)
@@ -79,7 +93,8 @@ class Monitor(LivePanel):
                 found["router"] = router
             self._router = router
         if (log := self._log) is not None:
-            found["log"] = endpoints.logs(self._endpoint, lines=_LOG_LINES, **log)
+            lines = lines_of(endpoints.logs(self._endpoint, lines=_LOG_LINES, **log))
+            found["log"] = "\n".join(shown_lines(lines, datetime.now(UTC)))
         self._ticks += 1
         self._cursor = minute["cursor"] - 1  # the last second may have been incomplete
         return found
