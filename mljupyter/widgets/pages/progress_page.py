@@ -119,7 +119,7 @@ class ProgressPage(Page):
         return [
             *found,
             fields.code("curl", "With curl, in a shell", snippets.curl),
-            fields.code("client", "In Python, in another program", snippets.python),
+            fields.code("client", "In Python, in another program", snippets.python, folded=True),
         ]
 
     def _read_snippets(self, service: Webservice) -> ClientSnippets:
