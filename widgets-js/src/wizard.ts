@@ -57,6 +57,7 @@ const SLOW_MS = 400; // a press that takes longer is said in words
 
 /** A press that Python has not come to yet, and the element that had the focus then. */
 interface Press {
+  button: string;
   number: number;
   focus: Element | null;
   slow: ReturnType<typeof setTimeout>;
@@ -151,7 +152,7 @@ function render({ model, el }: View<WizardTraits>): Stop {
     const slow = setTimeout(() => {
       text(status, "Working …");
     }, SLOW_MS);
-    pressed = { number, focus: document.activeElement, slow };
+    pressed = { button: button.key, number, focus: document.activeElement, slow };
     markWorking(button.key);
     model.send({ kind: "press", button: button.key, view: name, number });
   }
@@ -159,7 +160,11 @@ function render({ model, el }: View<WizardTraits>): Stop {
   /** Mark the button that was pressed, or none. */
   function markWorking(key: string | null): void {
     for (const element of form.querySelectorAll<HTMLElement>("button[data-press]")) {
-      attribute(element, "aria-busy", element.dataset.press === key ? "true" : null);
+      const isWorking = element.dataset.press === key;
+      attribute(element, "aria-busy", isWorking ? "true" : null);
+      if (isWorking) {
+        attribute(element, "aria-disabled", "true");
+      }
     }
   }
 
@@ -263,7 +268,9 @@ function render({ model, el }: View<WizardTraits>): Stop {
     }
     keyed(buttons, view.buttons, drawButton);
     text(reason, view.buttons.find((button) => button.primary)?.reason);
-    if (!pressed) {
+    if (pressed) {
+      markWorking(pressed.button);
+    } else {
       text(status, view.status);
     }
     moveFocus(view, press, wasInside);

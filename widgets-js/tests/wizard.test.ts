@@ -150,12 +150,14 @@ describe("a page", () => {
     button(el, "Back").click();
     expect(model.sent).toMatchObject([{ kind: "press", button: "next" }]);
     expect(button(el, "Next").getAttribute("aria-busy")).toBe("true");
+    expect(button(el, "Next").getAttribute("aria-disabled")).toBe("true");
     expect(button(el, "Back").hasAttribute("aria-busy")).toBe(false);
     update([text()]); // a view that Python sent before
     vi.advanceTimersByTime(1000);
     expect(one(el, "[role=status]").textContent).toBe("Working …");
     update([text()], { answered: answer(model.sent[0] as Record<string, unknown>) });
     expect(button(el, "Next").hasAttribute("aria-busy")).toBe(false);
+    expect(button(el, "Next").hasAttribute("aria-disabled")).toBe(false);
     expect(one(el, "[role=status]").textContent).toBe("");
     button(el, "Next").click();
     expect(model.sent).toHaveLength(2);
