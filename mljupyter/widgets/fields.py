@@ -129,7 +129,7 @@ def of_option(option: Option, value: str | None, label: str = "") -> Field:
     if option.choices:
         named = [Choice(item, item) for item in option.choices]
         if not option.required and option.default is None:
-            named.insert(0, Choice("", "as usual"))
+            named.insert(0, Choice("", "Default"))
         return choice(option.key, name, value if value is not None else option.default, named, about=sentence)
     default = "" if option.default is None else str(option.default)
     return text(option.key, name, value, about=sentence, placeholder=default, required=option.required)

@@ -11,11 +11,13 @@ import anywidget
 import traitlets
 
 from mljupyter.errors import MLJupyterError
+from mljupyter.outside import whole
 from mljupyter.visible import markup
 from mljupyter.widgets.fields import Field
 from mljupyter.widgets.serial_executor import Worker
 from mljupyter.widgets.static_files import module, styles
 
+_STEP = "step "
 _SHOWS_PER_SECOND = 4
 _MOST_VIEWS = 8
 
@@ -32,6 +34,7 @@ class Page:
         heading: the heading above the fields.
         about: a sentence or two below the heading.
         next_label: the label of the button to the next page; empty for no button.
+        starts: whether opening the page starts what the wizard is for, so that only the button before it leads there.
         refresh: shows the page again; may be called from any thread. The wizard sets it.
 
     """
@@ -40,6 +43,7 @@ class Page:
     heading = ""
     about = ""
     next_label = "Next"
+    starts = False
     refresh: Callable[[], None] = staticmethod(_nothing)
 
     def enter(self) -> None:
@@ -52,8 +56,11 @@ class Page:
     def change(self, key: str, value: Any) -> None:
         """Set the value of a field."""
 
+    def check_again(self) -> None:
+        """Forget the results of earlier checks; called each time somebody wants to leave the page forwards."""
+
     def errors(self) -> dict[str, str]:
-        """Return errors by the key of the field; empty if the page is complete."""
+        """Return all errors of the page by the key of the field; empty if the page is complete."""
         return {}
 
     def blocked(self) -> str:
@@ -105,6 +112,7 @@ class Wizard(anywidget.AnyWidget):
         self._status = ""
         self._focus: dict[str, str] | None = None
         self._attempts = 0
+        self._goal: int | None = None  # a step that is opened as soon as a check on the way has ended
         self._answered: dict[str, int] = {}
         self._worker = Worker(f"mljupyter {title}", self._failed)
         for page in pages:
@@ -151,42 +159,70 @@ class Wizard(anywidget.AnyWidget):
             return
         if message.get("kind") == "change":
             key, value = str(message.get("key")), message.get("value")
-            view, number = str(message.get("view")), message.get("number")
-            self._worker.put(lambda: self._answer(view, number, key, value))
+            self._worker.put(lambda: self._answer(message, lambda: self._change(key, value)))
         elif message.get("kind") == "press":
-            self.press(str(message.get("button")))
+            button = str(message.get("button"))
+            self._worker.put(lambda: self._answer(message, lambda: self._press(button)))
 
-    def _answer(self, view: str, number: Any, key: str, value: Any) -> None:
-        """Handle a numbered change of a view; the view keeps its own input until it gets that number back."""
+    def _answer(self, message: dict[str, Any], act: Callable[[], None]) -> None:
+        """Handle a numbered change or press of a view; until the view gets that number back, it keeps its own input."""
+        view, number = str(message.get("view")), message.get("number")
         if isinstance(number, int):
             self._answered.pop(view, None)
             self._answered[view] = number
             for oldest in list(self._answered)[:-_MOST_VIEWS]:  # views are created again when a page is reloaded
                 del self._answered[oldest]
-        self._change(key, value)
+        act()
 
     def _change(self, key: str, value: Any) -> None:
         self._status = ""
+        self._focus = self._goal = None
         self.page.change(key, value)
         self._lead_on()
         self._show()
 
     def _press(self, button: str) -> None:
         self._status = ""
-        self._focus = None
+        self._focus = self._goal = None
         if button == "back":
             self._go(0 if self.page.moving() else -1)
         elif button == "next":
-            errors = self.page.errors()
-            self._attempted.add(self._index)
-            if errors:
-                self._attempts += 1
-                self._focus = {"key": next(iter(errors)), "try": str(self._attempts)}
-            elif not self.page.blocked():
-                self._go(1)
+            self._leave()
+        elif button.startswith(_STEP):
+            self._open(whole(button.removeprefix(_STEP)))
         else:
             self.page.press(button)
         self._show()
+
+    def _leave(self) -> bool:
+        """Go to the next page if this one is complete; otherwise send the focus to its first wrong field, once."""
+        self.page.check_again()
+        errors = self.page.errors()
+        self._attempted.add(self._index)
+        if errors:
+            wrong = [field["key"] for field in self.page.fields() if field["key"] in errors]
+            self._attempts += 1
+            self._focus = {"key": (wrong or list(errors))[0], "try": str(self._attempts)}
+            return False
+        if self.page.blocked():
+            return False
+        self._go(1)
+        return True
+
+    def _open(self, index: int | None) -> None:
+        """Open another step. On the way forward, a page that is not complete stops it."""
+        if index is None or not 0 <= index < len(self._pages):
+            return
+        if reason := self._barrier(index):
+            self._status = reason
+        elif index < self._index:
+            self._go(index - self._index)
+        else:
+            while self._index < index:
+                if not self._leave():
+                    self._status = self.page.blocked()
+                    self._goal = index if self._status else None
+                    return
 
     def _lead_on(self) -> None:
         """Replace the pages after the current one by those that its input leads to."""
@@ -213,6 +249,9 @@ class Wizard(anywidget.AnyWidget):
 
     def _catch_up(self) -> None:
         self._due.release()
+        if self._goal is not None and not self.page.blocked():
+            goal, self._goal, self._status = self._goal, None, ""
+            self._open(goal)
         self._show()
 
     def _show(self) -> None:
@@ -223,21 +262,36 @@ class Wizard(anywidget.AnyWidget):
 
     def _view(self) -> dict[str, Any]:
         page = self.page
-        errors = page.errors() if self._index in self._attempted else {}
+        errors = dict(page.errors()) if self._index in self._attempted else {}
+        fields = [{**field, "error": errors.pop(field["key"], "")} for field in page.fields()]
         return {
             "title": self._title,
-            "steps": [{"name": other.name, "state": self._state(index)} for index, other in enumerate(self._pages)],
+            "steps": [
+                {"name": other.name, "state": self._state(index), "reason": self._barrier(index)}
+                for index, other in enumerate(self._pages)
+            ],
             "heading": page.heading,
             "about": page.about,
-            "fields": [{**field, "error": errors.get(field["key"], "")} for field in page.fields()],
+            "fields": fields,
             "buttons": self._buttons(page),
-            "status": self._status,
+            "status": "\n".join([*filter(None, [self._status]), *errors.values()]),  # those of no field as well
             "focus": self._focus,
             "answered": dict(self._answered),
         }
 
     def _state(self, index: int) -> str:
         return "current" if index == self._index else "done" if index < self._index else "open"
+
+    def _barrier(self, index: int) -> str:
+        """Return the reason why a step cannot be opened; empty if it can."""
+        if index == self._index:
+            return ""
+        if self.page.moving():
+            return "It is running: wait for its end, or cancel it."
+        for before, page in zip(self._pages, self._pages[1 : index + 1], strict=False):
+            if page.starts:
+                return f"{page.name} begins with {before.next_label!r} of the step {before.name!r}."
+        return ""
 
     def _buttons(self, page: Page) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

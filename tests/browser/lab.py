@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,6 +281,37 @@ def serious_problems(page: Page, within: str) -> list[str]:
         for problem in found.response["violations"]
         if problem["impact"] in ("serious", "critical")
     ]
+
+
+def narrow_problems(page: Page, within: str, shot: Callable[[], None] = lambda: None) -> list[str]:
+    """Return what is cut off or covered below a selector when the page is 700 pixels wide; `shot` takes a picture."""
+    before = page.viewport_size
+    page.set_viewport_size({"width": 700, "height": 1200})
+    found: list[str] = page.locator(within).evaluate(
+        """async (form) => {
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            const area = form.closest('.jp-OutputArea') ?? form;
+            const isCovered = (button) => [...form.querySelectorAll('pre, td, dd')].some((text) => {
+                if (!text.checkVisibility()) return false;
+                const [one, other] = [button.getBoundingClientRect(), text.getBoundingClientRect()];
+                return one.left < other.right && other.left < one.right
+                    && one.top < other.bottom && other.top < one.bottom;
+            });
+            const isCut = (element) => element.getClientRects().length > 0 && !element.closest('.mlj-hidden')
+                && element.getBoundingClientRect().right > area.getBoundingClientRect().right + 1;
+            return [
+                ...[...form.querySelectorAll('button, input, select, pre, p, dd, label')].filter(isCut)
+                    .map((element) => `cut off: ${element.outerHTML.slice(0, 100)}`),
+                ...[...form.querySelectorAll('.mlj-copy')]
+                    .filter((button) => button.checkVisibility() && isCovered(button))
+                    .map(() => 'a copy button covers text'),
+            ];
+        }"""
+    )
+    shot()
+    if before is not None:
+        page.set_viewport_size(before)
+    return found
 
 
 def text_of(locator: Locator) -> str:

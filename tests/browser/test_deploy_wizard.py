@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.browser.lab import Notebook, serious_problems
+from playwright.sync_api import expect
+
+from tests.browser.lab import Notebook, narrow_problems, serious_problems
 from tests.waiting import promised
 
 PREPARE = """%env DOCKER_HOST=unix:///nowhere.sock
@@ -37,6 +39,41 @@ X, y = load_wine(return_X_y=True, as_frame=True)
 wine = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
 """
 LONGEST_SECONDS = 120
+TYPING_MS = 60  # between two keys of somebody who types fast
+
+
+def correct_what_is_wrong(notebook: Notebook) -> None:
+    """Fill in the first page at human speed with two mistakes, and correct them by Tab, arrows and mouse."""
+    page, keys = notebook.page, notebook.page.keyboard
+    form = page.get_by_role("form", name="Deploy a model")
+    name, sample = form.get_by_label("Name of the endpoint"), form.get_by_label("Sample rows")
+    method = form.get_by_label("Method")
+    assert name.input_value() == "wine"  # proposed
+    name.focus()
+    keys.press("Control+a")
+    keys.type("My Wine", delay=TYPING_MS)
+    for _ in range(4):
+        keys.press("Tab")
+    expect(sample).to_be_focused()
+    keys.type("nope[:3]", delay=TYPING_MS)
+    keys.press("Enter")
+    form.get_by_text("Invalid endpoint name").wait_for()
+    form.get_by_text("'nope'").wait_for()
+    expect(name).to_be_focused()
+    keys.press("Control+a")
+    keys.type("my-wine", delay=TYPING_MS)
+    form.get_by_text("Invalid endpoint name").wait_for(state="hidden")
+    for _ in range(3):
+        keys.press("Tab")
+    expect(method).to_be_focused()
+    keys.press("ArrowDown")
+    form.get_by_text("'nope'").wait_for(state="hidden")  # the page was drawn again
+    keys.press("ArrowUp")
+    expect(method).to_be_focused()
+    sample.click(click_count=3)
+    keys.type("X[:3]", delay=TYPING_MS)
+    expect(sample).to_be_focused()
+    assert [name.input_value(), method.input_value(), sample.input_value()] == ["my-wine", "", "X[:3]"]
 
 
 def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
@@ -50,8 +87,7 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
     form = page.get_by_role("form", name="Deploy a model")
     chosen = form.get_by_label("Model").locator("option:checked")
     assert chosen.inner_text() == "wine: Pipeline, fitted here"  # the only one there is
-    form.get_by_label("Name of the endpoint").fill("my-wine")
-    form.get_by_label("Sample rows").fill("X[:3]")
+    correct_what_is_wrong(notebook)
     shot("deploy-1-estimator-light", "form.mlj")
     notebook.theme("dark")
     shot("deploy-1-estimator-dark", "form.mlj")
@@ -60,10 +96,16 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
         form.get_by_role("button", name="Next").click()
         form.get_by_role("heading", name=heading).wait_for()
         form.get_by_role("button", name="Next" if heading[0] != "I" else "Deploy now", disabled=False).wait_for()
-    assert form.get_by_text("The scoring script that is written").is_visible()
-    assert "%deploy my-wine wine --sample 'X[:3]'" in form.get_by_label("The line that does it").inner_text()
+    form.get_by_role("button", name="Size").click()
+    form.get_by_role("heading", name="How large").wait_for()
+    form.get_by_role("button", name="Review").click()
+    form.get_by_role("heading", name="Is this what you want?").wait_for()
+    assert form.get_by_role("button", name="Progress").get_attribute("aria-disabled") == "true"
+    assert form.get_by_text("Generated scoring script").is_visible()
+    assert "%deploy my-wine wine --sample X[:3]" in form.get_by_label("Equivalent magic").inner_text()
     form.get_by_role("button", name="Deploy now").click()
-    form.get_by_role("heading", name="It answers").wait_for()
+    form.get_by_role("heading", name="Endpoint is ready").wait_for()
+    assert "$SCORING_KEY" in form.get_by_label("With curl, in a shell").inner_text()
     form.get_by_role("button", name="Insert a call below").click()
     form.get_by_text("Inserted below").wait_for()
     assert notebook.sources()[2] == "%invoke my-wine 'X[:3]'"
@@ -89,6 +131,8 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
             notebook.theme(theme)
             shot(f"deploy-{name}-{theme}", "form.mlj")
             assert serious_problems(page, "form.mlj") == []
+        narrow = narrow_problems(page, "form.mlj", lambda: shot(f"deploy-{name}-narrow", "form.mlj"))
+        assert narrow == []
 
     form.get_by_label("Name of the endpoint").focus()
     keys.type("By Keys")
@@ -113,15 +157,15 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     keys.press("Tab")
     keys.type("100")
     form.get_by_text("3 replicas would be 70 % busy").wait_for()
-    form.get_by_role("radio", name="As usual").focus()
+    form.get_by_role("radio", name="Default").focus()
     keys.press("ArrowDown")
     keys.press("ArrowDown")
-    most = form.get_by_label("Most", exact=True)
+    most = form.get_by_label("Maximum", exact=True)
     most.focus()
     keys.press("Control+a")
     keys.type("0")
     keys.press("Enter")
-    form.get_by_text("0 is below the least, 1.").wait_for()
+    form.get_by_text("0 is below the minimum, 1.").wait_for()
     assert most.evaluate("element => element === document.activeElement")
     keys.press("Control+a")
     keys.type("2")
@@ -133,7 +177,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     keys.press("Escape")
     form.get_by_role("heading", name="How large").wait_for()
     assert form.get_by_label("Expected requests per second").input_value() == "20"
-    assert form.get_by_label("Most", exact=True).input_value() == "2"
+    assert form.get_by_label("Maximum", exact=True).input_value() == "2"
     most.focus()
     keys.press("Enter")
     form.get_by_role("heading", name="Who may").wait_for()
@@ -144,7 +188,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     keys.press("Enter")
     shown("Is this what you want?", "6-review")
     line = "%deploy by-keys --model weights --score times-three --autoscale 1:2"
-    assert line in form.get_by_label("The line that does it").inner_text()
+    assert line in form.get_by_label("Equivalent magic").inner_text()
     assert "1 to 2, following the load" in form.inner_text()
     form.get_by_role("button", name="Insert the line below").focus()
     keys.press("Enter")
@@ -153,7 +197,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     assert notebook.counts()[3] is None
     form.get_by_role("button", name="Deploy now").focus()
     keys.press("Enter")
-    form.get_by_role("heading", name="It answers").wait_for()
-    shown("It answers", "7-progress")
+    form.get_by_role("heading", name="Endpoint is ready").wait_for()
+    shown("Endpoint is ready", "7-progress")
     assert "3.0" in notebook.run(len(notebook.sources()) - 1).inner_text()
     assert notebook.errors() == []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems
+from tests.browser.lab import Lab, Notebook, narrow_problems, serious_problems
 from tests.testbed import needed
 
 LOAD = "%load_ext mljupyter\n%mlj workspace others --create -o ws"
@@ -64,6 +65,8 @@ class Shown:
             self.notebook.theme(theme)
             self._shot(f"{self._name}-{name}-{theme}", "form[data-shown]")
             assert serious_problems(self.notebook.page, "form[data-shown]") == []
+        take = partial(self._shot, f"{self._name}-{name}-narrow", "form[data-shown]")
+        assert narrow_problems(self.notebook.page, "form[data-shown]", take) == []
         self.form.evaluate("form => form.removeAttribute('data-shown')")
         return self.form
 
@@ -137,14 +140,26 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
     )
     shown.page("Who gets which part", "2-shares")
     form.get_by_role("radio", name="Step by step").check()
-    form.get_by_role("textbox", name="Guard").fill("p95<200ms, errors<1%")
+    steps, guard = form.get_by_role("textbox", name="Steps"), form.get_by_role("textbox", name="Guard")
+    steps.fill("50, 25")
+    shown.press("Next")
+    form.get_by_text("each step must be above the one before").wait_for()
+    expect(steps).to_be_focused()
+    notebook.page.keyboard.press("Control+a")
+    notebook.page.keyboard.type("25, 50", delay=60)
+    form.get_by_text("each step must be above the one before").wait_for(state="hidden")
+    for _ in range(2):
+        notebook.page.keyboard.press("Tab")
+    notebook.page.keyboard.type("p95<200ms, errors<1%", delay=60)
+    expect(guard).to_be_focused()
+    assert [steps.input_value(), guard.input_value()] == ["25, 50", "p95<200ms, errors<1%"]
     shown.page("Who gets which part", "2-steps")
     form.get_by_role("radio", name="At once").check()
     shown.press("Next")
     shown.page("Is this what you want?", "3-review")
     assert "%traffic churn version-a=89 version-b=11 version-c=0" in form.inner_text()
-    shown.press("Divide now")
-    form.get_by_text("the router follows").wait_for()
+    shown.press("Apply now")
+    form.get_by_text("the router uses the new shares").wait_for()
     assert "11" in notebook.run(5).inner_text()
 
     notebook.run(3)

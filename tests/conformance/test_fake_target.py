@@ -132,7 +132,7 @@ def test_the_deploy_wizard_offers_it_and_deploys_to_it(workspace: Workspace) -> 
         user.type(to="fake")
         go_to(user, "Is this what you want?")
         user.press()
-        wait_until(lambda: user.view["heading"] == "It answers", "the end of the deployment")
+        wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the end of the deployment")
         assert workspace.webservices["sums"].run(json.dumps({"data": [[1, 2]]})) == [6]
     finally:
         wizard.close()

@@ -161,9 +161,9 @@ def test_the_wizard_offers_fitted_estimators_and_writes_their_line(prepared: She
     try:
         offered = next(field for field in wizard.view["fields"] if field["key"] == "model")["options"]
         assert [choice["label"] for choice in offered] == [
-            "no model",
             "ridge: Ridge, fitted here",
             "weights (version 1)",
+            "no model: a script alone",
         ]
         wizard.change("name", "adder")
         wizard.change("model", "estimator ridge")

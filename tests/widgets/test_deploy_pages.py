@@ -85,10 +85,12 @@ def test_a_target_says_which_names_of_old_notebooks_are_mapped_to_it(
     [
         ({"way": "fixed"}, "replicas", "How many?"),
         ({"way": "fixed", "replicas": "two"}, "replicas", "'two' is not a whole number"),
-        ({"way": "following", "least": "3", "most": "2"}, "most", "2 is below the least, 3."),
+        ({"way": "following", "least": "3", "most": "2"}, "most", "2 is below the minimum, 3."),
         ({"way": "following", "most": ""}, "most", "it is needed"),
         ({"way": "following", "target_utilization": "0"}, "target_utilization", "below 1"),
         ({"cpu": "much"}, "cpu", "a number of cores"),
+        ({"cpu": "0"}, "cpu", "must be a number above 0"),
+        ({"max_queue_wait_ms": "99999999999"}, "max_queue_wait_ms", "less than or equal to"),
         ({"rate": "-1"}, "rate", "below 0"),
     ],
 )
@@ -100,6 +102,52 @@ def test_a_wrong_answer_is_explained_under_its_field(user: User, answers: dict[s
     assert user.view["heading"] == "How large, and how many?"
     assert text in user.error(key)
     assert user.view["focus"]["key"] == key
+
+
+@pytest.fixture
+def newcomer(session: Session) -> Iterator[User]:
+    """Somebody with two fitted estimators, the second one newer."""
+    import numpy as np
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    rows = np.arange(6.0).reshape(-1, 1)
+    namespace = {
+        "old_line": LinearRegression().fit(rows, rows[:, 0]),
+        "lr": LogisticRegression().fit(rows, rows[:, 0] > 2),
+        "unfitted": LinearRegression(),
+        "rows": rows,
+    }
+    wizard = DeployWizard(session, namespace)
+    yield User(wizard)
+    wizard.close()
+
+
+def test_the_newest_estimator_is_offered_first_under_a_proposed_name(newcomer: User) -> None:
+    model = newcomer.field("model")
+    assert [choice["value"] for choice in model["options"]] == ["estimator lr", "estimator old_line", ""]
+    assert (model["value"], newcomer.field("name")["value"]) == ("estimator lr", "lr-model")
+    assert "%%score" in newcomer.choice("model", "")["reason"]  # there is no script
+    newcomer.type(model="estimator old_line")
+    assert newcomer.field("name")["value"] == "old-line"
+    assert newcomer.choice("method", "predict_proba")["reason"] == "LinearRegression does not have it"
+    newcomer.type(name="mine", model="estimator lr")
+    assert newcomer.field("name")["value"] == "mine"
+    assert newcomer.choice("method", "predict_proba")["reason"] == ""
+
+
+def test_sample_and_method_are_checked_on_their_page_with_all_other_fields(newcomer: User) -> None:
+    newcomer.type(model="estimator old_line", name="Not a name", sample="nope[:3]", method="predict_proba")
+    view = newcomer.press()
+    assert view["heading"] == "What do you want to deploy?" and view["focus"]["key"] == "name"
+    assert "'nope'" in newcomer.error("sample")
+    assert "has no predict_proba()" in newcomer.error("method")
+    assert "Invalid endpoint name" in newcomer.error("name")
+    newcomer.type(name="line", method="", sample="rows[")
+    assert newcomer.error("sample") == ""  # what is being typed is evaluated only when somebody goes on
+    newcomer.press()
+    assert "rows[" in newcomer.error("sample")
+    newcomer.type(sample="rows[:2]")
+    assert newcomer.press()["heading"] == "Where should it run?"
 
 
 def test_what_was_chosen_before_leaves_nothing_in_the_line(user: User) -> None:
@@ -128,10 +176,15 @@ def test_what_was_chosen_before_leaves_nothing_in_the_line(user: User) -> None:
 def test_a_deployment_shows_its_stages_and_its_address(user: User, workspace: Workspace) -> None:
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It answers", "the endpoint")
+    wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the endpoint")
     assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "ok", "ok"]
     assert user.field("address")["rows"][0][1] == workspace.webservices["churn"].scoring_uri
     assert "ready" in user.field("log")["value"]
+    service = workspace.webservices["churn"]
+    texts = {key: str(user.field(key)["value"]) for key in ("use", "uri", "key", "curl", "client")}
+    assert texts["uri"] == service.scoring_uri
+    assert "$SCORING_KEY" in texts["curl"] and "os.environ['SCORING_KEY']" in texts["client"]
+    assert not any(secret in text for secret in service.get_keys() for text in texts.values())
 
 
 def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> None:
@@ -145,6 +198,7 @@ def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> 
     states = [stage["state"] for stage in user.field("stages")["stages"]]
     assert "cancelled" in states and "failed" not in states
     assert "churn" not in workspace.webservices
+    assert [stage["state"] for stage in user.field("stages")["stages"]] == ["ok", "cancelled", "skipped"]
     user.press("back")
     assert user.field("line")["value"] == "%deploy churn --score slow"
 
@@ -152,7 +206,7 @@ def test_cancelling_takes_away_what_is_new(user: User, workspace: Workspace) -> 
 def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspace: Workspace) -> None:
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It answers", "the endpoint")
+    wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the endpoint")
     before = workspace.endpoints.endpoint("churn").spec
     keys = workspace.webservices["churn"].get_keys()
     for _ in range(6):
@@ -175,9 +229,28 @@ def test_a_failure_names_the_step_and_shows_the_last_lines(session: Session) -> 
     user = User(wizard)
     go_to(user, "Is this what you want?")
     user.press()
-    wait_until(lambda: user.view["heading"] == "It did not work", "the failure")
+    wait_until(lambda: user.view["heading"] == "Deployment failed", "the failure")
     assert "start replicas" in user.field("problem")["label"]
     assert "no weights" in user.field("problem")["value"]
     user.press("back")
     assert user.field("line")["value"] == "%deploy churn --score broken"
+    wizard.close()
+
+
+def test_a_new_version_of_an_endpoint_keeps_its_kind_and_authentication(session: Session) -> None:
+    first = DeployWizard(session, {"answers": config("answers")}, {"name": "churn", "version": "first"})
+    user = User(first)
+    go_to(user, "Is this what you want?")
+    user.press()
+    wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the endpoint")
+    first.close()
+    wizard = DeployWizard(session, {"answers": config("answers")}, {"name": "churn"})
+    user = User(wizard)
+    go_to(user, "Who may send requests?")
+    assert "keeps its kind" in user.choice("kind", "aci")["reason"]
+    assert "all versions" in user.choice("auth", "none")["reason"] and not user.choice("auth", "key")["reason"]
+    user.press()
+    user.type(version="second", traffic={"name": "second", "percent": 30})
+    assert user.press()["heading"] == "Is this what you want?"
+    assert not user.has("problem") and "--version second --traffic 30" in user.field("line")["value"]
     wizard.close()

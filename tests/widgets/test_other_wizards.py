@@ -117,7 +117,11 @@ def test_requests_are_divided_and_a_version_promoted(session: Session, endpoint:
     wizard: Wizard = TrafficWizard(session)
     user = User(wizard)
     user.press()
+    assert [part["percent"] for part in user.field("shares")["parts"]] == [70, 10, 20]
+    user.press()
+    assert user.error("shares") == "These are the shares now: change one."
     user.type(shares={"name": "version-b", "percent": 95})
+    assert user.field("shares")["help"] == "version-b cannot get 95 %: the others have 20 %."
     user.press()
     assert user.field("plan")["rows"] == [
         ["version-a", "70 %", "0 %"],
@@ -133,9 +137,10 @@ def test_requests_are_divided_and_a_version_promoted(session: Session, endpoint:
 
     wizard = TrafficWizard(session, "churn")
     user = User(wizard)
-    user.type(way="stepwise", version="version-c", steps="50,25")
+    user.type(way="stepwise", version="version-c", steps="50,25", guard="p95 is nice")
     user.press()
     assert "each step must be above the one before" in user.error("steps")
+    assert "p95 is nice" in user.error("guard")
     user.type(steps="25, 50", every="10m", guard="p95 is nice")
     user.press()
     assert "p95 is nice" in user.error("guard")

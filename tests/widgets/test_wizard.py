@@ -9,6 +9,7 @@ import pytest
 
 from mljupyter.widgets import fields
 from mljupyter.widgets.wizard import Page, Wizard
+from tests.waiting import wait_until
 
 
 class Asked(Page):
@@ -77,3 +78,88 @@ def test_each_attempt_to_leave_takes_the_person_to_the_error_again(wizard: Wizar
         focus.append(wizard.view["focus"])
     assert [item["key"] for item in focus] == ["key", "key"]
     assert focus[0] != focus[1]
+
+
+class Described(Page):
+    """A page with three fields, whose errors come in another order."""
+
+    name = heading = "Described"
+
+    def __init__(self) -> None:
+        self.values = {"first": "", "second": "ok", "third": ""}
+
+    def fields(self) -> list[fields.Field]:
+        return [fields.text(key, key, value) for key, value in self.values.items()]
+
+    def change(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+    def errors(self) -> dict[str, str]:
+        return {key: "Fill it in." for key in ("third", "second", "first") if not self.values[key]}
+
+
+class Acting(Page):
+    """A page that starts something when it is opened."""
+
+    name = heading = "Act"
+    starts = True
+
+
+@pytest.fixture
+def described() -> Iterator[Wizard]:
+    found = Wizard("Describe", [Described(), Asked(), Acting()])
+    yield found
+    found.close()
+
+
+def pressed(wizard: Wizard, button: str) -> dict[str, Any]:
+    wizard.press(button)
+    assert wizard.settled()
+    return dict(wizard.view)
+
+
+def test_all_wrong_fields_are_reported_and_the_first_on_the_page_gets_the_focus_once(described: Wizard) -> None:
+    view = pressed(described, "next")
+    assert [field["error"] for field in view["fields"]] == ["Fill it in.", "", "Fill it in."]
+    assert view["focus"]["key"] == "first"
+    described.change("third", "x")
+    assert described.settled()
+    assert described.view["focus"] is None  # until the next press
+    assert [field["error"] for field in described.view["fields"]] == ["Fill it in.", "", ""]
+
+
+def test_an_error_of_no_field_is_shown_as_well(described: Wizard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Described, "errors", lambda self: {"hidden": "It needs a script."})
+    assert "It needs a script." in pressed(described, "next")["status"]
+
+
+def test_a_step_is_opened_as_far_as_the_pages_before_it_are_complete(described: Wizard) -> None:
+    assert pressed(described, "step 1")["heading"] == "Described"
+    for key in ("first", "third"):
+        described.change(key, "x")
+    assert pressed(described, "step 1")["heading"] == "Asked"
+    view = pressed(described, "step 2")
+    assert view["heading"] == "Asked" and "begins with 'Next'" in view["status"]
+    assert "begins with" in view["steps"][2]["reason"] and view["steps"][0]["reason"] == ""
+    assert pressed(described, "step 0")["heading"] == "Described"
+    assert pressed(described, "step 9")["heading"] == "Described"
+
+
+def test_a_view_learns_when_its_press_has_been_worked_on(wizard: Wizard) -> None:
+    content = {"kind": "press", "button": "next", "view": "first", "number": 7}
+    wizard._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    assert wizard.settled()
+    assert wizard.view["answered"] == {"first": 7}
+
+
+def test_a_step_behind_a_running_check_is_opened_when_the_check_has_ended(
+    described: Wizard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = ["It is being checked."]
+    monkeypatch.setattr(Described, "errors", lambda self: {})
+    monkeypatch.setattr(Described, "blocked", lambda self: "".join(reasons))
+    view = pressed(described, "step 1")
+    assert (view["heading"], view["status"]) == ("Described", "It is being checked.")
+    reasons.clear()
+    described.page.refresh()
+    wait_until(lambda: described.view["heading"] == "Asked", "the step")

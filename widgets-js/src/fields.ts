@@ -335,21 +335,34 @@ function drawShare(): Drawn<Part & Keyed & { hue: string }> {
 
 function drawCode(field: CodeField): Content<CodeField> {
   const code = make("pre", { tabindex: 0, role: "region" });
+  const copy = copyButton(code);
+  const box = make("div", { class: "mlj-code" }, code);
+  if (field.folded) {
+    const label = make("summary");
+    const tools = make("div", { class: "mlj-log-head mlj-end" }, copy);
+    return { parts: [make("details", {}, label, tools, box)], update: updateCode(label, code, copy) };
+  }
+  const label = make("span", { class: "mlj-label" });
+  return { parts: [make("div", { class: "mlj-log-head" }, label, copy), box], update: updateCode(label, code, copy) };
+}
+
+function updateCode(label: HTMLElement, code: HTMLElement, copy: HTMLElement): (field: CodeField) => void {
+  return ({ label: words, value }) => {
+    text(label, words);
+    text(code, value);
+    attribute(code, "aria-label", words);
+    attribute(copy, "aria-description", words);
+  };
+}
+
+/** A button that copies what an element shows. It stands beside it, and covers nothing of it. */
+function copyButton(shown: HTMLElement): HTMLButtonElement {
   const copy = make(
     "button",
-    { type: "button", class: "mlj-small mlj-copy", click: () => void copyFrom(copy, code.textContent, code) },
+    { type: "button", class: "mlj-small mlj-copy", click: () => void copyFrom(copy, shown.textContent, shown) },
     "Copy",
   );
-  const box = make("div", { class: "mlj-code" }, code, copy);
-  const label = field.folded ? make("summary") : make("div", { class: "mlj-label" });
-  return {
-    parts: field.folded ? [make("details", {}, label, box)] : [label, box],
-    update({ label: words, value }) {
-      text(label, words);
-      text(code, value);
-      attribute(code, "aria-label", words);
-    },
-  };
+  return copy;
 }
 
 function drawLog(field: LogField, { id }: Form): Content<LogField> {
@@ -370,11 +383,7 @@ function drawLog(field: LogField, { id }: Form): Content<LogField> {
     }
   };
   const follow = make("input", { type: "checkbox", id, checked: field.follow, change: showEnd });
-  const copy = make(
-    "button",
-    { type: "button", class: "mlj-small", click: () => void copyFrom(copy, lines.textContent, lines) },
-    "Copy",
-  );
+  const copy = copyButton(lines);
   const followed = make("label", { class: "mlj-choice", for: id }, follow, make("span", {}, "Follow"));
   const tools = make("span", { class: "mlj-tools" }, followed, copy);
   return {

@@ -195,6 +195,7 @@ function render(view: View<MonitorTraits>): Stop {
   let router: Router = { fields: [], decisions: [] };
   let logText = "";
   let only: string | null = null;
+  const shares = () => configuredShares(status?.versions ?? []);
   const versions = () => status?.versions.map((item) => item.version) ?? [];
 
   const now = make("ul", { class: "mlj-now" });
@@ -239,7 +240,7 @@ function render(view: View<MonitorTraits>): Stop {
     { name: "Log", draw: drawLogButton },
   ]);
   const decided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the number of replicas" });
-  const whyPart = part("Why so many replicas", decided);
+  const whyPart = part("Scaling decisions", decided);
 
   const routerFields = make("dl", { class: "mlj-fields" });
   const routerDecided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the router" });
@@ -291,19 +292,15 @@ function render(view: View<MonitorTraits>): Stop {
     {
       label: "Shift traffic",
       isPossible: () => versions().length > 1,
-      questions: () =>
-        status?.versions.map(({ version, percentile }) => ({
-          key: version,
-          label: `${version} %`,
-          value: percentile,
-        })) ?? [],
+      questions: () => shares().map(([key, value]) => ({ key, label: `${key} %`, value })),
+      check: (answers) => wrongShares(shares(), answers),
       run: act("traffic"),
     },
     {
       label: "Scale",
       questions: () => [
         { key: "version", label: "Version", options: versions() },
-        { key: "replicas", label: "Replicas, or least:most" },
+        { key: "replicas", label: "Replicas, or minimum:maximum" },
       ],
       run: act("scale"),
     },
@@ -521,6 +518,26 @@ function render(view: View<MonitorTraits>): Stop {
     stop();
     charts.destroy();
   };
+}
+
+/** Return the share of each version that is configured. The default version gets what the others leave. */
+function configuredShares(versions: readonly Version[]): [name: string, share: number][] {
+  const others = versions.reduce((sum, item) => sum + (item.is_default ? 0 : item.percentile), 0);
+  return versions.map((item) => [item.version, item.is_default ? 100 - others : item.percentile]);
+}
+
+/** Return why shares cannot be set: one is no share, they do not make 100, or nothing would change. */
+function wrongShares(now: readonly [name: string, share: number][], answers: Record<string, string>): string {
+  const asked = now.map(([name]) => answers[name]?.trim() || "0");
+  const wrong = asked.findIndex((share) => !/^\d{1,3}$/.test(share) || Number(share) > 100);
+  if (wrong >= 0) {
+    return `${now[wrong][0]}: ${asked[wrong]} is not a share. Write a whole number from 0 to 100.`;
+  }
+  const sum = asked.reduce((total, share) => total + Number(share), 0);
+  if (sum !== 100) {
+    return `${asked.join(" + ")} = ${sum} %: the shares must add up to 100 %.`;
+  }
+  return now.every(([, share], index) => share === Number(asked[index])) ? "These are the shares now: change one." : "";
 }
 
 function percent(ratio: number | null | undefined): number | null {

@@ -9,6 +9,8 @@ const WATCH_SECONDS = 4;
 export interface Message {
   kind: "tick" | "said" | "problem";
   text?: string;
+  /** Whether the action has failed: its questions are then asked again, with the same answers. */
+  failed?: boolean;
   problem?: string;
 }
 
@@ -27,6 +29,8 @@ export interface Action {
   confirm?: string;
   isPossible?: () => boolean;
   questions?: () => Question[];
+  /** Return what is wrong with the answers; empty if nothing is. The form stays open until then. */
+  check?: (answers: Record<string, string>) => string;
   run: (answers: Record<string, string>) => void;
 }
 
@@ -40,6 +44,7 @@ export class Panel<Tick extends Message> {
   readonly #stale = make("span", { class: "mlj-stale", role: "status" });
   readonly #said = make("span", { class: "mlj-status", role: "status", "aria-live": "polite" });
   readonly #ask = make("form", { class: "mlj-ask", hidden: true });
+  #asksAgain: (() => void) | null = null;
   readonly #foot = make("div", { class: "mlj-foot" }, this.#said, make("span", { class: "mlj-space" }));
   readonly #possible: (() => void)[] = [];
 
@@ -85,6 +90,10 @@ export class Panel<Tick extends Message> {
     const receive = (message: Message) => {
       if (message.kind === "said") {
         text(this.#said, message.text);
+        if (message.failed) {
+          this.#asksAgain?.();
+        }
+        this.#asksAgain = null;
         return;
       }
       text(this.#stale, message.problem);
@@ -98,8 +107,9 @@ export class Panel<Tick extends Message> {
       tellWhileVisible(model, this.element, WATCH_SECONDS),
       whenKernelEnds(model, () => {
         text(this.#stale, KERNEL_ENDED);
-        this.#foot.inert = true;
         this.element.classList.add("mlj-dead");
+        this.#foot.inert = true;
+        this.#ask.inert = true;
       }),
     );
     return () => {
@@ -118,23 +128,35 @@ export class Panel<Tick extends Message> {
         : make("input", { type: "text", name: question.key, id, value: question.value ?? "" });
       return { label: make("label", { for: id }, question.label), input };
     });
+    const wrong = make("div", { class: "mlj-error", role: "alert" });
     const close = () => {
       this.#ask.hidden = true;
       button.focus();
     };
+    this.#asksAgain = null; // another form takes its place
     const submit = make("button", { type: "submit", class: "mlj-primary" }, action.submit ?? action.label);
     this.#ask.replaceChildren(
       ...(action.confirm ? [make("span", {}, action.confirm)] : []),
       ...inputs.flatMap(({ label, input }) => [label, input]),
       submit,
       make("button", { type: "button", click: close }, "Cancel"),
+      wrong,
     );
     attribute(this.#ask, "aria-label", action.label);
     this.#ask.onsubmit = (event) => {
       event.preventDefault();
-      action.run(Object.fromEntries(new FormData(this.#ask)) as Record<string, string>);
+      const answers = Object.fromEntries(new FormData(this.#ask)) as Record<string, string>;
+      text(wrong, action.check?.(answers));
+      if (wrong.textContent) {
+        inputs.at(0)?.input.focus();
+        return;
+      }
+      action.run(answers);
       text(this.#said, "Working …");
       close();
+      this.#asksAgain = () => {
+        this.#ask.hidden = false;
+      };
     };
     this.#ask.onkeydown = (event) => {
       if (event.key === "Escape") {

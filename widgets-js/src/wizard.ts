@@ -5,7 +5,11 @@
  * element by element, so that the focus and a text that is being typed stay. Messages to Python: `change` and `press`.
  *
  * A view may have been sent before Python has seen the last change. Each change therefore has a number, and `answered`
- * in the view says up to which one Python has come. Until then a control keeps what the person did.
+ * in the view says up to which one Python has come. Until then a control keeps what the person did. A press has a number
+ * too: until Python has come to it, its button shows that it works, and no other press is taken.
+ *
+ * The focus moves once after a press: to the heading of another page, or to the first wrong field. It never moves when
+ * the person has gone on in the meantime.
  */
 
 import "./base.css";
@@ -25,6 +29,8 @@ interface Button {
 interface Step {
   name: string;
   state: "done" | "current" | "open";
+  /** Why it cannot be opened now. */
+  reason?: string;
 }
 
 interface Page {
@@ -43,6 +49,18 @@ interface Page {
 /** The traits of the Python object. */
 export interface WizardTraits {
   view: Page;
+}
+
+type IndexedStep = Step & Keyed & { press: string; index: number };
+
+const SLOW_MS = 400; // a press that takes longer is said in words
+
+/** A press that Python has not come to yet, and the element that had the focus then. */
+interface Press {
+  button: string;
+  number: number;
+  focus: Element | null;
+  slow: ReturnType<typeof setTimeout>;
 }
 
 /** The changes of one view that Python may not have handled yet. */
@@ -80,17 +98,20 @@ function render({ model, el }: View<WizardTraits>): Stop {
   const buttons = make("div", { style: "display: contents" });
   const reason = make("div", { class: "mlj-reason", id: `${name}-reason` });
   const status = make("span", { class: "mlj-status", role: "status", "aria-live": "polite" });
+  const spoken = make("span", { class: "mlj-hidden", "aria-live": "polite" });
   const form = make(
     "form",
     { class: "mlj", "aria-labelledby": title.id, novalidate: true },
     make("div", { class: "mlj-head" }, title, steps),
     make("div", { class: "mlj-page" }, heading, about, fields),
     make("div", { class: "mlj-foot" }, status, make("span", { class: "mlj-space" }), buttons, reason),
+    spoken,
   );
   const changes = new Changes();
   const flushes = new Map<Element, () => void>();
-  let shownHeading: string | null = null;
-  let focused = "null";
+  let pressed: Press | null = null;
+  let shown: { heading: string; step: number } | null = null;
+  let focused = JSON.stringify(model.get("view").focus); // that of a press before this view was there
   el.append(form);
 
   form.addEventListener("submit", (event) => {
@@ -105,7 +126,7 @@ function render({ model, el }: View<WizardTraits>): Stop {
   });
 
   function press(button: Button | undefined): void {
-    if (!button) {
+    if (!button || pressed) {
       return;
     }
     if (button.reason) {
@@ -124,8 +145,39 @@ function render({ model, el }: View<WizardTraits>): Stop {
         navigator.clipboard?.writeText(button.inserts).catch(() => undefined);
       }
       text(status, isDone ? "Inserted below. Run it when you like." : "Copied: paste it into a cell below.");
+      model.send({ kind: "press", button: button.key });
+      return; // done here: nothing to wait for
     }
-    model.send({ kind: "press", button: button.key });
+    const number = changes.add("press");
+    const slow = setTimeout(() => {
+      text(status, "Working …");
+    }, SLOW_MS);
+    pressed = { button: button.key, number, focus: document.activeElement, slow };
+    markWorking(button.key);
+    model.send({ kind: "press", button: button.key, view: name, number });
+  }
+
+  /** Mark the button that was pressed, or none. */
+  function markWorking(key: string | null): void {
+    for (const element of form.querySelectorAll<HTMLElement>("button[data-press]")) {
+      const isWorking = element.dataset.press === key;
+      attribute(element, "aria-busy", isWorking ? "true" : null);
+      if (isWorking) {
+        attribute(element, "aria-disabled", "true");
+      }
+    }
+  }
+
+  /** Return the press that Python has come to with this view, if it is one. */
+  function answered(view: Page): Press | null {
+    const found = pressed;
+    if (!found || (view.answered?.[name] ?? 0) < found.number) {
+      return null;
+    }
+    pressed = null;
+    clearTimeout(found.slow);
+    markWorking(null);
+    return found;
   }
 
   function drawOf(field: Field): Drawn<Field> {
@@ -145,6 +197,7 @@ function render({ model, el }: View<WizardTraits>): Stop {
   function drawButton(first: Button): Drawn<Button & Keyed> {
     let current = first;
     const element = make("button", {
+      "data-press": first.key,
       click: () => {
         if (!current.primary) {
           press(current); // the primary one submits the form
@@ -165,12 +218,43 @@ function render({ model, el }: View<WizardTraits>): Stop {
     };
   }
 
+  function drawStep(first: IndexedStep): Drawn<IndexedStep> {
+    let current = first;
+    const number = make("span", { class: "mlj-number", "aria-hidden": "true" });
+    const button = make(
+      "button",
+      {
+        type: "button",
+        "data-press": first.press,
+        click: () => {
+          if (current.state !== "current") {
+            press({ key: current.press, label: current.name, reason: current.reason });
+          }
+        },
+      },
+      number,
+      make("span", {}, first.name),
+    );
+    return {
+      element: make("li", {}, button),
+      update(step) {
+        current = step;
+        attribute(button, "aria-current", step.state === "current" ? "step" : null);
+        attribute(button, "aria-disabled", step.reason ? "true" : null);
+        attribute(button, "title", step.reason || null);
+        text(number, step.state === "done" ? "✓" : String(step.index + 1));
+      },
+    };
+  }
+
   function update(): void {
     const view = model.get("view");
+    const wasInside = form.contains(document.activeElement);
+    const press = answered(view);
     text(title, view.title);
     keyed(
       steps,
-      view.steps.map((step, index) => ({ ...step, key: step.name, index })),
+      view.steps.map((step, index) => ({ ...step, key: `${index} ${step.name}`, press: `step ${index}`, index })),
       drawStep,
     );
     text(heading, view.heading);
@@ -184,17 +268,34 @@ function render({ model, el }: View<WizardTraits>): Stop {
     }
     keyed(buttons, view.buttons, drawButton);
     text(reason, view.buttons.find((button) => button.primary)?.reason);
-    text(status, view.status);
-    if (shownHeading !== null && shownHeading !== view.heading) {
-      heading.focus();
+    if (pressed) {
+      markWorking(pressed.button);
+    } else {
+      text(status, view.status);
     }
-    shownHeading = view.heading;
+    moveFocus(view, press, wasInside);
+  }
+
+  /** Move the focus to the heading of another page, or to the first wrong field after a press. */
+  function moveFocus(view: Page, press: Press | null, wasInside: boolean): void {
+    const before = shown;
     const wanted = JSON.stringify(view.focus);
-    if (view.focus && wanted !== focused) {
-      const field = [...fields.children].find((element) => (element as HTMLElement).dataset.key === view.focus?.key);
-      field?.querySelector<HTMLElement>("input, select")?.focus();
-    }
+    const isWanted = view.focus !== null && wanted !== focused;
+    shown = { heading: view.heading, step: view.steps.findIndex((step) => step.state === "current") };
     focused = wanted;
+
+    const active = document.activeElement;
+    const isLost = active === null || active === document.body;
+    const isHere = isLost || (form.contains(active) && (press === null || active === press.focus));
+    if (before && isHere && (before.step !== shown.step || (before.heading !== shown.heading && isLost))) {
+      heading.focus({ preventScroll: press === null });
+    } else if (before && wasInside && before.heading !== shown.heading) {
+      text(spoken, view.heading); // the state of what is going on; the person reads something else
+    }
+    if (isWanted && isHere) {
+      const field = [...fields.children].find((element) => (element as HTMLElement).dataset.key === view.focus?.key);
+      field?.querySelector<HTMLElement>("input:not(:disabled), select")?.focus();
+    }
   }
 
   update();
@@ -208,18 +309,6 @@ function render({ model, el }: View<WizardTraits>): Stop {
     stops.forEach((stop) => {
       stop();
     });
-  };
-}
-
-function drawStep(first: Step): Drawn<Step & Keyed & { index: number }> {
-  const number = make("span", { class: "mlj-number", "aria-hidden": "true" });
-  const element = make("li", {}, number, make("span", {}, first.name));
-  return {
-    element,
-    update(step) {
-      attribute(element, "aria-current", step.state === "current" ? "step" : null);
-      text(number, step.state === "done" ? "✓" : String(step.index + 1));
-    },
   };
 }
 

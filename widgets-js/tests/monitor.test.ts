@@ -308,6 +308,32 @@ describe("actions", () => {
   });
 });
 
+describe("shares", () => {
+  const form = () => one<HTMLFormElement>(shown.el, "form.mlj-ask");
+  const submit = (share: string) => {
+    one<HTMLInputElement>(form(), "input[name=b]").value = share;
+    form().requestSubmit();
+    return one(form(), ".mlj-error").textContent;
+  };
+
+  it("are asked for with those that hold, are not sent unchanged, and stay at a bad sum", () => {
+    tick({ status: status({ versions: [version("a", { percentile: 0 }), version("b", { percentile: 30 })] }) });
+    button(shown.el, "Shift traffic").click();
+    expect([...form().querySelectorAll("input")].map((input) => input.value)).toEqual(["70", "30"]);
+    expect(submit("30")).toBe("These are the shares now: change one.");
+    expect(submit("40")).toBe("70 + 40 = 110 %: the shares must add up to 100 %.");
+    expect(submit("x")).toContain("is not a share");
+    expect(form().hidden).toBe(false);
+    expect(shown.model.sentOfKind("act")).toEqual([]);
+    one<HTMLInputElement>(form(), "input[name=a]").value = "60";
+    submit("40");
+    expect(shown.model.sentOfKind("act")).toMatchObject([{ action: "traffic", values: { a: "60", b: "40" } }]);
+    shown.model.receive({ kind: "said", text: "A rollout is under way.", failed: true });
+    expect(form().hidden).toBe(false);
+    expect([...form().querySelectorAll("input")].map((input) => input.value)).toEqual(["60", "40"]);
+  });
+});
+
 describe("the end", () => {
   it("of data is said until they come again", () => {
     tick({ problem: "The controller does not answer." });

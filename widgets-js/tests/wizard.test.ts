@@ -89,7 +89,7 @@ describe("a page", () => {
     const heard = vi.fn();
     document.body.addEventListener("keydown", heard, { once: true });
     one(el, "input").dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
-    expect(model.sent).toEqual([{ kind: "press", button: "back" }]);
+    expect(model.sent).toEqual([{ kind: "press", button: "back", view: expect.any(String) as string, number: 1 }]);
     expect(heard).not.toHaveBeenCalled();
   });
 
@@ -103,6 +103,83 @@ describe("a page", () => {
     expect(document.activeElement).toBe(one(el, "input[type=checkbox]"));
     update([text(), check(true)], { focus: { ...focus, try: "2" } });
     expect(document.activeElement).toBe(one(el, "input[type=text]"));
+  });
+
+  it("keeps the focus of a person who has gone on since the press", () => {
+    const { el, model, update } = opened([text(), check(false)]);
+    button(el, "Next").focus();
+    button(el, "Next").click();
+    one(el, "input[type=checkbox]").focus();
+    update([text("", { error: "Which name?" }), check(false)], {
+      focus: { key: "name", try: "1" },
+      answered: answer(model.sent[0] as Record<string, unknown>),
+    });
+    expect(document.activeElement).toBe(one(el, "input[type=checkbox]"));
+    expect(one(el, "[data-key=name] .mlj-error").textContent).toBe("Which name?");
+  });
+
+  it("leaves the focus alone in other forms, and in a view that comes after the press", () => {
+    const focus = { key: "name", try: "1" };
+    const { el, update } = opened([text(), check(false)], { focus });
+    expect(el.contains(document.activeElement)).toBe(false);
+    const other = document.body.appendChild(document.createElement("input"));
+    other.focus();
+    update([text(), check(false)], { focus: { ...focus, try: "2" }, heading: "Another page" });
+    expect(document.activeElement).toBe(other);
+    other.remove();
+  });
+
+  it("reads out a new state of the same page to a person who is in it, without taking the focus", () => {
+    const { el, update } = opened([check(false)]);
+    one(el, "input").focus();
+    update([check(false)], { heading: "The endpoint is ready" });
+    expect(document.activeElement).toBe(one(el, "input"));
+    expect(one(el, ".mlj-hidden[aria-live]").textContent).toBe("The endpoint is ready");
+  });
+
+  it("shows that a press is worked on, and takes no second one", () => {
+    vi.useFakeTimers();
+    const { el, model, update } = opened([text()], {
+      buttons: [
+        { key: "back", label: "Back" },
+        { key: "next", label: "Next", primary: true },
+      ],
+    });
+    button(el, "Next").click();
+    button(el, "Next").click();
+    button(el, "Back").click();
+    expect(model.sent).toMatchObject([{ kind: "press", button: "next" }]);
+    expect(button(el, "Next").getAttribute("aria-busy")).toBe("true");
+    expect(button(el, "Next").getAttribute("aria-disabled")).toBe("true");
+    expect(button(el, "Back").hasAttribute("aria-busy")).toBe(false);
+    update([text()]); // a view that Python sent before
+    vi.advanceTimersByTime(1000);
+    expect(one(el, "[role=status]").textContent).toBe("Working …");
+    update([text()], { answered: answer(model.sent[0] as Record<string, unknown>) });
+    expect(button(el, "Next").hasAttribute("aria-busy")).toBe(false);
+    expect(button(el, "Next").hasAttribute("aria-disabled")).toBe(false);
+    expect(one(el, "[role=status]").textContent).toBe("");
+    button(el, "Next").click();
+    expect(model.sent).toHaveLength(2);
+  });
+
+  it("opens a step that is clicked, and says why one cannot be opened", () => {
+    const reason = "Progress begins with 'Deploy now'.";
+    const { el, model } = opened([], {
+      steps: [
+        { name: "Model", state: "done" },
+        { name: "Where", state: "current" },
+        { name: "Progress", state: "open", reason },
+      ],
+    });
+    const [first, current, last] = el.querySelectorAll<HTMLElement>(".mlj-steps button");
+    current.click();
+    last.click();
+    expect(model.sent).toEqual([]);
+    expect(one(el, "[role=status]").textContent).toBe(reason);
+    expect(last.getAttribute("aria-disabled")).toBe("true");
+    first.click();
+    expect(model.sent).toMatchObject([{ kind: "press", button: "step 0" }]);
   });
 
   it("gives code to the notebook around it", () => {

@@ -29,21 +29,32 @@ class AccessPage(DraftPage):
     heading = "Who may send requests?"
     about = "You can read the keys and create new ones at any time."
     asks = ("kind", "auth", "port")
+    settings = ("auth", "port")
 
     def enter(self) -> None:
         """Read the present TLS state, and the endpoint if it exists."""
         self._present = self.draft.endpoint()
         workspace = self.draft.session.workspace()
-        target = workspace.context.serving_target(self.draft.typed.get("to", default_name()))
+        usual = self._present.spec.compute_target if self._present is not None else default_name()
+        target = workspace.context.serving_target(self.draft.typed.get("to") or usual)
         self._transport = _transport(workspace) if target.shares_router else f"as {target.name} is set up"
 
     def fields(self) -> list[Field]:
         """Return the fields for kind of web service, authentication and TLS."""
+        stays = self._stays
         kinds = [
             Choice("aks", "As on a cluster", "Keys, several replicas and versions; behind the router's address."),
-            Choice("aci", "As a container instance", "One replica; without authentication unless you choose a key."),
             Choice(
-                "local", "For development", "Its own port on this machine; without authentication; can be reloaded."
+                "aci",
+                "As a container instance",
+                "One replica; without authentication unless you choose a key.",
+                reason=stays,
+            ),
+            Choice(
+                "local",
+                "For development",
+                "Its own port on this machine; without authentication; can be reloaded.",
+                reason=stays,
             ),
         ]
         kind = self._kind
@@ -57,7 +68,7 @@ class AccessPage(DraftPage):
             usual = self._now or ("key" if kind == "aks" else "none")
             ways = [self._way(name) for name in OPTIONS["auth"].choices]
             found.append(fields.cards("auth", "Authentication", self.draft.typed.get("auth") or usual, ways))
-        found.append(fields.summary("transport", "On the way", [("TLS", self._tls(kind))]))
+        found.append(fields.summary("transport", "Encryption in transit", [("TLS", self._tls(kind))]))
         if self._can_turn_on:
             found.append(fields.code("turn-on", "Turn it on, for all endpoints of the workspace", self._turn_on))
         return found
@@ -102,8 +113,18 @@ class AccessPage(DraftPage):
         """The authentication of the existing endpoint; None for a new one."""
         return str(self._present.spec.authentication) if self._present is not None else None
 
+    @property
+    def _stays(self) -> str:
+        """The reason why an endpoint with versions keeps its kind and its authentication; empty for others."""
+        if self._present is None or self._present.spec.kind is not EndpointKind.AKS_ENDPOINT:
+            return ""
+        return f"{self._present.spec.name!r} is an endpoint with versions, which keeps its kind."
+
     def _way(self, name: str) -> Choice:
         way = _WAYS.get(name, Choice(name, name))
+        if self._stays and name != self._now:
+            reason = "It holds for all versions: change it with ws.webservices[NAME].update(auth_enabled=...)."
+            return Choice(way.value, way.label, way.help, reason=reason)
         if name == "token" and self._kind != "aks":
             return Choice(way.value, way.label, way.help, reason="Only for the kind as on a cluster.")
         return way

@@ -318,7 +318,7 @@ class CheckPage(Page):
                 fields.stages("findings", "Checks", [(self.draft.name, "running", "the cluster is being checked …")])
             ]
         if self._action.problem:
-            return [fields.code("problem", "Problem", self._action.problem)]
+            return [fields.code("problem", "Problems to fix", self._action.problem)]
         rows = [(one.name, one.state, one.text) for one in self._findings]
         found = [fields.stages("findings", "Checks", rows)]
         remedies = [(one.name, one.fix) for one in self._findings if one.fix and "\n" not in one.fix]
@@ -396,11 +396,11 @@ class ClusterReviewPage(Page):
         ]
         found = [
             fields.summary("plan", "A cluster is attached", rows),
-            fields.code("line", "The line that does it", draft.line),
-            fields.code("python", "The same in Python", draft.code, folded=True),
+            fields.code("line", "Equivalent magic", draft.line),
+            fields.code("python", "Equivalent Python code", draft.code, folded=True),
         ]
         if self._problem:
-            return [fields.code("problem", "Problem", self._problem), *found]
+            return [fields.code("problem", "Problems to fix", self._problem), *found]
         count = self._manifests.count("\nkind: ") + self._manifests.startswith("kind: ")
         label = f"The {count} objects that are applied, without Secrets"
         return [*found, fields.code("manifests", label, self._manifests, folded=True)]
@@ -419,6 +419,7 @@ class AttachProgressPage(Page):
 
     name = "Progress"
     next_label = ""
+    starts = True
 
     def __init__(self, draft: ClusterDraft) -> None:
         self.draft = draft
@@ -428,9 +429,9 @@ class AttachProgressPage(Page):
     def heading(self) -> str:  # type: ignore[override]
         """The state of the attachment."""
         headings = {
-            "": "On its way",
+            "": "The cluster is being attached",
             "succeeded": "It is attached",
-            "failed": "It did not work",
+            "failed": "It could not be attached",
             "cancelled": "Cancelled",
         }
         return headings[self.run.outcome if self.run is not None else ""]
@@ -460,8 +461,8 @@ class AttachProgressPage(Page):
         run = self.run
         if run is None:
             return []
-        state = {"": "running", "succeeded": "ok", "failed": "failed", "cancelled": "skipped"}[run.outcome]
-        last = run.lines[-1] if run.lines and not run.outcome else run.outcome
+        state = {"": "running", "succeeded": "ok", "failed": "failed", "cancelled": "cancelled"}[run.outcome]
+        last = run.lines[-1] if run.lines and not run.outcome else ""
         found = [fields.stages("stages", "Progress", [(f"attach {run.name}", state, last)])]
         if run.outcome == "failed":
             found.append(fields.code("problem", "What went wrong", run.problem))

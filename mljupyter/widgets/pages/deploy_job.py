@@ -180,9 +180,13 @@ class DeploymentRun(BackgroundRun):
     def _end(self, outcome: Outcome, problem: str = "") -> None:
         for stage in self.stages:
             if stage.state == "running":
-                stage.end(outcome)
-            elif stage.state == "waiting":
-                stage.state = "skipped"
+                stage.end("failed" if outcome == "failed" else "cancelled")
+        waiting = [stage for stage in self.stages if stage.state == "waiting"]
+        stopped = any(stage.state == "cancelled" for stage in self.stages)
+        for stage in waiting:
+            stage.state = "skipped"
+        if outcome == "cancelled" and waiting and not stopped:  # between two stages
+            waiting[0].state = "cancelled"
         failed = [stage.name for stage in self.stages if stage.state == "failed"]
         self.failed_at = failed[-1] if failed else ""
         self.problem, self.outcome = problem, outcome

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mljupyter.notebook.option_problems import setting_problems
 from mljupyter.notebook.options.command_line import values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.session import Session
@@ -48,9 +49,17 @@ class Draft:
         now = {"to": present.spec.compute_target, "kind": kind_of(present)}
         return self.project | {key for key in self.told & now.keys() if self.typed[key] != now[key]}
 
-    def errors(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return the errors of some of the options."""
-        return values_of([OPTIONS[key] for key in keys], self.typed)[1]
+    def errors(self, keys: Iterable[str], settings: Iterable[str] = ()) -> dict[str, str]:
+        """Return the errors of some of the options.
+
+        Parameters:
+            keys: the options.
+            settings: those of them that are settings of the web service, whose rules are checked too.
+
+        """
+        _, wrong = values_of([OPTIONS[key] for key in keys], self.typed)
+        values, _ = values_of(DEPLOYMENT_OPTIONS, self.typed)
+        return {**setting_problems(values, settings), **wrong}
 
     def endpoint(self) -> EndpointRecord | None:
         """Return the existing endpoint of this name, if there is one."""
@@ -70,10 +79,12 @@ class DraftPage(Page):
 
     Attributes:
         asks: the options, by key.
+        settings: those that are settings of the web service, and are checked one by one.
 
     """
 
     asks: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
@@ -84,7 +95,7 @@ class DraftPage(Page):
 
     def errors(self) -> dict[str, str]:
         """Return the errors of the options."""
-        return self.draft.errors(self.asks)
+        return self.draft.errors(self.asks, self.settings)
 
     def field(self, key: str, label: str = "") -> Field:
         """Return the field of an option."""

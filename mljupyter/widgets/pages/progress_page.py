@@ -5,7 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from mljupyter.core import Webservice
+from mljupyter.core.router import Router
+from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippets, client_snippets
+from mljupyter.engine.requests.encoder import is_table, request_text
+from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.sources.expressions import value_of
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Field
 from mljupyter.widgets.pages.deploy_job import START, DeploymentRun
@@ -13,17 +19,24 @@ from mljupyter.widgets.pages.review_page import ReviewPage
 from mljupyter.widgets.wizard import Page
 
 _TICK_SECONDS = 1.0
-_HEADINGS = {"": "On its way", "succeeded": "It answers", "failed": "It did not work", "cancelled": "Cancelled"}
+_HEADINGS = {
+    "": "Deployment in progress",
+    "succeeded": "Endpoint is ready",
+    "failed": "Deployment failed",
+    "cancelled": "Cancelled",
+}
 
 
 class ProgressPage(Page):
     """Page with the stages and their times, the log, and the result."""
 
     name = "Progress"
+    starts = True
 
     def __init__(self, review: ReviewPage) -> None:
         self._review = review
         self.run: DeploymentRun | None = None
+        self._snippets: ClientSnippets | None = None
         self._over = threading.Event()
 
     @property
@@ -51,6 +64,7 @@ class ProgressPage(Page):
         if deployment is None:
             return  # the previous page continues only with a plan
         self.run = DeploymentRun(deployment, self.refresh, plan=self._review.plan)
+        self._snippets = None
         self._over.clear()
         self.run.start()
         threading.Thread(target=self._tick, args=(self.run,), name="mljupyter clock", daemon=True).start()
@@ -66,7 +80,8 @@ class ProgressPage(Page):
             found.append(fields.code("problem", f"What went wrong{at}", run.problem))
         if run.outcome == "succeeded" and run.service is not None:
             found.append(fields.summary("address", "Address", [("Scoring URI", str(run.service.scoring_uri))]))
-            found.append(fields.code("use", "Use it", self._call(run)))
+            self._snippets = self._snippets or self._read_snippets(run.service)
+            found += self._clients(self._call(run), self._snippets)
         if run.lines:
             found.append(fields.log("log", _log_label(run), list(run.lines)))
         return found
@@ -96,6 +111,39 @@ class ProgressPage(Page):
         """Close the page; the deployment continues."""
         self._over.set()
 
+    def _clients(self, call: str, snippets: ClientSnippets) -> list[Field]:
+        """Return how the endpoint is called: from here, and by other programs, which read the key from a variable."""
+        found = [fields.code("use", "From this notebook", call), fields.code("uri", "Scoring URI", snippets.uri)]
+        if snippets.key_hint:
+            found.append(fields.code("key", "Put the key into a variable, in a shell", snippets.key_hint))
+        return [
+            *found,
+            fields.code("curl", "With curl, in a shell", snippets.curl),
+            fields.code("client", "In Python, in another program", snippets.python, folded=True),
+        ]
+
+    def _read_snippets(self, service: Webservice) -> ClientSnippets:
+        uri = str(service.scoring_uri)
+        return client_snippets(
+            uri,
+            service.record.spec.authentication,
+            service.name,
+            body=self._sample(),
+            authority_file=_authority(service) if uri.startswith("https:") else None,
+        )
+
+    def _sample(self) -> str:
+        """Return a request with the first row of the sample, as JSON; a general one without a sample."""
+        draft = self._review.draft
+        text = str(draft.typed.get("sample") or "")
+        if not text:
+            return PLACEHOLDER
+        try:
+            rows = value_of(text, draft.namespace)
+            return request_text(rows[:1] if is_table(rows) else {"data": list(rows)[:1]})
+        except (MLJupyterError, KeyError, TypeError, ValueError):
+            return PLACEHOLDER
+
     def _call(self, run: DeploymentRun) -> str:
         return f"%invoke {run.deployment.name} {quoted(str(self._review.draft.typed.get('sample') or 'DATA'))}"
 
@@ -105,6 +153,14 @@ class ProgressPage(Page):
             self.refresh()
         self._review.draft.session.cache.refresh_soon()
         self.refresh()
+
+
+def _authority(service: Webservice) -> str | None:
+    """Return the file with the certificates that clients trust; None if the certificate is the user's own."""
+    try:
+        return Router(service.workspace).show().authority_file
+    except MLJupyterError:
+        return None  # the target has a router of its own
 
 
 def _log_label(run: DeploymentRun) -> str:

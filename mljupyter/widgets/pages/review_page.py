@@ -17,7 +17,7 @@ from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Field
 from mljupyter.widgets.pages.deploy_pages import DraftPage
 
-FILES = {"score.py": "The scoring script that is written", "Dockerfile": "The Dockerfile"}
+FILES = {"score.py": "Generated scoring script", "Dockerfile": "Generated Dockerfile"}
 _SHOWN_DIGITS = 12
 _AUTHENTICATION = {"key": "with a key", "token": "with a token", "none": "open to everybody who reaches the address"}
 
@@ -54,13 +54,13 @@ class ReviewPage(DraftPage):
 
     def fields(self) -> list[Field]:
         """Return plan, line, Python code and files."""
-        line = fields.code("line", "The line that does it", self.line)
+        line = fields.code("line", "Equivalent magic", self.line)
         if self.plan is None or self.deployment is None:
-            return [fields.code("problem", "Problem", self._problem), line]
+            return [fields.code("problem", "Problems to fix", self._problem), line]
         found = [
             _described(self.plan),
             line,
-            fields.code("python", "The same in Python", self.deployment.code(), folded=True),
+            fields.code("python", "Equivalent Python code", self.deployment.code(), folded=True),
         ]
         if self.plan.warnings:
             found.insert(1, fields.code("warning", "Warning", "\n".join(self.plan.warnings)))

@@ -33,6 +33,7 @@ class SharesPage(Page):
         self._version = ""
         self._typed: dict[str, Any] = {}
         self._own: dict[str, int] = {}
+        self._lowered = ""
 
     def enter(self) -> None:
         """Read the endpoint; shares that were chosen before stay."""
@@ -104,13 +105,14 @@ class SharesPage(Page):
         ]
         found = [fields.cards("way", "How", self._way, ways)]
         if not self.stepwise:
-            return [*found, fields.split("shares", "Shares in percent", self.shares, self._spec.default_version)]
+            default = self._spec.default_version
+            return [*found, fields.split("shares", "Shares in percent", self.shares, default, about=self._lowered)]
         versions = [Choice(name, f"{name} ({self.now[name]} % now)") for name in self._treatments]
         return [
             *found,
             fields.choice("version", "Version", self._version, versions, about="Its share grows in steps."),
             fields.of_option(_STEPS, self._typed.get("steps"), "Steps, in percent"),
-            fields.of_option(_EVERY, self._typed.get("every"), "Time of a step"),
+            fields.of_option(_EVERY, self._typed.get("every"), "Duration of a step"),
             fields.of_option(_GUARD, self._typed.get("guard"), "Guard"),
         ]
 
@@ -123,16 +125,19 @@ class SharesPage(Page):
         elif key == "shares" and isinstance(value, dict) and value.get("name") in self._treatments:
             name = str(value["name"])
             others = sum(share for other, share in self.shares.items() if other in self._treatments and other != name)
-            self._own[name] = max(0, min(fields.percent_of(value), 100 - others))
+            wanted, most = fields.percent_of(value), 100 - others
+            self._own[name] = max(0, min(wanted, most))
+            self._lowered = f"{name} cannot get {wanted} %: the others have {others} %." if wanted > most else ""
         elif key in ("steps", "every", "guard"):
             self._typed[key] = value
 
     def errors(self) -> dict[str, str]:
         """Check the input for a rollout, by the rules of its document."""
         if not self.stepwise:
-            return {}
+            same = self._spec is not None and self.shares == self.now
+            return {"shares": "These are the shares now: change one."} if same else {}
         wrong = values_of((_STEPS, _EVERY, _GUARD), self._typed)[1]
-        return wrong or _broken_rules(self._version, self._typed, self._steps())
+        return {**_broken_rules(self._version, self._typed, self._steps()), **wrong}
 
     def blocked(self) -> str:
         """Return what is missing."""
@@ -176,6 +181,8 @@ class SharesPage(Page):
 
 
 def _broken_rules(version: str, typed: dict[str, Any], steps: list[int]) -> dict[str, str]:
+    """Return the rules that the fields of a rollout break, each by its field."""
+    found = {}
     for key, document in (
         ("steps", {"version": version, "steps": steps, "everySeconds": 1}),
         ("guard", {"version": version, "steps": [100], "everySeconds": 1, "guard": typed.get("guard") or None}),
@@ -183,5 +190,5 @@ def _broken_rules(version: str, typed: dict[str, Any], steps: list[int]) -> dict
         try:
             RolloutPlan.parse(document)
         except SpecError as error:
-            return {key: error.message}
-    return {}
+            found[key] = error.message
+    return found

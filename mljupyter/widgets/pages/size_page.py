@@ -52,6 +52,7 @@ class SizePage(DraftPage):
         "max_concurrent_requests",
         "max_queue_wait_ms",
     )
+    settings = ("replicas", "cpu", "memory", "max_concurrent_requests", "max_queue_wait_ms")
 
     def __init__(self, draft: Draft) -> None:
         super().__init__(draft)
@@ -80,11 +81,11 @@ class SizePage(DraftPage):
     def fields(self) -> list[Field]:
         """Return number, size and the recommendation."""
         ways = [
-            Choice(USUAL, "As it is", "The endpoint keeps its number.")
+            Choice(USUAL, "As it is", "The endpoint keeps its number of replicas.")
             if self._exists
-            else Choice(USUAL, "As usual", "Between 1 and 10, depending on the load."),
+            else Choice(USUAL, "Default", "Between 1 and 10, depending on the load."),
             Choice(FIXED, "A fixed number", "The same at any time."),
-            Choice(FOLLOWING, "Following the load", "Between your own bounds."),
+            Choice(FOLLOWING, "Autoscaling", "Between your own minimum and maximum, with the load."),
         ]
         return [
             fields.of_option(_LOAD[0], self._own.get("rate"), "Expected requests per second"),
@@ -112,8 +113,8 @@ class SizePage(DraftPage):
             return [self.field("replicas", "Replicas")]
         if self._way == FOLLOWING:
             return [
-                fields.of_option(_LEAST, self._own["least"], "Least"),
-                fields.of_option(_MOST, self._own["most"], "Most"),
+                fields.of_option(_LEAST, self._own["least"], "Minimum"),
+                fields.of_option(_MOST, self._own["most"], "Maximum"),
                 self._usual(*_UTILIZATION),
             ]
         return []
@@ -131,7 +132,7 @@ class SizePage(DraftPage):
         if not problem:
             return {}
         if bounds["least"] > bounds["most"]:
-            return {"most": f"{bounds['most']} is below the least, {bounds['least']}."}
+            return {"most": f"{bounds['most']} is below the minimum, {bounds['least']}."}
         key = "most" if "maxReplicas" in problem else "least" if "minReplicas" in problem else "target_utilization"
         return {key: problem}
 

@@ -52,23 +52,21 @@ class TargetPage(DraftPage):
         self._present = self.draft.endpoint()
         self._checks = TargetChecks(self.refresh)
         self._checks.look(looks(self._targets))
-        usual = self._present.spec.compute_target if self._present is not None else default_name()
-        self.draft.typed.setdefault("to", usual)
 
     def fields(self) -> list[Field]:
         """Return a card for each target."""
         offered = [as_choice(self._checks, name, self._about(name), self._fixed(name)) for name in self._targets]
-        return [fields.cards("to", "Compute target", self.draft.typed.get("to"), offered)]
+        return [fields.cards("to", "Compute target", self._chosen, offered)]
 
     def errors(self) -> dict[str, str]:
         """Refuse a target that cannot be used now."""
-        chosen = str(self.draft.typed.get("to"))
+        chosen = self._chosen
         problem = self._fixed(chosen) or self._checks.of(chosen).reason
         return {"to": problem} if problem else super().errors()
 
     def blocked(self) -> str:
         """Return that the check of the target is still running."""
-        chosen = str(self.draft.typed.get("to"))
+        chosen = self._chosen
         if chosen in self._targets and self._checks.of(chosen).state == "running":
             return f"Still looking whether {chosen!r} can be used: this takes a moment."
         return ""
@@ -81,6 +79,12 @@ class TargetPage(DraftPage):
     def press(self, button: str) -> None:
         """Look again."""
         self._checks.look(looks(self._targets))
+
+    @property
+    def _chosen(self) -> str:
+        """The target that was chosen; otherwise that of the existing endpoint, or the default one."""
+        usual = self._present.spec.compute_target if self._present is not None else default_name()
+        return str(self.draft.typed.get("to") or usual)
 
     def _about(self, name: str) -> str:
         mapped = ", ".join(self._mapped[name])

@@ -104,7 +104,9 @@ class LivePanel(anywidget.AnyWidget):
             self._closed.wait(max(EVERY_SECONDS - (time.monotonic() - began), 0.1))
 
     def _failed(self, error: Exception) -> None:
-        self._say(str(error) if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}")
+        """Say why an action failed; the view asks its questions again, with the same answers."""
+        text = str(error) if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"
+        self.send({"kind": "said", "text": text, "failed": True})
 
     def _say(self, text: str) -> None:
         self.send({"kind": "said", "text": text})

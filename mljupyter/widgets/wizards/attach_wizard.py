@@ -197,7 +197,7 @@ class AttachPage(Page):
         said = self._problem or self._action.problem or {"running": "looking …", "ok": "it answers"}.get(state, "")
         return [
             fields.stages("check", "Engine", [(self._engine.address, state, said)]),
-            fields.code("line", "The code that does it", self.code),
+            fields.code("line", "Equivalent magic", self.code),
         ]
 
     def buttons(self) -> list[dict[str, Any]]:

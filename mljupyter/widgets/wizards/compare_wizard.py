@@ -77,7 +77,7 @@ class ComparePage(Page):
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the buttons for a new comparison and for a rollback."""
-        found = [{"key": "look", "label": "Look again"}]
+        found = [{"key": "look", "label": "Refresh"}]
         if self._spec is not None:
             reason = "It is under way." if self._action.state == "running" else ""
             found.append({"key": "rollback", "label": "Undo the last change", "reason": reason})
@@ -136,7 +136,7 @@ class PromotePage(Page):
         endpoint, version = self._compare.chosen.name, self._compare.version
         found = [
             fields.summary("plan", f"Endpoint {endpoint!r}", [("All requests", version), ("Control", version)]),
-            fields.code("line", "The code that does it", self.code),
+            fields.code("line", "Equivalent magic", self.code),
         ]
         if self._action.state:
             found.append(fields.stages("stages", "Progress", [("promote", _STATES[self._action.state], "")]))

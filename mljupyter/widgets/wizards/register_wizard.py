@@ -213,7 +213,7 @@ class RegisterPage(Page):
 
     def fields(self) -> list[Field]:
         """Return code, progress and the next step."""
-        found = [fields.code("code", "The code that does it", self.code)]
+        found = [fields.code("code", "Equivalent Python code", self.code)]
         if self._action.state:
             said = self._record.id if self._record is not None else ""
             found.append(fields.stages("stages", "Progress", [("register", _STATES[self._action.state], said)]))

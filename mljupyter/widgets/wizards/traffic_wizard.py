@@ -42,11 +42,11 @@ class ApplyPage(Page):
         then = "In the end" if self._shares.stepwise else "Then"
         found = [
             fields.table("plan", f"Requests of {self._chosen.name!r}", ["Version", "Now", then], rows),
-            fields.code("line", "The line that does it", self._shares.line),
+            fields.code("line", "Equivalent magic", self._shares.line),
         ]
         if self._action.state:
             said = self._said() if self._action.state == "ok" else ""
-            name = "begin the rollout" if self._shares.stepwise else "divide the requests"
+            name = "begin the rollout" if self._shares.stepwise else "set the shares"
             found.append(fields.stages("stages", "Progress", [(name, _STATES[self._action.state], said)]))
         if self._action.problem:
             found.append(fields.code("problem", "What went wrong", self._action.problem))
@@ -56,7 +56,7 @@ class ApplyPage(Page):
         """Return the buttons that insert and run the line."""
         running = self._action.state == "running"
         reason = "It is under way." if running else "It is done." if self._action.state == "ok" else ""
-        label = "Begin now" if self._shares.stepwise else "Divide now"
+        label = "Begin now" if self._shares.stepwise else "Apply now"
         return [
             {"key": "insert", "label": "Insert the line below", "inserts": self._shares.line},
             {"key": "apply", "label": label, "primary": True, "reason": reason},
@@ -70,7 +70,7 @@ class ApplyPage(Page):
     def _said(self) -> str:
         if self._shares.stepwise:
             return f"follow it with %rollout {self._chosen.name}; it continues without this notebook"
-        return "the router follows"
+        return "the router uses the new shares"
 
 
 class TrafficWizard(Wizard):
