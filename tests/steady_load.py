@@ -31,6 +31,7 @@ REQUESTS_ON = {
     "docker": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000")),
     "kubernetes": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000")),
 }
+RATE = float(os.environ.get("MLJUPYTER_FAULT_RATE", "0"))
 _TOLD_EVERY = 0.02
 _PAUSE_AFTER_FAILURE = 0.01
 
@@ -57,7 +58,8 @@ class SteadyLoad:
         requests: how many are sent at least.
         most: how many are sent at most.
         header: another header, ``NAME: VALUE``.
-        pause: of a client between an answer and its next request, in seconds.
+        pause: of a client between an answer and its next request, in seconds. The default is that of `RATE`: all
+            clients together send at most so many requests per second; 0 for as many as they can.
 
     """
 
@@ -69,7 +71,7 @@ class SteadyLoad:
     requests: int = REQUESTS
     most: int = 100_000
     header: str | None = None
-    pause: float = 0.0
+    pause: float | None = None
     results: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -118,8 +120,9 @@ class SteadyLoad:
         wait_until(lambda: self.results["200"] >= goal, f"the load goes on {dict(self.results)}")
 
     def _order(self) -> dict[str, Any]:
-        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "pause")
-        return {name: getattr(self, name) for name in names}
+        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header")
+        pause = self.pause if self.pause is not None else self.clients / RATE if RATE else 0.0
+        return {name: getattr(self, name) for name in names} | {"pause": pause}
 
     def _read(self) -> None:
         assert self._process.stdout is not None

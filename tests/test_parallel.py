@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.parallel import CLUSTER_LANE, LANES, lane_of, pytest_collection_modifyitems
+from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_collection_modifyitems
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from tests.parallel import CLUSTER_LANE, LANES, lane_of, pytest_collection_modif
         ("tests/system/faults/test_hostile_requests.py::test_a_request[kubernetes]", CLUSTER_LANE),
         ("tests/system/faults/test_hostile_requests.py::test_a_request[local]", None),
         ("tests/kubernetes/test_cluster_tls.py::test_a_new_operator", CLUSTER_LANE),
+        ("tests/kubernetes/test_cluster_damage.py::test_a_route[kubernetes]", CLUSTER_LANE),
+        ("tests/kubernetes/test_cluster_faults.py::test_a_kill[kubernetes]", SECOND_LANE),
         ("tests/kubernetes/test_placement.py::test_a_claim", None),
         ("tests/kubernetes/clients/test_attach.py::test_a", LANES["tests/kubernetes/clients/"]),
         ("tests/browser/test_panels.py::test_log", LANES["tests/browser/"]),

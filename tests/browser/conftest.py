@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
 from tests.waiting import HANG_SECONDS
 
+_KEPT = "MLJUPYTER_SCREENSHOTS" in os.environ
 SCREENSHOTS = Path(os.environ.get("MLJUPYTER_SCREENSHOTS", "build/screenshots")).absolute()
 
 
@@ -96,7 +97,8 @@ def shot(page: Page) -> Callable[..., None]:
             page.screenshot(path=path)
         else:
             page.locator(selector).first.screenshot(path=path)
-        _make_small(path)
+        if _KEPT:
+            _make_small(path)
 
     return take
 
