@@ -100,5 +100,5 @@ def _span(items: list[pytest.Item]) -> None:
     Its first test starts something that takes a while by itself. The others look at the end of that.
     """
     spanning = [item for item in items if getattr(getattr(item, "module", None), "SPANS_OTHERS", False)]
-    ranks = dict.fromkeys(spanning, 1) | dict.fromkeys(spanning[:1], -1)
-    items.sort(key=lambda item: ranks.get(item, 0))
+    ranks = {item.nodeid: 1 if number else -1 for number, item in enumerate(spanning)}
+    items.sort(key=lambda item: ranks.get(item.nodeid, 0))
