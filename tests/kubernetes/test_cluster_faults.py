@@ -208,7 +208,7 @@ def test_the_operator_is_killed_and_another_one_takes_over(
     assert [entry.number for entry in cluster.site.client.history(name)] == [1]
 
 
-@pytest.mark.faults(26, "API server out of reach of all pods for a minute, a replica killed meanwhile")
+@pytest.mark.alone  # an operator that gets little of the processor replaces the pod of the killed container
 def test_the_api_server_cannot_be_reached_for_a_minute(
     cluster: Cluster, endpoint: EndpointRecord, fault: Fault
 ) -> None:
