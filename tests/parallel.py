@@ -19,12 +19,13 @@ SECOND_LANE = "another shared cluster"
 LANES = {
     "tests/kubernetes/test_cluster_tls.py": CLUSTER_LANE,
     "tests/kubernetes/test_cluster_faults.py": SECOND_LANE,
+    "tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy": SECOND_LANE,  # the longest
     "tests/kubernetes/test_cluster_damage.py": CLUSTER_LANE,
     "tests/kubernetes/test_admission.py": CLUSTER_LANE,
     "tests/kubernetes/clients/": "the cluster with an operator of the tests",
     "tests/browser/": "the browser",
 }
-"""Lanes by the path of a file or directory."""
+"""Lanes by the path of a file or directory, or the beginning of the name of a test. The first one counts."""
 _ON_CLUSTER = ("tests/conformance/", "tests/seeds/", "tests/system/faults/test_hostile_requests.py")
 """Files with tests for several compute targets; those for the cluster are in its lane."""
 _CLUSTER_ID = "[kubernetes"

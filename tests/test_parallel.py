@@ -18,6 +18,10 @@ from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_col
         ("tests/kubernetes/test_cluster_tls.py::test_a_new_operator", CLUSTER_LANE),
         ("tests/kubernetes/test_cluster_damage.py::test_a_route[kubernetes]", CLUSTER_LANE),
         ("tests/kubernetes/test_cluster_faults.py::test_a_kill[kubernetes]", SECOND_LANE),
+        (
+            "tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy_x[kubernetes]",
+            SECOND_LANE,
+        ),
         ("tests/kubernetes/test_placement.py::test_a_claim", None),
         ("tests/kubernetes/clients/test_attach.py::test_a", LANES["tests/kubernetes/clients/"]),
         ("tests/browser/test_panels.py::test_log", LANES["tests/browser/"]),

@@ -35,7 +35,7 @@ def wait_until(predicate: Callable[[], T], what: str = "the condition") -> T:
         # What is waited for needs the processor more than asking does, which gets a quarter of the time, or half of it
         # where it takes long.
         took = time.monotonic() - asked
-        time.sleep(max(0.01, took, min(3 * took, 0.2)))
+        time.sleep(max(0.01, min(took, 1.0), min(3 * took, 0.2)))
 
 
 ALONE_SECONDS = 1.0
