@@ -19,7 +19,7 @@ from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_col
         ("tests/kubernetes/test_cluster_damage.py::test_a_route[kubernetes]", CLUSTER_LANE),
         ("tests/kubernetes/test_cluster_faults.py::test_a_kill[kubernetes]", SECOND_LANE),
         (
-            "tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy_x[kubernetes]",
+            "tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy[k]",
             SECOND_LANE,
         ),
         ("tests/kubernetes/test_placement.py::test_a_claim", None),
