@@ -75,7 +75,7 @@ docs-serve: $(VENV)/.dev ## show the site at http://127.0.0.1:8000, and follow c
 	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
 
 binder: $(VENV)/.dev ## what Binder does with binder/, as far as packages allow: build, deploy, first answer
-	@$(BIN)/python binder/check.py
+	@$(BIN)/python -m binder.check
 
 screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made anew in a real browser
 	@MLJUPYTER_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest --no-cov tests/browser/test_deploy_wizard.py tests/browser/test_wizards.py
