@@ -138,7 +138,7 @@ notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compare
 	$(BIN)/python -m pytest -p nbval $(DEALT)=$(NOTEBOOK_JOBS) --nbval --nbval-current-env --nbval-cell-timeout=300 $$chosen
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
-	@$(BIN)/python -m pytest tests/browser
+	@MLJUPYTER_SCREENSHOTS=$${MLJUPYTER_SCREENSHOTS:-build/screenshots} $(BIN)/python -m pytest tests/browser
 
 benchmark-panels: $(VENV)/.dev ## measure what live panels cost the kernel, about 2 minutes
 	@$(BIN)/python -m benchmarks.panels
