@@ -60,6 +60,7 @@ class SteadyLoad:
         header: another header, ``NAME: VALUE``.
         pause: of a client between an answer and its next request, in seconds. The default is that of `RATE`: all
             clients together send at most so many requests per second; 0 for as many as they can.
+        patience: how long a client waits for an answer before the request counts as failed, in seconds.
 
     """
 
@@ -72,6 +73,7 @@ class SteadyLoad:
     most: int = 100_000
     header: str | None = None
     pause: float | None = None
+    patience: float = HANG_SECONDS
     results: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -120,7 +122,7 @@ class SteadyLoad:
         wait_until(lambda: self.results["200"] >= goal, f"the load goes on {dict(self.results)}")
 
     def _order(self) -> dict[str, Any]:
-        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header")
+        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "patience")
         pause = self.pause if self.pause is not None else self.clients / RATE if RATE else 0.0
         return {name: getattr(self, name) for name in names} | {"pause": pause}
 
@@ -187,7 +189,7 @@ class _Sender:
             self._begun += 1
             sent = time.monotonic()
             try:
-                async with asyncio.timeout(HANG_SECONDS):
+                async with asyncio.timeout(self._order["patience"]):
                     if connection is None:
                         connection = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
                     status, kept = await self._ask(*connection, self._closed if once else self._kept)
