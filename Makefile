@@ -4,16 +4,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LARGE := .venv-frameworks
-JOBS ?= 3
+JOBS ?= 4
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
-STAGES ?= check,test-js,docs,test-frameworks unit alone test-fuzz,notebooks test-faults
+NOTEBOOK_JOBS ?= 3
+# Stages in one word run side by side. Most tutorials and faults wait for something; so does the search of test-fuzz.
+CHECKS ?= check,test-js,docs,compiled,test-frameworks
+STAGES ?= $(CHECKS) unit alone test-faults,notebooks,test-fuzz
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks lab docs docs-serve check style bandit audit unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test test-frameworks lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,7 +76,7 @@ docs-serve: $(VENV)/.dev ## show the site at http://127.0.0.1:8000, and follow c
 	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
 
 binder: $(VENV)/.dev ## what Binder does with binder/, as far as packages allow: build, deploy, first answer
-	@$(BIN)/python binder/check.py
+	@$(BIN)/python -m binder.check
 
 screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made anew in a real browser
 	@MLJUPYTER_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest --no-cov tests/browser/test_deploy_wizard.py tests/browser/test_wizards.py
@@ -81,8 +84,10 @@ screenshots: $(VENV)/.dev chromium ## the pictures of the documentation, made an
 	@$(BIN)/python -m pytest --no-cov tests/browser/pictures.py
 
 test: export MLJUPYTER_FAULT_REQUESTS ?= 1500
-test: export FAULT_JOBS := 3
+test: export MLJUPYTER_FAULT_RATE ?= 300
+test: export FAULT_JOBS := 4
 test: export FUZZ_JOBS := 3
+test: export NOTEBOOK_JOBS := 2
 test: $(VENV)/.dev ## all checks and tests: every stage runs, and a table at the end says how each went
 	+@MAKE="$(MAKE)" $(BIN)/python -m tests.stages $(STAGES)
 
@@ -103,12 +108,16 @@ bandit: $(VENV)/.dev
 audit: $(VENV)/.dev ## known vulnerabilities of packages; STRICT=1: fail where they cannot be looked up
 	@$(BIN)/python -m tests.checks.packages $(if $(STRICT),--strict)
 
-# Whole files are dealt out in the order of tests/parallel.py. Three at a time on two cores: many tests wait for something.
+# In a fresh clone, each worker would compile all tests and packages, since all of them begin with the same modules.
+compiled: $(VENV)/.dev ## import all tests once, which keeps the compiled modules; also finds tests that cannot be read
+	@said=$$($(BIN)/python -m pytest --collect-only -qq --no-cov) || { echo "$$said"; exit 1; }
+
+# Whole files are dealt out in the order of tests/parallel.py. Four at a time on two cores: many tests wait for something.
 DEALT = --dist=loadfile --no-loadscope-reorder --numprocesses
 # Only the files with such tests are read, since reading all of them takes longer than most stages have for a test.
 MARKED = $$(grep -rlE --include='test_*.py' 'mark\.$(1)' tests)
 
-unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=3 files at a time (0: in one process)
+unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=4 files at a time (0: in one process)
 	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz and not frameworks" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
 
 alone: $(VENV)/.dev ## the tests that measure short times, one after the other; with COVERAGE=1, the coverage of both
@@ -128,7 +137,7 @@ $(LARGE)/.made: pyproject.toml tests/core/frameworks.txt | $(VENV)/.dev
 test-frameworks: $(LARGE)/.made ## models of PyTorch (CPU), Keras and catboost with the real libraries, in .venv-frameworks
 	@$(LARGE)/bin/python -m pytest -m frameworks $(call MARKED,frameworks) --no-cov
 
-test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=3 files at a time is sooner
+test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=4 files at a time is sooner
 	@$(BIN)/python -m pytest -m faults $(call MARKED,faults) $(DEALT)=$(FAULT_JOBS) --session-timeout=2400
 
 test-fuzz: $(VENV)/.dev ## random input at every entry point, for two minutes; SEED=1 to choose a seed
@@ -141,11 +150,11 @@ notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compare
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	MLJUPYTER_HOME="$$home" MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$${MLJUPYTER_TEST_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}}" \
 	KUBECONFIG="$${MLJUPYTER_TEST_KUBECONFIG:-$$TESTBED_KUBECONFIG}" TUTORIAL_NAMESPACE="tutorial-$$$$" \
-	$(BIN)/python -m pytest -p nbval $(DEALT)=$(JOBS) --nbval --nbval-current-env --nbval-cell-timeout=300 \
+	$(BIN)/python -m pytest -p nbval $(DEALT)=$(NOTEBOOK_JOBS) --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	  --nbval-sanitize-with tests/nbval.cfg $$chosen
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
-	@$(BIN)/python -m pytest tests/browser
+	@MLJUPYTER_SCREENSHOTS=$${MLJUPYTER_SCREENSHOTS:-build/screenshots} $(BIN)/python -m pytest tests/browser
 
 benchmark-panels: $(VENV)/.dev ## measure what live panels cost the kernel, about 2 minutes
 	@$(BIN)/python -m benchmarks.panels

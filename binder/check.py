@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.waiting import COMMAND_SECONDS, promised
+
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_BUILD_SECONDS = 600
 LONGEST_FIRST_ANSWER_SECONDS = 60
@@ -67,15 +69,15 @@ def main() -> None:
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,
-                timeout=4 * LONGEST_FIRST_ANSWER_SECONDS,
+                timeout=COMMAND_SECONDS,
             )
         finally:
             stop = "from mljupyter.core import Workspace; Workspace.get('quickstart').controller.stop(force=True)"
             subprocess.run([binaries / "python", "-c", stop], cwd=project, env=variables, check=False)
         seconds = float(answered.stdout.split()[-1])
         print(f"first answer after {seconds} s, from the start of the kernel")
-        if seconds > LONGEST_FIRST_ANSWER_SECONDS:
-            sys.exit(f"that is more than {LONGEST_FIRST_ANSWER_SECONDS} s")
+        if seconds > (limit := promised(LONGEST_FIRST_ANSWER_SECONDS)):
+            sys.exit(f"that is more than {limit:.0f} s ({LONGEST_FIRST_ANSWER_SECONDS} s on an idle machine)")
 
 
 def copied(place: Path) -> Path:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import ssl
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ pytest_plugins = ["tests.fault_table", "tests.parallel", "tests.shared_cluster",
 
 # gRPC would write a line about each fork into what a test reads; it looks at this when it is imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+# jsonschema imports it where it is installed, for the format "iri", which no schema here has. That takes two seconds.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # A busy machine may take any time for an example: that is not what these tests are about.
 settings.register_profile("mljupyter", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,6 +14,11 @@ import httpx
 
 from tests.waiting import HANG_SECONDS
 
+RATE = 250.0
+"""Requests per second that a load is held to, unless it is to be as much as its clients can send.
+
+Replicas and pods that start meanwhile need the processor more: a load without a limit takes all of it.
+"""
 _LONGEST_TEST = 900.0
 """Seconds after which a load ends by itself. pytest ends a test after 600."""
 
@@ -21,6 +26,8 @@ _LONGEST_TEST = 900.0
 @dataclass
 class Load:
     """Sends requests until it is left, or each client has sent `limit`, but no longer than a test may take.
+
+    All clients together send at most `rate` requests per second; None, or a `limit`, for as many as they can.
 
     `results` counts status codes, and names of exceptions. `failures` are the times of all but 200, in seconds since
     the start, and `refusals` count the bodies of these answers: they tell who refused a request, and why. `first_sent`
@@ -31,6 +38,7 @@ class Load:
     key: str | None = None
     clients: int = 4
     limit: int | None = None
+    rate: float | None = RATE
     body: bytes = b"[1, 2]"
     verify: bool = True
     results: Counter[str] = field(default_factory=Counter)
@@ -68,6 +76,7 @@ class Load:
 
     def _send(self) -> None:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        pause = self.clients / self.rate if self.rate and self.limit is None else 0.0
         with httpx.Client(headers=headers, verify=self.verify) as client:
             for count in itertools.count():
                 late = time.monotonic() - self._began > _LONGEST_TEST
@@ -87,3 +96,5 @@ class Load:
                         self.failures.append(time.monotonic() - self._began)
                     if refusal:
                         self.refusals[refusal] += 1
+                if pause:
+                    self._stop.wait(pause)

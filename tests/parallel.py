@@ -1,28 +1,36 @@
 """How tests are dealt out to the workers of pytest-xdist: whole files, those that take long before the others.
 
 A lane is a number of files, or tests of them, that one worker gets, since they share something that takes long to
-start: one browser, one attached cluster.
+start: one browser, one attached cluster. The faults of a cluster are in two lanes, each with a cluster of its own: in
+one, they would take longer than everything else in their stage.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import pytest
 
+T = TypeVar("T")
+
 CLUSTER_LANE = "the shared cluster"
+SECOND_LANE = "another shared cluster"
 LANES = {
     "tests/kubernetes/test_cluster_tls.py": CLUSTER_LANE,
-    "tests/kubernetes/test_cluster_faults.py": CLUSTER_LANE,
+    "tests/kubernetes/test_cluster_faults.py": SECOND_LANE,
+    "tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy": SECOND_LANE,  # the longest
     "tests/kubernetes/test_cluster_damage.py": CLUSTER_LANE,
     "tests/kubernetes/test_admission.py": CLUSTER_LANE,
     "tests/kubernetes/clients/": "the cluster with an operator of the tests",
     "tests/browser/": "the browser",
 }
-"""Lanes by the path of a file or directory."""
+"""Lanes by the path of a file or directory, or the beginning of the name of a test. The first one counts."""
 _ON_CLUSTER = ("tests/conformance/", "tests/seeds/", "tests/system/faults/test_hostile_requests.py")
 """Files with tests for several compute targets; those for the cluster are in its lane."""
 _CLUSTER_ID = "[kubernetes"
+_ON_THE_NODE = "/tests/kubernetes/test_"
+_SHARING = (CLUSTER_LANE, SECOND_LANE)
 
 
 def lane_of(nodeid: str) -> str | None:
@@ -51,18 +59,47 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put lanes first, then files that start real controllers: the short ones keep all workers busy to the last."""
+    """Put lanes first, then files that start real controllers: the short ones keep all workers busy to the last.
+
+    Files that use a cluster spend most of their time waiting for its node, so they are spread among the others.
+    """
     for item in items:
-        if "attached" in getattr(item, "fixturenames", ()) and lane_of(item.nodeid) != CLUSTER_LANE:
+        if "attached" in getattr(item, "fixturenames", ()) and lane_of(item.nodeid) not in _SHARING:
             raise pytest.UsageError(f"{item.nodeid} uses the shared cluster, and is not in its lane: tests/parallel.py")
     if not hasattr(config, "workerinput"):
+        _span(items)
         return
-    slow = {item.path for item in items if item.get_closest_marker("system")}
+    slow = dict.fromkeys(item.path for item in items if item.get_closest_marker("system"))
+    waiting = [path for path in slow if _ON_THE_NODE in str(path)]
+    places = spread([path for path in slow if path not in set(waiting)], waiting)
     lanes = [*dict.fromkeys(LANES.values()), None]
     items.sort(
         key=lambda item: (
             lanes.index(lane_of(item.nodeid)),
             getattr(getattr(item, "module", None), "DETACHES_CLUSTER", False),
-            item.path not in slow,
+            places.get(item.path, len(places)),
         )
     )
+
+
+def spread(files: Sequence[T], among: Sequence[T]) -> dict[T, int]:
+    """Return the place of each file, with those of `among` at equal distances among the others.
+
+    Example:
+        >>> spread(["a", "b", "c", "d"], ["x", "y"])
+        {'a': 0, 'x': 1, 'b': 2, 'c': 3, 'y': 4, 'd': 5}
+
+    """
+    ranks = {file: float(number) for number, file in enumerate(files)}
+    ranks |= {file: (number + 0.5) * len(files) / len(among) - 0.5 for number, file in enumerate(among)}
+    return {file: place for place, file in enumerate(sorted(ranks, key=lambda file: ranks[file]))}
+
+
+def _span(items: list[pytest.Item]) -> None:
+    """Run the first test of a module with ``SPANS_OTHERS = True`` first, and its others last.
+
+    Its first test starts something that takes a while by itself. The others look at the end of that.
+    """
+    spanning = [item for item in items if getattr(getattr(item, "module", None), "SPANS_OTHERS", False)]
+    ranks = {item.nodeid: 1 if number else -1 for number, item in enumerate(spanning)}
+    items.sort(key=lambda item: ranks.get(item.nodeid, 0))

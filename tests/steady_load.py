@@ -31,6 +31,7 @@ REQUESTS_ON = {
     "docker": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000")),
     "kubernetes": int(os.environ.get("MLJUPYTER_FAULT_REQUESTS", "2000")),
 }
+RATE = float(os.environ.get("MLJUPYTER_FAULT_RATE", "0"))
 _TOLD_EVERY = 0.02
 _PAUSE_AFTER_FAILURE = 0.01
 
@@ -57,7 +58,8 @@ class SteadyLoad:
         requests: how many are sent at least.
         most: how many are sent at most.
         header: another header, ``NAME: VALUE``.
-        pause: of a client between an answer and its next request, in seconds.
+        pause: of a client between an answer and its next request, in seconds. The default is that of `RATE`: all
+            clients together send at most so many requests per second; 0 for as many as they can.
         patience: how long a client waits for an answer before the request counts as failed, in seconds.
 
     """
@@ -70,7 +72,7 @@ class SteadyLoad:
     requests: int = REQUESTS
     most: int = 100_000
     header: str | None = None
-    pause: float = 0.0
+    pause: float | None = None
     patience: float = HANG_SECONDS
     results: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
@@ -120,8 +122,9 @@ class SteadyLoad:
         wait_until(lambda: self.results["200"] >= goal, f"the load goes on {dict(self.results)}")
 
     def _order(self) -> dict[str, Any]:
-        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "pause", "patience")
-        return {name: getattr(self, name) for name in names}
+        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "patience")
+        pause = self.pause if self.pause is not None else self.clients / RATE if RATE else 0.0
+        return {name: getattr(self, name) for name in names} | {"pause": pause}
 
     def _read(self) -> None:
         assert self._process.stdout is not None

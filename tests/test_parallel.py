@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.parallel import CLUSTER_LANE, LANES, lane_of, pytest_collection_modifyitems
+from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_collection_modifyitems, spread
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,12 @@ from tests.parallel import CLUSTER_LANE, LANES, lane_of, pytest_collection_modif
         ("tests/system/faults/test_hostile_requests.py::test_a_request[kubernetes]", CLUSTER_LANE),
         ("tests/system/faults/test_hostile_requests.py::test_a_request[local]", None),
         ("tests/kubernetes/test_cluster_tls.py::test_a_new_operator", CLUSTER_LANE),
+        ("tests/kubernetes/test_cluster_damage.py::test_a_route[kubernetes]", CLUSTER_LANE),
+        ("tests/kubernetes/test_cluster_faults.py::test_a_kill[kubernetes]", SECOND_LANE),
+        (
+            "tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy[k]",
+            SECOND_LANE,
+        ),
         ("tests/kubernetes/test_placement.py::test_a_claim", None),
         ("tests/kubernetes/clients/test_attach.py::test_a", LANES["tests/kubernetes/clients/"]),
         ("tests/browser/test_panels.py::test_log", LANES["tests/browser/"]),
@@ -48,3 +54,21 @@ def test_a_file_that_shares_the_cluster_and_is_in_no_lane_is_told() -> None:
         pytest_collection_modifyitems(
             SimpleNamespace(), [item("tests/kubernetes/test_new.py::test_a", fixtures=("attached",))]
         )
+
+
+def test_files_that_wait_for_the_node_are_spread_among_the_others() -> None:
+    local = [item(f"tests/system/test_{name}.py::test_a", system=True) for name in "abcd"]
+    waiting = [item(f"/tests/kubernetes/test_{name}.py::test_a", system=True) for name in "xy"]
+    quick = item("tests/engine/test_q.py::test_a")
+    items = [quick, *waiting, *local]
+    pytest_collection_modifyitems(SimpleNamespace(workerinput={}), items)
+    assert items == [local[0], waiting[0], *local[1:3], waiting[1], local[3], quick]
+    assert spread([], ["x"]) == {"x": 0}
+
+
+def test_a_module_that_spans_others_begins_before_them_and_ends_after_them() -> None:
+    begins, ends = (item(f"tests/system/test_step.py::test_{name}", SPANS_OTHERS=True) for name in ("up", "down"))
+    other, another = item("tests/a.py::test_a"), item("tests/z.py::test_z")
+    items = [other, begins, ends, another]
+    pytest_collection_modifyitems(SimpleNamespace(), items)
+    assert items == [begins, other, another, ends]

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
 from tests.waiting import HANG_SECONDS
 
-SCREENSHOTS = Path(os.environ.get("MLJUPYTER_SCREENSHOTS", "build/screenshots")).absolute()
+SCREENSHOTS = os.environ.get("MLJUPYTER_SCREENSHOTS")
 
 
 @pytest.fixture(scope="package")
@@ -87,15 +87,22 @@ def opened(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Callable[...
 
 @pytest.fixture
 def shot(page: Page) -> Callable[..., None]:
-    """Return a function that keeps a picture of the page, or of one element of it."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    """Return a function that keeps a picture of the page, or of one element of it, in MLJUPYTER_SCREENSHOTS.
+
+    Without that variable it only waits for the element.
+    """
 
     def take(name: str, selector: str | None = None) -> None:
-        path = SCREENSHOTS / f"{name}.png"
+        element = page.locator(selector or "body").first
+        element.wait_for()
+        if SCREENSHOTS is None:
+            return
+        path = Path(SCREENSHOTS).absolute() / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         if selector is None:
             page.screenshot(path=path)
         else:
-            page.locator(selector).first.screenshot(path=path)
+            element.screenshot(path=path)
         _make_small(path)
 
     return take

@@ -20,11 +20,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PageTimeoutError
 
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LABEXTENSION = Path(__file__).parents[2] / "labextension" / "prebuilt"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+_LOOK_EVERY = 100
+"""Milliseconds between two looks at a page that waits for its kernel. By default, it is drawn anew for each look."""
 _SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "docmanager-extension/plugin": {"autosave": False},
@@ -178,7 +180,7 @@ class Notebook:
         """Execute one of JupyterLab's commands."""
         self.page.evaluate("([name, args]) => { window.jupyterapp.commands.execute(name, args); }", [name, arguments])
 
-    def wait_idle(self, seconds: float = 120) -> None:
+    def wait_idle(self, seconds: float = COMMAND_SECONDS) -> None:
         """Wait until the kernel is there and has nothing to do."""
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=seconds * 1000)
         self.page.wait_for_function(
@@ -189,6 +191,7 @@ class Notebook:
                     && !cells.some((cell) => cell.model.executionState === 'running');
             }""",
             timeout=seconds * 1000,
+            polling=_LOOK_EVERY,
         )
 
     def run_all(self) -> None:
@@ -202,7 +205,7 @@ class Notebook:
         )
         self.wait_idle()
 
-    def run(self, index: int, seconds: float = 120) -> Locator:
+    def run(self, index: int, seconds: float = COMMAND_SECONDS) -> Locator:
         """Run one code cell, wait until it is done, and return its output area."""
         cell = self.cell(index)
         cell.locator(".cm-content").first.click()
@@ -213,6 +216,7 @@ class Notebook:
                 document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[index]?.textContent ?? '')""",
             arg=index,
             timeout=seconds * 1000,
+            polling=_LOOK_EVERY,
         )
         assert self.sources()[: len(before)] == before
         return cell.locator(".jp-OutputArea").first

@@ -239,7 +239,7 @@ def test_watch_returns_on_a_change_or_after_its_timeout(site: Site, name: str) -
     )
     watcher.start()
     site.client.replace(record.spec.model_copy(update={"description": "watched"}))
-    watcher.join(30)
+    watcher.join(HANG_SECONDS)
     assert changes
     assert changes[0] > record.resource_version
 
@@ -301,7 +301,7 @@ def test_followed_logs_have_old_and_new_lines_and_end_with_the_endpoint(site: Si
     score(record.status.scoring_uri, body=b"after")
     until(lambda: any("got after" in line for line in seen), "the new line is read")
     site.client.delete(name)
-    reader.join(60)
+    reader.join(HANG_SECONDS)
     assert not reader.is_alive()
     assert all(line.endswith("\n") for line in seen)
 
@@ -510,7 +510,7 @@ def test_decisions_on_the_number_of_replicas_are_kept_with_their_reason(site: Si
     slow = site.runs(script("slow", run="time.sleep(0.3)"))
     limits = {"maxQueueWaitMs": 20_000}
     record = site.healthy(site.spec(name, one={**slow, "scaling": {"autoscale": policy}, "limits": limits}))
-    with Load(str(record.status.scoring_uri), clients=4):
+    with Load(str(record.status.scoring_uri), clients=4, rate=None):
         until(lambda: site.client.endpoint(name).status.replicas == "2/2", "a second replica is ready")
     decisions = site.client.scaling_history(name)
     assert [(item.version, item.before, item.after) for item in decisions][:1] == [("one", 1, 2)]

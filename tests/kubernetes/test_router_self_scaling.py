@@ -138,7 +138,7 @@ def test_under_load_pods_get_larger_then_more_without_it_smaller_then_fewer(
     routers: Routers, endpoint: EndpointRecord
 ) -> None:
     key = routers.site.client.keys(endpoint.spec.name)[0]
-    with Load(str(endpoint.status.scoring_uri), key=key, clients=2) as load:
+    with Load(str(endpoint.status.scoring_uri), key=key, clients=2, rate=None) as load:
         routers.configure("FastProd", **BOUNDS, **EVERYTHING_IS_SLOW)
         routers.becomes(LARGEST)
         grown = routers.steps()

@@ -79,7 +79,7 @@ def test_decisions_can_be_asked_for(live: Shell) -> None:
     service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     service.scale(minimum=1, maximum=2)
     service.wait_for_deployment(timeout_sec=HANG_SECONDS)
-    with Load(service.scoring_uri, clients=3, body=b'{"data": [[1]]}') as load:
+    with Load(service.scoring_uri, clients=3, rate=None, body=b'{"data": [[1]]}') as load:
         wait_until(lambda: len(service.scaling_history()), "a decision is made")
     assert load.failed == 0, load.results
     history = service.scaling_history(version="slow")

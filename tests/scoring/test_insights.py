@@ -44,7 +44,7 @@ def run(data):
     for _ in range(200):
         print(data, end="")
         print(data)
-    barrier.wait(10)
+    barrier.wait(240)
     return 1
 """
 JOINED = """

@@ -24,7 +24,7 @@ def test_a_step_of_load_gets_more_replicas_within_seconds_and_loses_nothing(mach
     record = machine.healthy(machine.spec(script=SLOW, **autoscaled(4)))
     assert record.status.versions["echo"].replicas_wanted == 1
     began = time.monotonic()
-    with Load(record.status.scoring_uri, clients=6) as load:
+    with Load(record.status.scoring_uri, clients=6, rate=None) as load:
         wait_until(
             lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_wanted == 4, "four are wanted"
         )
@@ -41,7 +41,7 @@ def test_a_step_of_load_gets_more_replicas_within_seconds_and_loses_nothing(mach
 
 def test_the_number_of_replicas_survives_a_restart_of_the_controller(machine: Machine) -> None:
     record = machine.healthy(machine.spec(script=SLOW, **autoscaled(3)))
-    with Load(record.status.scoring_uri, clients=6):
+    with Load(record.status.scoring_uri, clients=6, rate=None):
         wait_until(
             lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 3, "three are ready"
         )

@@ -54,6 +54,7 @@ def ended(machine: Machine) -> EndpointRecord:
     return wait_until(look, "the rollout ends")
 
 
+@ONE_TARGET
 def test_a_version_that_keeps_the_guard_gets_all_requests_step_by_step_and_none_is_lost(
     machine: Machine, target: Target
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_version_that_keeps_the_guard_gets_all_requests_step_by_step_and_none_
     assert record.rollout.values["p95"] >= 2
 
 
+@ONE_TARGET
 def test_a_version_that_breaks_the_guard_is_taken_back_at_once(machine: Machine, target: Target) -> None:
     spec = endpoint(target, {"aaa": 60, "bbb": 0, "ccc": 30})
     spec = changed(spec, "bbb", **target.runs(BAD), mirrorPercentile=20)

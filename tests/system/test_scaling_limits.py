@@ -50,7 +50,7 @@ def test_load_gets_no_more_replicas_than_have_room_and_nothing_flaps(machine: Ma
             limits={"maxQueueWaitMs": 30_000},
         )
     )
-    with Load(record.status.scoring_uri, clients=8) as load:
+    with Load(record.status.scoring_uri, clients=8, rate=None) as load:
         wait_until(lambda: machine.client.endpoint("echo").status.versions["echo"].replicas_ready == 2, "two are ready")
         # Eight clients need 12 replicas: decisions reach the maximum even if the first saw only some of the clients.
         # Five clients need 8, and the autoscaler stays at 7 once it is there, since that is near enough.

@@ -8,7 +8,7 @@ from typing import Any
 
 from mljupyter.build.environments.requirements import missing_packages
 from mljupyter.core import Environment, InferenceConfig, Model
-from mljupyter.core.estimator import environment_for, pinned_packages
+from mljupyter.core.estimator import environment_for, format_of, pinned_packages
 from mljupyter.notebook.options.deployment_options import CURRENT
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
@@ -118,7 +118,8 @@ def _with_needed_packages(environment: Environment, estimator: PlannedEstimator)
     can be read only by a version like the one that wrote it.
     """
     script = estimator.script or ""
-    pinned = pinned_packages(estimator.value, frame="PandasParameterType" in script)
+    form = estimator.form or format_of(estimator.value, sample=(), name=estimator.model_name)
+    pinned = pinned_packages(form, estimator.value, frame="FrameRows" in script)
     missing = missing_packages(environment.definition(), pinned)
     conda = environment.python.conda_dependencies
     if not missing or conda is None:
