@@ -8,7 +8,8 @@ from typing import Any
 
 from mljupyter.build.environments.requirements import missing_packages
 from mljupyter.core import Environment, InferenceConfig, Model
-from mljupyter.core.estimator import environment_for, format_of, pinned_packages
+from mljupyter.core.estimator import environment_for, pinned_packages
+from mljupyter.deploy.estimator.frameworks import format_of
 from mljupyter.notebook.options.deployment_options import CURRENT
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session

@@ -7,6 +7,7 @@ from typing import Any
 from mljupyter.core import Workspace
 from mljupyter.core.router import Router
 from mljupyter.errors import MLJupyterError
+from mljupyter.spec import EndpointKind
 from mljupyter.targets.catalog import default_name
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
