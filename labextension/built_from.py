@@ -25,7 +25,7 @@ def digest() -> str:
 
 def sources() -> list[Path]:
     """Return the sources, sorted."""
-    return sorted((HERE / "src").rglob("*.ts"))
+    return sorted([*(HERE / "src").rglob("*.ts"), *(HERE / "style").rglob("*.css")])
 
 
 def is_current() -> bool:

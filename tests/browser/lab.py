@@ -169,8 +169,8 @@ class Notebook:
         for _ in range(3):
             self.page.reload()
             self.wait_idle()
-            expect(shown.or_(lost).first).to_be_visible()
-            if lost.count() == 0:
+            expect(shown.filter(visible=True).or_(lost).first).to_be_attached()
+            if shown.first.is_visible():
                 return
         raise AssertionError("three times, ipywidgets did not get the state of the widgets within 4 s")
 
