@@ -25,7 +25,7 @@ def digest() -> str:
 
 def sources() -> list[Path]:
     """Return the sources, sorted."""
-    return sorted([*(HERE / "src").rglob("*.ts"), *(HERE / "style").rglob("*.css")])
+    return sorted((HERE / "src").rglob("*.ts"))
 
 
 def is_current() -> bool:

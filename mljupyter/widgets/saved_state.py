@@ -26,7 +26,8 @@ STYLE = """\
 """
 """The rule that hides an empty view, one that is loading or that failed, above its saved state.
 
-The extension of JupyterLab has the same rule for notebooks that are not trusted: their outputs lose all styles.
+It is part of the output, so it needs no extension. JupyterLab removes it from a notebook that is not trusted, and shows
+no widgets there anyway.
 """
 
 _RAW = frozenset({"text", "choice", "cards", "check", "split"})

@@ -103,6 +103,7 @@ def _environment(home: Path, settings: Path, runtime: Path) -> Mapping[str, str]
         "HOME": str(home),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_PREFER_ENV_PATH": "0",  # the extension of these sources goes before that of the environment
         "JUPYTER_RUNTIME_DIR": str(runtime),
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
@@ -258,6 +259,14 @@ class Notebook:
                     .filter((output) => output.output_type === 'error')
                     .map((output) => output.evalue);
             }"""
+        )
+        return found
+
+    def printed(self) -> str:
+        """Return what all cells have printed, also those that are not on the screen."""
+        found: str = self.page.evaluate(
+            """() => [...window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells]
+                .flatMap((cell) => cell.outputs ?? []).flatMap((output) => output.text ?? []).join('')"""
         )
         return found
 
