@@ -262,14 +262,6 @@ class Notebook:
         )
         return found
 
-    def printed(self) -> str:
-        """Return what all cells have printed, also those that are not on the screen."""
-        found: str = self.page.evaluate(
-            """() => [...window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells]
-                .flatMap((cell) => cell.outputs ?? []).flatMap((output) => output.text ?? []).join('')"""
-        )
-        return found
-
     def themes(self) -> list[str]:
         """Return all themes, the one that is shown first: a change takes a second of a processor."""
         shown = self.page.evaluate("() => document.body.dataset.jpThemeName")
