@@ -58,6 +58,7 @@ class SteadyLoad:
         most: how many are sent at most.
         header: another header, ``NAME: VALUE``.
         pause: of a client between an answer and its next request, in seconds.
+        patience: how long a client waits for an answer before the request counts as failed, in seconds.
 
     """
 
@@ -70,6 +71,7 @@ class SteadyLoad:
     most: int = 100_000
     header: str | None = None
     pause: float = 0.0
+    patience: float = HANG_SECONDS
     results: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -118,7 +120,7 @@ class SteadyLoad:
         wait_until(lambda: self.results["200"] >= goal, f"the load goes on {dict(self.results)}")
 
     def _order(self) -> dict[str, Any]:
-        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "pause")
+        names = ("url", "key", "body", "clients", "one_shot", "requests", "most", "header", "pause", "patience")
         return {name: getattr(self, name) for name in names}
 
     def _read(self) -> None:
@@ -184,7 +186,7 @@ class _Sender:
             self._begun += 1
             sent = time.monotonic()
             try:
-                async with asyncio.timeout(HANG_SECONDS):
+                async with asyncio.timeout(self._order["patience"]):
                     if connection is None:
                         connection = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
                     status, kept = await self._ask(*connection, self._closed if once else self._kept)

@@ -61,6 +61,13 @@ class EndpointNotFoundError(ControllerError):
     status_code = 404
 
 
+class ReplicaNotFoundError(ControllerError):
+    """No replica with this id runs, or it cannot be measured now."""
+
+    code = "ReplicaNotFound"
+    status_code = 404
+
+
 class EndpointExistsError(ControllerError):
     """An endpoint with this name exists, and `overwrite` is not set."""
 
@@ -162,6 +169,7 @@ _CLASSES: dict[str, type[ControllerError]] = {
         InvalidSpecError,
         DocumentTooLargeError,
         EndpointNotFoundError,
+        ReplicaNotFoundError,
         EndpointExistsError,
         EndpointBusyError,
         EndpointChangedError,

@@ -29,6 +29,7 @@ from mljupyter.outside import whole
 from mljupyter.registry.errors import ModelInUseError, ModelNotFoundError
 from mljupyter.spec import EndpointKind, ModelReference
 from mljupyter.spec.names import SERVICE
+from mljupyter.targets.base import Needs
 from mljupyter.visible import one_line
 
 if TYPE_CHECKING:
@@ -441,7 +442,9 @@ class Model(HtmlRepr):
         run = deploy.profiling.run
         endpoint, target = run.temporary_name(), core.deployment.target_of(workspace, deployment_target)
         settings = core.AksWebservice.deploy_configuration(
-            **run.endpoint_arguments(profile_name, size["cpu"], size["memory_in_gb"])
+            **run.endpoint_arguments(
+                profile_name, size["cpu"], size["memory_in_gb"], here=target.needs is not Needs.REGISTRY_IMAGE
+            )
         )
         with as_webservice_exception(), workspace.artifacts.hold():
             core.deployment.check_settings(workspace, endpoint, settings, target)

@@ -9,6 +9,7 @@ import pytest
 
 from mljupyter.controller.metrics import replica_counts, replica_meter
 from mljupyter.controller.metrics.replica_meter import IDLE_EVERY, Key, ReplicaMeter
+from mljupyter.runtimes.base import Usage as SinceStart
 from mljupyter.telemetry.metrics.progress import Progress
 from mljupyter.telemetry.metrics.samples import Usage
 from tests.controller.test_replica_counts import COUNTERS, replicas, with_usage
@@ -31,6 +32,15 @@ async def test_a_report_gives_cores_and_memory_from_the_second_one_on() -> None:
         (usage,) = (await metering.measure([ONE], 101)).usages[ONE]
         assert usage == Usage(101, "one", "r0", 0.0, 2000)
         assert metering.latest(found) == ([usage], {"r0": 5.0})
+        await metering.keep([])
+
+
+async def test_one_replica_is_measured_at_once_when_somebody_asks() -> None:
+    async with replicas(REPORT, measures_itself=True) as (_, found):
+        metering = meter()
+        metering.learn(ONE, found)
+        assert await metering.usage("r0") == SinceStart(5.0, 2000)
+        assert await metering.usage("another") is None
         await metering.keep([])
 
 

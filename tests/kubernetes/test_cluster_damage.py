@@ -8,9 +8,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -273,6 +276,59 @@ def test_an_operator_that_has_hung_changes_nothing_when_it_continues(
     put(cluster, endpoint.spec)
 
 
+@pytest.mark.faults(19, "Deployment without an endpoint")
+def test_replicas_that_belong_to_no_endpoint_are_removed(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    path = f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments"
+    (present,) = cluster.api.items(path, labels=names.selector(endpoint=endpoint.spec.name))
+    labels = names.replica_labels("nobody", "one", "r1")
+    metadata = {
+        "name": names.deployment_name("nobody", "one", "r1"),
+        "labels": labels,
+        "annotations": present["metadata"]["annotations"],
+    }
+    spec = {
+        "replicas": 2,
+        "selector": {"matchLabels": labels},
+        "template": {**present["spec"]["template"], "metadata": {"labels": labels}},
+    }
+
+    def act() -> None:
+        cluster.api.create(path, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+        mine = names.selector(endpoint="nobody")
+        until(lambda: not cluster.api.items(path, labels=mine), "the Deployment is gone")
+        until(lambda: not cluster.pods(endpoint="nobody"), "its pods are gone")
+
+    loaded(cluster, endpoint, fault, act)
+
+
+@pytest.mark.faults(1, "kill -9 of the only router pod's container")
+def test_the_only_router_is_there_again_within_seconds(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    (pod,) = cluster.pods(component=names.COMPONENT_ROUTER)
+    _without_router(cluster, endpoint, fault, lambda: docker("kill", cluster.container(pod)))
+
+
+@pytest.mark.faults(32, "the only router hangs")
+def test_a_router_that_hangs_is_said_and_replaced_within_15_seconds(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    (pod,) = cluster.pods(component=names.COMPONENT_ROUTER)
+    (pid,) = cluster.processes(pod, "envoy")
+    status: list[EndpointRecord] = []
+
+    def act() -> None:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: cluster.site.client.endpoint(endpoint.spec.name).status.problem, "the status says so")
+        status.append(cluster.site.client.endpoint(endpoint.spec.name))
+
+    _without_router(cluster, endpoint, fault, act)
+    assert status
+    assert pid not in cluster.processes(pod, "envoy")
+
+
 @pytest.mark.faults(33, "Secret of the route deleted")
 def test_a_route_that_somebody_deletes_is_published_again(
     cluster: Cluster, endpoint: EndpointRecord, fault: Fault
@@ -282,18 +338,28 @@ def test_a_route_that_somebody_deletes_is_published_again(
 
 
 def _without_router(cluster: Cluster, endpoint: EndpointRecord, fault: Fault, act: Callable[[], Any]) -> None:
-    """Let the only router, or its route, go under load; measure how long requests fail."""
+    """Let the only router, or its route, go under load; measure how long after it requests that are sent fail.
+
+    In old releases of Kubernetes, kube-proxy listens at the node's port itself, to reserve it. A connection that is
+    opened just when the last router pod is removed from the Service is accepted there and never answered. Nothing
+    in the cluster can notice that, only the patience of a client ends it.
+    """
     key = cluster.site.client.keys(endpoint.spec.name)[0]
     with SteadyLoad(
-        str(endpoint.status.scoring_uri), key=key, requests=REQUESTS_ON[CLUSTER], most=1_000_000, pause=0.01
+        str(endpoint.status.scoring_uri),
+        key=key,
+        requests=REQUESTS_ON[CLUSTER],
+        most=1_000_000,
+        pause=0.01,
+        patience=30,
     ) as load:
         fault.under(load)
         load.runs()
         began = time.monotonic()
         act()
         load.runs()
-        last = max((failure.at for failure in load.failures), default=began)
-        fault.recovered(last - began, "until the last failure")
+        last = max((failure.sent for failure in load.failures), default=began)
+        fault.recovered(last - began, "until the last request that failed was sent")
     assert last - began < promised(15), load.failures[-3:]
     until(lambda: cluster.ready(component=names.COMPONENT_ROUTER), "the router's node has noticed")
     settled(cluster, endpoint.spec.name, 2)
@@ -361,6 +427,35 @@ def test_clocks_that_jump_cost_nothing(cluster: Cluster, endpoint: EndpointRecor
     assert cluster.uids(endpoint=name) == before
     assert not client.scaling_history(name)
     assert client.endpoint(name).status.state is EndpointState.HEALTHY
+
+
+@pytest.mark.faults(22, "traffic divided by percentile")
+@pytest.mark.faults(23, "mirror hangs, mirror killed")
+def test_a_second_version_gets_its_share_and_as_a_mirror_slows_nobody(
+    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
+) -> None:
+    name = endpoint.spec.name
+    key = cluster.site.client.keys(name)[0]
+    two = {**cluster.site.runs(SECOND), "limits": MANY}
+
+    def act() -> None:
+        put(cluster, changed(endpoint.spec, "two", **two, trafficPercentile=30))
+        with httpx.Client(headers={"authorization": f"Bearer {key}"}) as client:
+            uri = str(endpoint.status.scoring_uri)
+            counts = Counter(client.post(uri, content=b"x").json() for _ in range(200))
+        assert counts["two"] / 2 == pytest.approx(30, abs=12)
+        put(cluster, changed(endpoint.spec, "two", **two, mirrorPercentile=100))
+        (mirror,) = cluster.pods(endpoint=name, version="two")
+        docker("pause", cluster.container(mirror))
+        with httpx.Client(headers={"authorization": f"Bearer {key}"}) as client:
+            assert {client.post(uri, content=b"x").json() for _ in range(40)} == {"one"}
+        docker("unpause", cluster.container(mirror))
+        docker("kill", cluster.container(mirror))
+        with httpx.Client(headers={"authorization": f"Bearer {key}"}) as client:
+            assert {client.post(uri, content=b"x").json() for _ in range(40)} == {"one"}
+        put(cluster, endpoint.spec)
+
+    loaded(cluster, endpoint, fault, act)
 
 
 @pytest.mark.faults(2, "router pod deleted while a request wakes a version that sleeps")

@@ -218,6 +218,24 @@ def test_a_mounted_model_scores_and_another_script_uploads_no_model_again(
     assert pod["spec"]["volumes"][1]["emptyDir"]["sizeLimit"]
 
 
+def test_a_profile_measures_a_replica_in_a_pod_and_leaves_nothing(
+    place: conformance.Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = "def init(): pass\ndef run(data): return sum(range(100_000))\n"
+    target = ComputeTarget(place.workspace, CLUSTER)
+    inference = config(tmp_path / "busy", script)
+    profile = Model.profile(
+        place.workspace, "busy", [], inference, input_data="[1]", cpu=1, seconds=3, deployment_target=target
+    )
+    profile.wait_for_completion()
+    found = profile.get_details()
+    assert (found["state"], found["successRate"]) == ("Succeeded", 100)
+    assert 0.05 < found["maxUtilizedCpu"] < 1.5, "its container may use one core"
+    assert 0.01 < found["maxUtilizedMemoryInGB"] < 1
+    assert not [one.name for one in place.workspace.webservices.values() if one.name.startswith("profile-")]
+
+
 def test_a_model_that_is_not_in_the_registry_is_told_with_the_way_out(place: conformance.Site) -> None:
     spec = place.client.endpoint("mounted").spec
     ((name, version),) = spec.versions.items()

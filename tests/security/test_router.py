@@ -195,6 +195,58 @@ def test_hosts_and_origins_that_the_user_allows_reach_an_endpoint_without_authen
         RouterSpec.parse({"hosts": ["https://hub.example.org"]})
 
 
+@pytest.mark.parametrize("authentication", list(Authentication))
+def test_an_allowed_page_passes_the_preflight_without_a_key_and_can_read_refusals(
+    machine: Machine,  # noqa: F811
+    authentication: Authentication,
+) -> None:
+    page = "https://app.example.org"
+    variables = {"AML_CORS_ORIGINS": f"https://other.example.org, {page}"}
+    limits = {"maxBodyBytes": 1000}
+    spec = machine.spec("paged", authentication=authentication, environmentVariables=variables, limits=limits)
+    record = machine.healthy(spec)
+    uri = str(record.status.scoring_uri)
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    preflight = httpx.options(uri, headers={"Origin": page, **asked})
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == page
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    assert preflight.headers["access-control-allow-headers"].startswith("authorization, content-type")
+    stranger = httpx.options(uri, headers={"Origin": f"{page}.evil.example", **asked})
+    assert "access-control-allow-origin" not in stranger.headers
+    if authentication is not Authentication.NONE:
+        refused = post(uri, origin=page)
+        assert code(refused) == (401, "Unauthorized")
+        assert refused.headers["access-control-allow-origin"] == page
+        assert "www-authenticate" in refused.headers["access-control-expose-headers"]
+        assert "access-control-allow-origin" not in post(uri, origin="https://evil.example").headers
+    if authentication is Authentication.KEY:
+        key = machine.client.keys("paged")[0]
+        answered = post(uri, origin=page, authorization=f"Bearer {key}")
+        assert answered.status_code == 200
+        assert answered.headers.get_list("access-control-allow-origin") == [page]
+        headers = {"origin": page, "authorization": f"Bearer {key}"}
+        too_large = httpx.post(uri, content=b"x" * 1001, headers=headers)
+        assert too_large.status_code == 413
+        assert too_large.headers["access-control-allow-origin"] == page
+
+
+def test_a_client_of_http_1_0_is_answered_and_its_connection_closed(machine: Machine) -> None:  # noqa: F811
+    keyed = machine.healthy(machine.spec("keyed", authentication=Authentication.KEY)).status.scoring_uri
+    port, path = address_of(keyed)
+    key = machine.client.keys("keyed")[0]
+    for host in ("", "host: localhost\r\n"):
+        for authorization, status in ((f"authorization: Bearer {key}\r\n", b"200"), ("", b"401")):
+            with connect(port) as connection:
+                head = f"POST {path} HTTP/1.0\r\n{host}{authorization}content-length: 2\r\n\r\n"
+                connection.sendall(head.encode() + b"[]")
+                answer = b""
+                while part := connection.recv(65536):
+                    answer += part
+            assert answer.startswith((b"HTTP/1.0 " + status, b"HTTP/1.1 " + status)), answer
+            assert b"transfer-encoding" not in answer.lower()
+
+
 def test_a_refusal_has_its_status_whatever_the_content_type(machine: Machine) -> None:  # noqa: F811
     keyed = machine.healthy(machine.spec("keyed", authentication=Authentication.KEY)).status.scoring_uri
     local = machine.healthy(machine.spec("local", kind=EndpointKind.LOCAL)).status.scoring_uri

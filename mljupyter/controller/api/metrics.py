@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mljupyter.client.errors import EndpointNotFoundError, InvalidSpecError, PortInUseError
+from mljupyter.client.errors import EndpointNotFoundError, InvalidSpecError, PortInUseError, ReplicaNotFoundError
 from mljupyter.controller.api.documents import document_of
 from mljupyter.controller.metrics.collector import Collector
 from mljupyter.controller.metrics.port import MetricsPort
@@ -53,6 +53,7 @@ class MetricsApi:
         """The routes of these operations."""
         return [
             Route("/v1/endpoints/{name}/metrics", self._metrics, methods=["GET"]),
+            Route("/v1/replicas/{id}/usage", self._usage, methods=["GET"]),
             Route("/v1/metrics", self._settings, methods=["GET"]),
             Route("/v1/metrics", self._set, methods=["PUT"]),
             Route("/metrics", self._exposition, methods=["GET"]),
@@ -82,6 +83,13 @@ class MetricsApi:
             partial(report, self._collector.series, name, period, merge=merge, created=created)
         )
         return JSONResponse(found)
+
+    async def _usage(self, request: Request) -> Response:
+        replica_id = request.path_params["id"]
+        used = await self._collector.usage(replica_id)
+        if used is None:
+            raise ReplicaNotFoundError(f"no replica {replica_id[:100]!r} runs that can be measured.")
+        return JSONResponse({"cpuSeconds": used.cpu_seconds, "memoryBytes": used.memory_bytes})
 
     async def _exposition(self, _: Request) -> Response:
         return Response(exposition(self._collector.totals()), headers={"content-type": CONTENT_TYPE})

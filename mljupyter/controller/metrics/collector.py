@@ -27,6 +27,7 @@ from mljupyter.controller.router.endpoint_router import EndpointRouter
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.envoy.routing import cluster_name, mirror_name, version_of
 from mljupyter.runtimes.base import RunningReplica, Runtimes
+from mljupyter.runtimes.base import Usage as UsageSinceStart
 from mljupyter.spec import ReplicaPhase
 from mljupyter.telemetry.metrics.idle import idle_intervals
 from mljupyter.telemetry.metrics.progress import Progress
@@ -151,6 +152,10 @@ class Collector:
             if key in self._stored
         ]
         return Totals(found, self._router.up, self._denied, float(self._last_time or 0))
+
+    async def usage(self, replica_id: str) -> UsageSinceStart | None:
+        """Return CPU time and memory of one replica, measured now; None if it is unknown or cannot be measured."""
+        return await self._meter.usage(replica_id)
 
     def replicas_changed(self, endpoint: str) -> None:
         """Look at the replicas of an endpoint again, at the next measurement."""

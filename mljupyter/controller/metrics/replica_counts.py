@@ -82,6 +82,11 @@ class ReplicaAsker:
             self._not_before.pop(replica_id, None)
             await self._connections.pop(replica_id).close()
 
+    async def usage(self, replica: RunningReplica) -> Usage | None:
+        """Return the usage of a replica that measures itself, now; None if it does not answer or does not know it."""
+        answer = await self._ask(replica)
+        return answer.usage if answer is not None else None
+
     async def _ask(self, replica: RunningReplica) -> ReplicaReport | None:
         http = self._connections.get(replica.id)
         if http is None:

@@ -107,6 +107,15 @@ class ReplicaMeter:
         usages = [self._latest[replica.id] for replica in replicas if replica.id in self._latest]
         return usages, {replica.id: self._used[replica.id][1] for replica in replicas if replica.id in self._used}
 
+    async def usage(self, replica_id: str) -> UsageSinceStart | None:
+        """Return CPU time and memory of one replica, measured now; None if it is unknown or cannot be measured."""
+        if (known := self._of.get(replica_id)) is None:
+            return None
+        replica = known[1]
+        if replica.measures_itself:
+            return await self._asker.usage(replica)
+        return (await self._measured([replica])).get(replica_id)
+
     async def keep(self, replicas: Sequence[RunningReplica]) -> None:
         """Forget all replicas but these."""
         await self._asker.keep(replicas)

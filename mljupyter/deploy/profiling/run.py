@@ -99,7 +99,7 @@ def temporary_name() -> str:
     return f"{NAME_PREFIX}{secrets.token_hex(4)}"
 
 
-def endpoint_arguments(name: str, cpu: float, memory_in_gb: float) -> dict[str, Any]:
+def endpoint_arguments(name: str, cpu: float, memory_in_gb: float, *, here: bool) -> dict[str, Any]:
     """Return the arguments of ``AksWebservice.deploy_configuration`` for a temporary endpoint.
 
     The limits are the requested size. The resource request is small, so that a profile does not displace replicas.
@@ -108,12 +108,13 @@ def endpoint_arguments(name: str, cpu: float, memory_in_gb: float) -> dict[str, 
         name: the profile's name.
         cpu: cores that the replica may use.
         memory_in_gb: GB that it may use.
+        here: whether the replica runs on this machine, whose Docker engine refuses limits above its number of cores.
 
     """
     return {
         "num_replicas": 1,
         "cpu_cores": min(_ROOM_CPU, cpu),
-        "cpu_cores_limit": min(cpu, os.cpu_count() or cpu),  # a Docker engine refuses more than the machine has
+        "cpu_cores_limit": min(cpu, os.cpu_count() or cpu) if here else cpu,
         "memory_gb": min(_ROOM_MEMORY_GB, memory_in_gb),
         "memory_gb_limit": memory_in_gb,
         "description": f"Temporary: measured by the profile {name!r}",

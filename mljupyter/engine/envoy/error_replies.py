@@ -49,7 +49,7 @@ REPLIES = (
         "Web pages of %REQ(ORIGIN)% may not call this endpoint. Allow them: set AML_CORS_ORIGINS among its environment "
         "variables, or mljupyter router listen --host NAME",
     ),
-    Reply(426, 426, "UpgradeRequired", "This version of HTTP is not supported: use HTTP/1.1 or HTTP/2."),
+    Reply(426, 426, "UpgradeRequired", "This version of HTTP is not supported: use HTTP/1.0, HTTP/1.1 or HTTP/2."),
     Reply(429, 429, "TooManyRequests", "The endpoint accepts no more requests in this second. Try again later."),
     Reply(431, 431, "HeadersTooLarge", "The request's headers are too large."),
     Reply(502, 502, "BadGateway", "The replica's answer was not valid HTTP."),

@@ -6,11 +6,11 @@ Envoy's documentation explains each setting. Only settings that differ from the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.engine.envoy import activator, overload, statistics
+from mljupyter.engine.envoy import activator, cross_origin, overload, statistics
 from mljupyter.engine.envoy import limits as envoy_limits
 from mljupyter.engine.envoy import tokens as envoy_tokens
 from mljupyter.engine.envoy.error_replies import local_replies
@@ -161,6 +161,8 @@ def connections(
         normalize_path=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
         http2_protocol_options=envoy_limits.http2(),
+        # nginx speaks HTTP/1.0 to its upstreams by default, as do ab and old load balancers. It has no Host header.
+        http_protocol_options={"accept_http_10": True, "default_host_for_http_10": "localhost"},
         **envoy_limits.client_timeouts(limits),
     )
     return [envoy_limits.connection_count(name, limits), manager]
@@ -176,10 +178,11 @@ def _no_private_headers() -> Resource:
 
 
 def _http_filters(placement: Placement | None) -> list[Resource]:
-    """Return the filters of a request: authentication, then rate limit, then body size, then the route."""
+    """Return the filters of a request: access from web pages, authentication, rate limit, body size, then the route."""
     # Envoy refuses a buffer filter without a limit, even if all routes have their own.
     buffer = named("envoy.filters.http.buffer", "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=1)
     return [
+        cross_origin.http_filter(),
         named("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC"),
         *([_token_filter(placement), _rate_filter(placement)] if placement else []),
         {**buffer, "disabled": True},
@@ -227,6 +230,7 @@ def route(
     upstream_path: str,
     to: Destination,
     who: Passes,
+    origins: Sequence[str] = (),
     header: tuple[str, str] | None = None,
     base: str | None = None,
 ) -> Resource:
@@ -237,6 +241,7 @@ def route(
         upstream_path: the path of the request to the replica.
         to: clusters with weights, and limits.
         who: the authentication.
+        origins: the origins whose web pages may call it.
         header: name and value of a header that selects this route.
         base: the value of `BASE_HEADER`; None not to send it.
 
@@ -285,6 +290,7 @@ def route(
             },
             **({"envoy.filters.http.rbac": _allow_keys(who.keys)} if who.keys is not None else {}),
             **(envoy_tokens.asked_for(who.audience) if who.audience else {}),
+            **cross_origin.policy(origins),
         },
     }
 

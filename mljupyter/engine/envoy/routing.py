@@ -15,6 +15,7 @@ from mljupyter.engine.envoy import hosts as envoy_hosts
 from mljupyter.engine.envoy import limits as envoy_limits
 from mljupyter.engine.envoy import resources as envoy
 from mljupyter.engine.envoy import tokens as envoy_tokens
+from mljupyter.engine.envoy.cross_origin import ANY_ORIGIN
 from mljupyter.engine.envoy.extensions import Placement, Resource
 from mljupyter.engine.envoy.listener import ROUTER_CERTIFICATE, SERVICE_PREFIX, Listening
 from mljupyter.spec import PlainHttp, RateLimit, RequestLimits
@@ -22,7 +23,6 @@ from mljupyter.spec.router import LOOPBACK, VERSION_HEADERS
 
 SHARED = "router"
 SECURE = "router-tls"
-_ANY_ORIGIN = "*"
 # The limit of concurrent copies to one version, which limits the router's memory if they are slow.
 MOST_MIRRORED = 64
 
@@ -302,7 +302,7 @@ class _Routes:
         known = [grpc.route(), *self._guarded]
         others = list(known)
         for paths, endpoint, routes in self._of_origins:
-            if guard and _ANY_ORIGIN not in endpoint.origins:
+            if guard and ANY_ORIGIN not in endpoint.origins:
                 known.append(envoy_hosts.refuse_origins(paths, self._hosts, endpoint.origins))
             known += routes
             others += [] if guard else routes
@@ -337,21 +337,23 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
     health = envoy.Destination({clusters[default]: 1}, limits[default], wake_wait_ms=wake[default])
     audience = endpoint.name if endpoint.tokens else None
     limited = endpoint.name if endpoint.rate_limit is not None else None
-    routes = []
+    routes, origins = [], endpoint.origins
     scoring = envoy.Passes(endpoint.keys, audience, limited)
     anybody = envoy.Passes(withheld=endpoint.guarded)
     for path, who, base in (("/score", scoring, None), ("/swagger.json", anybody, prefix or "/")):
         for name, cluster in clusters.items() if len(clusters) > 1 or mirrors else ():
             target = envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
             routes += [
-                envoy.route(prefix + path, path, target, who, header=(header, name), base=base)
+                envoy.route(
+                    prefix + path, path, target, who, header=(header, name), base=base, origins=endpoint.origins
+                )
                 for header in VERSION_HEADERS
             ]
         widest = _widest(version.limits for version in endpoint.versions)
         copies = mirrors if path == "/score" else {}
         target = envoy.Destination(split, widest, copies, endpoint.sticky_header, max(wake.values()))
-        routes.append(envoy.route(prefix + path, path, target, who, base=base))
-    routes += [envoy.route(path, "/", health, anybody) for path in {prefix + "/": 0, prefix or "/": 0}]
+        routes.append(envoy.route(prefix + path, path, target, who, origins, base=base))
+    routes += [envoy.route(path, "/", health, anybody, origins) for path in {prefix + "/": 0, prefix or "/": 0}]
     return routes
 
 

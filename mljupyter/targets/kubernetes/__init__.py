@@ -5,7 +5,8 @@ An operator in an attached cluster runs endpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from mljupyter.targets.kubernetes.created import CreatedCluster, created_cluster
 
 if TYPE_CHECKING:
     from mljupyter.client.reach import Reach
-    from mljupyter.spec import RouterSize
+    from mljupyter.runtimes.base import Usage
+    from mljupyter.spec import ReplicaStatus, RouterSize
     from mljupyter.targets.kubernetes.client import ClusterClient
 
 _clients: dict[tuple[Path, str], ClusterClient] = {}
@@ -88,6 +90,10 @@ class KubernetesTarget(Target):
         if client is None or client.attached != self.attached:  # attached again, with other settings
             client = _clients[key] = ClusterClient(self.attached, authority_file(self._directory, self.name))
         return client
+
+    def meter(self, replica: ReplicaStatus) -> Callable[[], Usage]:
+        """Return a function that asks the operator for the usage of a replica's container."""
+        return partial(self.endpoints().usage, replica.id)
 
     def reach(self) -> Reach:
         """Return how this machine connects to the routers with TLS, and the certificates that are trusted for them."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mljupyter.client.errors import ControllerError, ControllerStartError, EndpointNotFoundError
 from mljupyter.client.http import HttpEndpointClient
@@ -23,6 +23,7 @@ from mljupyter.files import write_whole
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.publishing import KINDS
 from mljupyter.kubernetes.operator.router_address import RouterAddress, external_address
+from mljupyter.runtimes.base import RuntimeUnavailableError, Usage
 from mljupyter.spec import (
     CertificateFiles,
     CertificateSecret,
@@ -167,6 +168,22 @@ class ClusterClient(HttpEndpointClient):
         answer = self._transport.ask("POST", "/v1/router/token-keys", body={"revoke": revoke})
         found: list[str] = answer.json()["tokenKeys"]
         return found
+
+    def usage(self, replica_id: str) -> Usage:
+        """Return CPU time and memory of a replica, as its container measures them now.
+
+        Parameters:
+            replica_id: the id of the replica.
+
+        Raises:
+            RuntimeUnavailableError: the replica has ended, or the cluster does not answer.
+
+        """
+        try:
+            found = self._transport.ask("GET", f"/v1/replicas/{quote(replica_id, safe='')}/usage").json()
+        except ControllerError as error:
+            raise RuntimeUnavailableError(f"the replica {replica_id} cannot be measured: {error.message}") from None
+        return Usage(found["cpuSeconds"], found["memoryBytes"])
 
     def status(self) -> dict[str, Any]:
         """Return the operator's status document."""
