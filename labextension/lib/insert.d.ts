@@ -1,12 +1,12 @@
 import type { NotebookPanel } from '@jupyterlab/notebook';
 /**
- * Put code into a new cell below the cell that holds an element, and show it.
+ * Put code into new cells below the cell that holds an element, and show the last one.
  *
- * Nothing is replaced and nothing is run: what happens next is the reader's decision. One undo takes the cell away.
+ * Nothing is replaced and nothing is run: what happens next is the reader's decision. One undo takes the cells away.
  *
  * @param panel - the notebook
  * @param element - anything inside one of its cells, such as a widget in an output
- * @param source - the text of the new cell
- * @returns whether there is a new cell: the element may be elsewhere, and a notebook may be read-only
+ * @param sources - the texts of the new cells, in order
+ * @returns whether the code is there: the element may be elsewhere, and a notebook may be read-only
  */
-export declare function insertBelow(panel: NotebookPanel, element: Node, source: string): boolean;
+export declare function insertBelow(panel: NotebookPanel, element: Node, sources: readonly string[]): boolean;

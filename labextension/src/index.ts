@@ -5,7 +5,7 @@ import { insertBelow } from './insert';
 
 /** What a wizard sends with its event; whoever has put the code into the notebook says so in `done`. */
 interface IInsertion {
-  source: string;
+  sources: string[];
   done: boolean;
 }
 
@@ -14,14 +14,19 @@ const MOST_CHARACTERS = 100_000;
 
 /** Whether the detail of an event, which any script of the page may have sent, is what a wizard sends. */
 function isInsertion(detail: unknown): detail is IInsertion {
-  const { source, done } = (detail ?? {}) as Partial<IInsertion>;
-  return typeof source === 'string' && source.length <= MOST_CHARACTERS && done === false;
+  const { sources, done } = (detail ?? {}) as Partial<IInsertion>;
+  return (
+    Array.isArray(sources) &&
+    sources.every(source => typeof source === 'string') &&
+    sources.join('').length <= MOST_CHARACTERS &&
+    done === false
+  );
 }
 
 /** Listens for wizards that have code for the notebook they are in. */
 const plugin: JupyterFrontEndPlugin<void> = {
   id: 'mljupyter-labextension:insert-cell',
-  description: 'Puts the code that a wizard writes into a new cell below it.',
+  description: 'Puts the code that a wizard writes into new cells below it.',
   autoStart: true,
   requires: [INotebookTracker],
   activate: (_app: JupyterFrontEnd, tracker: INotebookTracker) => {
@@ -31,7 +36,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
         return;
       }
       const panel = tracker.find(candidate => candidate.content.node.contains(target));
-      detail.done = panel !== undefined && insertBelow(panel, target, detail.source);
+      detail.done = panel !== undefined && insertBelow(panel, target, detail.sources);
     });
   }
 };

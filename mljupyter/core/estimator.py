@@ -16,6 +16,7 @@ from mljupyter.deploy.estimator import register
 from mljupyter.deploy.estimator.checks import METHODS, check_estimator, is_fitted, looks_like_estimator
 from mljupyter.deploy.estimator.content import pinned_packages
 from mljupyter.deploy.estimator.frameworks import ServingFormat, format_of
+from mljupyter.deploy.estimator.frameworks.pickled import MODEL_FILE
 from mljupyter.deploy.estimator.problems import EstimatorError
 from mljupyter.deploy.estimator.script import EXTRA_COLUMNS, GENERATED, scoring_script
 from mljupyter.exceptions import as_webservice_exception
@@ -28,6 +29,7 @@ __all__ = [
     "EXTRA_COLUMNS",
     "GENERATED",
     "METHODS",
+    "MODEL_FILE",
     "EstimatorError",
     "ServingFormat",
     "check_estimator",

@@ -12,14 +12,15 @@ import traitlets
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.outside import whole
-from mljupyter.visible import markup
 from mljupyter.widgets.fields import Field
+from mljupyter.widgets.saved_state import SavedState, state_of_form
 from mljupyter.widgets.serial_executor import Worker
 from mljupyter.widgets.static_files import module, styles
 
 _STEP = "step "
 _SHOWS_PER_SECOND = 4
 _MOST_VIEWS = 8
+_SAVE_SECONDS = 2.0
 
 
 def _nothing() -> None:
@@ -106,6 +107,8 @@ class Wizard(anywidget.AnyWidget):
         self._opened = list(pages)  # with those of other choices
         self._reopen = reopen
         self._due = threading.Lock()
+        self._saving = threading.Lock()
+        self._saved = SavedState(_SAVE_SECONDS, _SAVE_SECONDS)
         self._shown_at = 0.0
         self._index = 0
         self._attempted: set[int] = set()
@@ -127,6 +130,7 @@ class Wizard(anywidget.AnyWidget):
         for page in self._opened:
             page.close()
         self._worker.close()
+        self._saved.update(self._state())
         super().close()
 
     def settled(self, seconds: float = 30) -> bool:
@@ -259,6 +263,7 @@ class Wizard(anywidget.AnyWidget):
         view = self._view()
         if view != self.view:
             self.view = view
+            self._save_soon()
 
     def _view(self) -> dict[str, Any]:
         page = self.page
@@ -267,7 +272,7 @@ class Wizard(anywidget.AnyWidget):
         return {
             "title": self._title,
             "steps": [
-                {"name": other.name, "state": self._state(index), "reason": self._barrier(index)}
+                {"name": other.name, "state": self._step(index), "reason": self._barrier(index)}
                 for index, other in enumerate(self._pages)
             ],
             "heading": page.heading,
@@ -279,7 +284,7 @@ class Wizard(anywidget.AnyWidget):
             "answered": dict(self._answered),
         }
 
-    def _state(self, index: int) -> str:
+    def _step(self, index: int) -> str:
         return "current" if index == self._index else "done" if index < self._index else "open"
 
     def _barrier(self, index: int) -> str:
@@ -303,23 +308,22 @@ class Wizard(anywidget.AnyWidget):
         return found
 
     def _ipython_display_(self) -> None:
-        """Show the widget, and below it a text for the saved notebook; style sheets hide the text beside a form."""
-        from IPython.display import display
-
+        """Show the form, and below it the state that a saved notebook keeps."""
         shown = super()._repr_mimebundle_()
         data = shown[0] if isinstance(shown, tuple) else shown
-        forms = (
-            {**(data or {}), "text/plain": self._title},
-            {"text/html": self.static_html(), "text/plain": self.static_text()},
-        )
-        for form in forms:
-            display(form, raw=True)  # type: ignore[no-untyped-call]
+        self._saved.show(data or {}, self._title, self._state())
 
-    def static_text(self) -> str:
-        """Return the text for places that cannot show the form, with the line that opens it again."""
+    def _state(self) -> dict[str, str]:
         again = f"run {self._reopen}" if self._reopen else "run the cell again"
-        return f"{self._title}: a form that ends with its kernel. If it is not here any more, {again}."
+        return state_of_form(self.view, f"A form ends with its kernel. To open it again, {again}.")
 
-    def static_html(self) -> str:
-        """Return the same as HTML."""
-        return f'<p class="mlj-static"><em>{markup(self.static_text())}</em></p>'
+    def _save_soon(self) -> None:
+        """Update the saved state when that is due next, once for all changes until then."""
+        if self._saving.acquire(blocking=False):
+            timer = threading.Timer(self._saved.wait_seconds(), self._save)
+            timer.daemon = True
+            timer.start()
+
+    def _save(self) -> None:
+        self._saving.release()
+        self._saved.update(self._state())

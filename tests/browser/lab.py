@@ -105,6 +105,7 @@ def _environment(home: Path, settings: Path, runtime: Path) -> Mapping[str, str]
         "HOME": str(home),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_PREFER_ENV_PATH": "0",  # the extension of these sources goes before that of the environment
         "JUPYTER_RUNTIME_DIR": str(runtime),
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
@@ -171,8 +172,8 @@ class Notebook:
         for _ in range(3):
             self.page.reload()
             self.wait_idle()
-            expect(shown.or_(lost).first).to_be_visible()
-            if lost.count() == 0:
+            expect(shown.filter(visible=True).or_(lost).first).to_be_attached()
+            if shown.first.is_visible():
                 return
         raise AssertionError("three times, ipywidgets did not get the state of the widgets within 4 s")
 

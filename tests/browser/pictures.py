@@ -6,6 +6,7 @@ Not a test, and not collected as one: it takes a minute of load to look like wor
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,13 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.lab import THEMES, Notebook
 from tests.browser.test_panels import LOAD, PREPARE, STOP, VERSIONS
+from tests.quickstart import code
 
-PICTURES = Path(__file__).parents[2] / "docs" / "images" / "panels"
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "images" / "panels"
+TOUR_PICTURES = ROOT / "docs" / "images" / "tour"
+TOUR = ROOT / "notebooks" / "00-tour.ipynb"
+_TOUR_FRAMES = 16  # of each rollout, about as many seconds
 MORE = """
 more = [threading.Thread(target=send, daemon=True) for _ in range(6)]
 for thread in more: thread.start()
@@ -27,6 +33,7 @@ threads += more
 @pytest.fixture(autouse=True)
 def _directory() -> None:
     PICTURES.mkdir(exist_ok=True)
+    TOUR_PICTURES.mkdir(exist_ok=True)
 
 
 def taken(page: Page, selector: str) -> Image.Image:
@@ -73,3 +80,49 @@ def test_monitor_and_comparison(opened: Callable[..., Notebook]) -> None:
     expect(page.locator(".mlj-verdicts")).to_contain_text("faster")
     in_both_themes(notebook, "comparison", ".mlj-comparison")
     notebook.run(6)
+
+
+def test_tour(opened: Callable[..., Notebook]) -> None:
+    cells = code(json.loads(TOUR.read_text(encoding="utf-8")))
+    live = next(number for number, cell in enumerate(cells) if cell.startswith("%monitor"))
+    cells[live] = "%monitor diabetes --window 1m"
+    # The page must hear of the panel: a cell that waits would hold its messages back.
+    cells = [cell.replace(" --wait", "") if cell.startswith("%rollout") else cell for cell in cells]
+    ended = next(number for number, cell in enumerate(cells) if cell.startswith("%undeploy"))
+    notebook = opened(*cells)
+    page = notebook.page
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    for cell in range(live + 1):
+        notebook.run(cell)
+    panel = page.locator(".mlj-monitor")
+    panel.get_by_text("Healthy").wait_for()
+    frames: list[Image.Image] = []
+
+    def film(count: int) -> None:
+        for _ in range(count):
+            panel.scroll_into_view_if_needed()
+            frames.append(taken(page, ".mlj-monitor").crop((0, 0, 1080, 405)).resize((720, 270)))
+            page.wait_for_timeout(1000)
+
+    film(2)
+    notebook.run(live + 1)
+    film(_TOUR_FRAMES)
+    for cell in range(live + 2, live + 5):
+        notebook.run(cell)
+        film(1)
+    film(_TOUR_FRAMES)
+    for cell in range(live + 5, ended - 1):
+        notebook.run(cell)
+    frames[0].save(
+        TOUR_PICTURES / "tour.gif",
+        save_all=True,
+        append_images=frames[1:],
+        duration=[400] * (len(frames) - 1) + [3000],
+        loop=0,
+        optimize=True,
+    )
+    notebook.run(ended - 1)
+    chart = notebook.cell(ended - 1).locator(".js-plotly-plot, .plotly-graph-div").first
+    chart.wait_for()
+    Image.open(io.BytesIO(chart.screenshot())).save(TOUR_PICTURES / "shares.png", optimize=True)
+    assert notebook.errors() == []

@@ -108,8 +108,11 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
     assert "$SCORING_KEY" in form.get_by_label("With curl, in a shell").inner_text()
     form.get_by_role("button", name="Insert a call below").click()
     form.get_by_text("Inserted below").wait_for()
-    assert notebook.sources()[2] == "%invoke my-wine 'X[:3]'"
-    assert "[0, 0, 0]" in notebook.run(2).inner_text()
+    line, call = "%deploy my-wine wine --sample X[:3]", "%invoke my-wine X[:3]"
+    assert notebook.sources()[2:4] == [line, call], "run from the top, the call finds the endpoint"
+    form.get_by_role("button", name="Insert a call below").click()
+    assert notebook.sources()[2:4] == [line, call], "a text is inserted once"
+    assert "[0, 0, 0]" in notebook.run(3).inner_text()
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s from %deploy to the first answer")
     assert seconds < promised(LONGEST_SECONDS)
@@ -199,5 +202,9 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     keys.press("Enter")
     form.get_by_role("heading", name="Endpoint is ready").wait_for()
     shown("Endpoint is ready", "7-progress")
+    form.get_by_role("button", name="Insert a call below").click()
+    notebook.page.wait_for_function("() => document.querySelectorAll('.jp-CodeCell').length >= 6")
+    call = "# Replace DATA by a variable, JSON or a file, then remove the marks.\n# %invoke by-keys DATA"
+    assert notebook.sources()[2:5] == ["%deploy", line, call], "in the order of the insertions"
     assert "3.0" in notebook.run(len(notebook.sources()) - 1).inner_text()
     assert notebook.errors() == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
 from functools import partial
 
+from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, Notebook, narrow_problems, serious_problems
@@ -243,11 +245,13 @@ def test_a_cluster_is_attached_and_detached_from_a_notebook(
     assert notebook.errors() == []
 
 
-def test_a_form_says_how_to_see_it_again_when_its_kernel_has_ended(opened: Callable[..., Notebook]) -> None:
+def test_a_saved_form_keeps_its_last_state_for_every_reader(
+    opened: Callable[..., Notebook], shot: Callable[..., None]
+) -> None:
     notebook = opened(LOAD, MODEL, "%mlj register")
     for cell in range(3):
         notebook.run(cell)
-    page = notebook.page
+    page, lab = notebook.page, notebook.lab
     form = page.get_by_role("form", name="Register a model")
     static = page.locator(".mlj-static")
     form.wait_for()
@@ -255,11 +259,40 @@ def test_a_form_says_how_to_see_it_again_when_its_kernel_has_ended(opened: Calla
     notebook.save()
     notebook.reload(form)  # the kernel still has it
     expect(static).to_be_hidden()
+    notebook.run(2)
+    form.get_by_role("button", name="Next").click()
+    expect(static).to_contain_text("step 2 of 3")
+    expect(static).to_be_hidden()
+    notebook.save()
     notebook.restart_kernel()
     static.wait_for()
     expect(static).to_contain_text("run %mlj register")
     notebook.reload(static)
-    expect(form).to_have_count(0)
+    shows_the_last_state_only(page)
+    for theme in notebook.themes():
+        notebook.theme(theme)
+        shot(f"saved-form-{theme}")
+        assert serious_problems(page, ".jp-OutputArea-child:has(.mlj-static)") == []
+    saved = lab.directory / notebook.name
+    page.goto(f"{lab.url}notebooks/{notebook.name}?token={lab.token}")
+    shows_the_last_state_only(page)
+    document = json.loads(saved.read_text())
+    document["cells"][2]["outputs"][0]["data"]["text/html"] = ["<!-- changed by somebody else -->"]
+    saved.write_text(json.dumps(document))
+    page.goto(lab.address(notebook.name))  # not trusted any more: without styles of its own
+    shows_the_last_state_only(page)
+    html, _ = HTMLExporter().from_filename(str(saved))  # nbviewer shows the same
+    page.set_content(html, wait_until="commit")
+    shows_the_last_state_only(page)
+
+
+def shows_the_last_state_only(page: Page) -> None:
+    """Check that a reader without the kernel sees the form's last state, and no error or loading text."""
+    expect(page.locator(".mlj-static")).to_be_visible()
+    expect(page.locator(".mlj-static")).to_contain_text("step 2 of 3: Under which name?")
+    expect(page.locator(".mlj-static")).to_contain_text("run %mlj register")
+    expect(page.get_by_text(re.compile("(Error displaying|Loading) widget")).filter(visible=True)).to_have_count(0)
+    expect(page.locator("form.mlj")).to_have_count(0)
 
 
 def test_code_goes_into_a_new_cell_of_notebook_7_and_is_not_run(page: Page, lab: Lab) -> None:

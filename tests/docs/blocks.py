@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FRAGMENT = "<!-- fragment -->"
 _BLOCK = re.compile(rf"^( *)({FRAGMENT}\n *)?```python([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_OTHER = re.compile(r"^( *)```([a-z]*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
 
 
@@ -54,3 +55,10 @@ def blocks_of(page: Path) -> Iterator[Block]:
             found[2] is not None,
             title[1] if title else None,
         )
+
+
+def other_blocks_of(page: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield the blocks of a page that are not Python: the page, the language (empty for none), and the text."""
+    for _, language, text in _OTHER.findall(page.read_text(encoding="utf-8")):
+        if language != "python":
+            yield page.relative_to(ROOT).as_posix(), language, textwrap.dedent(text)

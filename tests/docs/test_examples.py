@@ -37,7 +37,12 @@ try:
         if not shell.run_cell(text).success:
             sys.exit(f"{name} has failed")
 finally:
-    if workspace := shell.user_ns.get("ws"):
+    from mljupyter.notebook.session import session_of
+
+    workspaces = [shell.user_ns.get("ws")]
+    if "mljupyter" in shell.extension_manager.loaded:
+        workspaces.append(session_of(shell).workspace())  # that of magics, which nobody has to name
+    for workspace in filter(None, workspaces):
         workspace.controller.stop(force=True)
 """
 GIVEN = {

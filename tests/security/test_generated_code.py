@@ -55,7 +55,8 @@ def shape(code: str) -> str:
 
 
 def deployment_code(text: str) -> str:
-    workspace: Any = SimpleNamespace(name="no-such-team", directory=Path("w") / text.replace("\0", ""))
+    nothing = SimpleNamespace(endpoints=SimpleNamespace(endpoints=list))
+    workspace: Any = SimpleNamespace(name="no-such-team", directory=Path("w") / text.replace("\0", ""), context=nothing)
     settings = {"description": text, "tags": {text: text}, "num_replicas": 2, "auth_enabled": False}
     model: Any = SimpleNamespace(name=text, version=1)
     lines = variables_code({"env_from": text, "env": [f"A={text}"]})
@@ -91,6 +92,7 @@ def test_the_call_of_a_method_is_one_statement(text: str) -> None:
 @example("--code")
 @example("None")
 @example("-h")
+@example("-¡")
 @example("[1].py")
 @example('{"a": 1}')
 @example("a b'c\"d")

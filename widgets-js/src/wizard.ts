@@ -23,7 +23,8 @@ interface Button {
   label: string;
   primary?: boolean;
   reason?: string;
-  inserts?: string;
+  /** The texts of the cells that it inserts, in order. */
+  inserts?: string[];
 }
 
 interface Step {
@@ -81,9 +82,9 @@ class Changes {
   }
 }
 
-/** Ask the page around the widget to put code below this cell. Return whether something there could. */
-function insertBelow(element: HTMLElement, source: string): boolean {
-  const detail = { source, done: false };
+/** Ask the page around the widget to put cells below this one. Return whether something there could. */
+function insertBelow(element: HTMLElement, sources: string[]): boolean {
+  const detail = { sources, done: false };
   element.dispatchEvent(new CustomEvent("mljupyter:insert-cell", { bubbles: true, composed: true, detail }));
   return detail.done;
 }
@@ -142,7 +143,7 @@ function render({ model, el }: View<WizardTraits>): Stop {
       const isDone = insertBelow(form, button.inserts);
       if (!isDone) {
         // Pages without permission refuse this; the code stays readable in the form.
-        navigator.clipboard?.writeText(button.inserts).catch(() => undefined);
+        navigator.clipboard?.writeText(button.inserts.join("\n")).catch(() => undefined);
       }
       text(status, isDone ? "Inserted below. Run it when you like." : "Copied: paste it into a cell below.");
       model.send({ kind: "press", button: button.key });

@@ -183,12 +183,12 @@ describe("a page", () => {
   });
 
   it("gives code to the notebook around it", () => {
-    const { el, model } = opened([], { buttons: [{ key: "insert", label: "Insert", inserts: "x = 1" }] });
+    const { el, model } = opened([], { buttons: [{ key: "insert", label: "Insert", inserts: ["x = 1", "y = 2"] }] });
     document.body.addEventListener(
       "mljupyter:insert-cell",
       (event) => {
-        const { detail } = event as CustomEvent<{ source: string; done: boolean }>;
-        detail.done = detail.source === "x = 1";
+        const { detail } = event as CustomEvent<{ sources: string[]; done: boolean }>;
+        detail.done = detail.sources.join() === "x = 1,y = 2";
       },
       { once: true },
     );

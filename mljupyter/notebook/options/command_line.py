@@ -73,7 +73,7 @@ def line_of(name: str, options: Sequence[Option], typed: Typed, explicit: Contai
             elif option.default is None or text != str(option.default) or option.key in explicit:
                 # A value that begins like an option is joined to its name, or it would be read as an option.
                 word = _word(option, text)
-                words += [f"--{option.name}={word}"] if word[:1] == "-" else [f"--{option.name}", word]
+                words += [f"--{option.name}={word}"] if text.startswith("-") else [f"--{option.name}", word]
     return " ".join(words)
 
 

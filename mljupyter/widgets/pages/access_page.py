@@ -78,7 +78,7 @@ class AccessPage(DraftPage):
         """Return the button that inserts the code to turn TLS on."""
         if not self._can_turn_on:
             return []
-        return [{"key": "insert", "label": "Insert what turns TLS on", "inserts": self._turn_on}]
+        return [{"key": "insert", "label": "Insert what turns TLS on", "inserts": [self._turn_on]}]
 
     @property
     def _can_turn_on(self) -> bool:

@@ -411,7 +411,7 @@ class ClusterReviewPage(Page):
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the button that inserts the line."""
-        return [{"key": "insert", "label": "Insert the line below", "inserts": self.draft.line}]
+        return [{"key": "insert", "label": "Insert the line below", "inserts": [self.draft.line]}]
 
 
 class AttachProgressPage(Page):
@@ -492,7 +492,7 @@ class AttachProgressPage(Page):
             reason = "It is being stopped: what is installed so far is removed." if run.cancelling else ""
             return [{"key": "cancel", "label": "Cancel", "reason": reason}]
         if run.outcome == "succeeded":
-            return [{"key": "insert", "label": "Insert a deployment below", "inserts": self._use(run)}]
+            return [{"key": "insert", "label": "Insert a deployment below", "inserts": self._cells(run)}]
         return []
 
     def press(self, button: str) -> None:
@@ -507,6 +507,11 @@ class AttachProgressPage(Page):
 
     def _use(self, run: AttachRun) -> str:
         return f"%deploy NAME --model MODEL --score SCRIPT --to {run.name}"
+
+    def _cells(self, run: AttachRun) -> list[str]:
+        """Return the cells of the attachment and of a deployment: the notebook must run from the top elsewhere."""
+        example = f"# Replace NAME, MODEL and SCRIPT, then remove the marks.\n# {self._use(run)}"
+        return [self.draft.line, example]
 
 
 def cluster_pages(session: Session) -> list[Page]:

@@ -99,7 +99,7 @@ class ProgressPage(Page):
             reason = "It is being stopped: the deployment is undone." if run.cancelling else ""
             return [{"key": "cancel", "label": "Cancel the deployment", "reason": reason}]
         if run.outcome == "succeeded" and run.service is not None:
-            return [{"key": "insert", "label": "Insert a call below", "inserts": self._call(run)}]
+            return [{"key": "insert", "label": "Insert a call below", "inserts": self._cells(run)}]
         return []
 
     def press(self, button: str) -> None:
@@ -146,6 +146,13 @@ class ProgressPage(Page):
 
     def _call(self, run: DeploymentRun) -> str:
         return f"%invoke {run.deployment.name} {quoted(str(self._review.draft.typed.get('sample') or 'DATA'))}"
+
+    def _cells(self, run: DeploymentRun) -> list[str]:
+        """Return the cells of the deployment and of the call: the notebook must run from the top on another machine."""
+        call = self._call(run)
+        if not self._review.draft.typed.get("sample"):
+            call = f"# Replace DATA by a variable, JSON or a file, then remove the marks.\n# {call}"
+        return [self._review.line, call]
 
     def _tick(self, run: DeploymentRun) -> None:
         """Update the times on the page."""

@@ -74,7 +74,7 @@ class ReviewPage(DraftPage):
 
     def buttons(self) -> list[dict[str, Any]]:
         """Return the button that inserts the line."""
-        return [{"key": "insert", "label": "Insert the line below", "inserts": self.line}]
+        return [{"key": "insert", "label": "Insert the line below", "inserts": [self.line]}]
 
 
 def _described(plan: Plan) -> Field:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
+from contextlib import suppress
 from typing import Any
 
 import anywidget
@@ -12,11 +13,13 @@ import anywidget
 from mljupyter.core import Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.views.views import Table
-from mljupyter.visible import markup, visible
+from mljupyter.visible import visible
+from mljupyter.widgets.saved_state import SavedState, state_of
 from mljupyter.widgets.serial_executor import Worker
 
 EVERY_SECONDS = 1.0
 _UNWATCHED_AFTER = 12.0  # seconds; a visible view reports every four
+_SAVE_SECONDS = (2.0, 60.0)  # between updates of the saved state at first, and later
 
 
 class LivePanel(anywidget.AnyWidget):
@@ -41,6 +44,7 @@ class LivePanel(anywidget.AnyWidget):
         self._again = again
         self._static = self._table()  # first, so that an unknown name raises its error in the cell
         super().__init__()
+        self._saved = SavedState(*_SAVE_SECONDS)
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -93,7 +97,7 @@ class LivePanel(anywidget.AnyWidget):
             with self._lock:
                 if self._closed.is_set() or time.monotonic() - self._last_watch > _UNWATCHED_AFTER:
                     self._thread = None
-                    return
+                    break
                 whole, self._whole = self._whole, False
             began = time.monotonic()
             try:
@@ -101,7 +105,10 @@ class LivePanel(anywidget.AnyWidget):
             except MLJupyterError as error:
                 self._whole = self._whole or whole
                 self.send({"kind": "problem", "problem": str(error).partition("\n")[0]})
+            if self._saved.wait_seconds() == 0:
+                self._save()
             self._closed.wait(max(EVERY_SECONDS - (time.monotonic() - began), 0.1))
+        self._save()
 
     def _failed(self, error: Exception) -> None:
         """Say why an action failed; the view asks its questions again, with the same answers."""
@@ -112,12 +119,23 @@ class LivePanel(anywidget.AnyWidget):
         self.send({"kind": "said", "text": text})
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Add the state when the cell ran, as text and HTML, so that a saved notebook stays readable."""
+        """Add the state when the panel was made, as text and HTML, for places that show only one form."""
         bundle = super()._repr_mimebundle_(**kwargs)
         found, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        again = visible(f"{self._again} shows it live again.")
-        forms = {
-            "text/plain": f"{self._endpoint}\n{visible(self._static.text())}\n{again}",
-            "text/html": f"{self._static.html()}<p><em>{markup(again)}</em></p>",
-        }
-        return {**(found or {}), **forms}, metadata
+        return {**(found or {}), **self._state(self._static)}, metadata
+
+    def _ipython_display_(self) -> None:
+        """Show the panel, and below it the state that a saved notebook keeps."""
+        bundle = super()._repr_mimebundle_()
+        found = bundle[0] if isinstance(bundle, tuple) else bundle
+        self._saved.show(found or {}, self._endpoint, self._state(self._static))
+
+    def _state(self, table: Table) -> dict[str, str]:
+        return state_of(
+            f"{self._endpoint}\n{visible(table.text())}", table.html(), f"{self._again} shows it live again."
+        )
+
+    def _save(self) -> None:
+        """Update the saved state; an endpoint that cannot be asked keeps the one that it has."""
+        with suppress(MLJupyterError):
+            self._saved.update(self._state(self._table()))

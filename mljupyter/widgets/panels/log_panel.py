@@ -15,11 +15,13 @@ from mljupyter.engine.log_lines import shown_line
 from mljupyter.errors import MLJupyterError
 from mljupyter.visible import markup, visible
 from mljupyter.widgets.panels.log_sources import LogSource
+from mljupyter.widgets.saved_state import SavedState, state_of
 from mljupyter.widgets.static_files import module, styles
 
 MOST_LINES = 5000
 _PAUSE_SECONDS = 0.25  # at most four messages a second
 _SHOWN_IN_TEXT = 20
+_SAVE_SECONDS = (2.0, 60.0)  # between updates of the saved state at first, and later
 
 
 class LogPanel(anywidget.AnyWidget):
@@ -38,6 +40,8 @@ class LogPanel(anywidget.AnyWidget):
         self._source = source
         self._held: deque[str] = deque(maxlen=MOST_LINES)
         self._new: list[str] = []
+        self._seen = False
+        self._saved = SavedState(*_SAVE_SECONDS)
         self._lock = threading.Lock()
         self._closed = threading.Event()
         super().__init__(view=source.view())
@@ -57,6 +61,7 @@ class LogPanel(anywidget.AnyWidget):
             return
         if message.get("kind") == "hello":
             with self._lock:
+                self._seen = True
                 self._new = []
                 whole = list(self._held)
             self.send({"kind": "lines", "whole": True, "lines": whole})
@@ -77,18 +82,25 @@ class LogPanel(anywidget.AnyWidget):
         view = self._source.view()
         if view != self.view:
             self.view = view
+        if self._seen and self._saved.wait_seconds() == 0:
+            self._saved.update(self._state())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Add the last lines as text and HTML, so that a saved notebook stays readable."""
+        """Add the last lines as text and HTML, for places that show only one form."""
         bundle = super()._repr_mimebundle_(**kwargs)
         found, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        last = "\n".join(list(self._held)[-_SHOWN_IN_TEXT:])
-        again = visible(f"{self._source.again} shows it live again.")
-        forms = {
-            "text/plain": f"{last}\n{again}".lstrip(),
-            "text/html": f"<pre>{markup(last)}</pre><p><em>{markup(again)}</em></p>",
-        }
-        return {**(found or {}), **forms}, metadata
+        return {**(found or {}), **self._state()}, metadata
+
+    def _ipython_display_(self) -> None:
+        """Show the panel, and below it the last lines for the saved notebook."""
+        bundle = super()._repr_mimebundle_()
+        found = bundle[0] if isinstance(bundle, tuple) else bundle
+        self._saved.show(found or {}, self._source.name, self._state())
+
+    def _state(self) -> dict[str, str]:
+        with self._lock:
+            last = "\n".join(list(self._held)[-_SHOWN_IN_TEXT:])
+        return state_of(last, f"<pre>{markup(last)}</pre>", f"{self._source.again} shows it live again.")
 
 
 def _read(weak: ref[LogPanel], source: LogSource) -> None:

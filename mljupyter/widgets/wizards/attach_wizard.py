@@ -209,7 +209,7 @@ class AttachPage(Page):
             {
                 "key": "insert",
                 "label": "Insert the code below",
-                "inserts": self.code,
+                "inserts": [self.code],
                 "primary": True,
                 "reason": reason,
             }

@@ -148,7 +148,7 @@ class PromotePage(Page):
         """Return the buttons that insert and run the code."""
         reason = {"running": "It is under way.", "ok": "It is done."}.get(self._action.state, "")
         return [
-            {"key": "insert", "label": "Insert the code below", "inserts": self.code},
+            {"key": "insert", "label": "Insert the code below", "inserts": [self.code]},
             {"key": "promote", "label": "Promote now", "primary": True, "reason": reason},
         ]
 

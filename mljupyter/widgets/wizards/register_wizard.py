@@ -231,7 +231,7 @@ class RegisterPage(Page):
             "ok": "It is registered. Registering it again would create another version.",
         }
         return [
-            {"key": "insert", "label": "Insert the code below", "inserts": self.code},
+            {"key": "insert", "label": "Insert the code below", "inserts": [self.code]},
             {"key": "register", "label": "Register now", "primary": True, "reason": reason.get(state, "")},
         ]
 

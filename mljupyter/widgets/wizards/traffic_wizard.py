@@ -58,7 +58,7 @@ class ApplyPage(Page):
         reason = "It is under way." if running else "It is done." if self._action.state == "ok" else ""
         label = "Begin now" if self._shares.stepwise else "Apply now"
         return [
-            {"key": "insert", "label": "Insert the line below", "inserts": self._shares.line},
+            {"key": "insert", "label": "Insert the line below", "inserts": [self._shares.line]},
             {"key": "apply", "label": label, "primary": True, "reason": reason},
         ]
 

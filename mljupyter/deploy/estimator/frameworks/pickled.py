@@ -7,6 +7,8 @@ from typing import Any
 
 from mljupyter.deploy.estimator.frameworks.serving_format import ServingFormat
 
+MODEL_FILE = "model.joblib"
+
 
 def joblib_format(value: Any, method: str) -> ServingFormat:
     """Return the format of an object that is pickled with its classes, which replicas import."""
@@ -22,7 +24,7 @@ def joblib_format(value: Any, method: str) -> ServingFormat:
     return ServingFormat(
         framework=framework,
         version=version,
-        file="model.joblib",
+        file=MODEL_FILE,
         save=save,
         imports=("import joblib",),
         load="joblib.load(path)",
