@@ -119,6 +119,13 @@ def test_the_monitor_follows_the_load_acts_and_comes_back(
     notebook.reload(panel.get_by_text("Healthy"))
     notebook.restart_kernel()
     expect(page.get_by_text("The kernel has ended. Run the cell again")).to_be_visible()
+    saved = page.locator(".mlj-static")
+    expect(saved).to_be_hidden()
+    notebook.save()
+    notebook.reload(saved)  # opened again, without the kernel that knew the panel
+    expect(saved.get_by_role("table")).to_contain_text("watched")
+    expect(saved).to_contain_text("%monitor watched shows it live again.")
+    expect(page.get_by_text("Error displaying widget").filter(visible=True)).to_have_count(0)
     notebook.run(6)
     notebook.run(4)
     expect(page.get_by_role("region", name="watched", exact=True).get_by_text("Healthy")).to_be_visible()
