@@ -9,13 +9,14 @@ import signal
 import ssl
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.leftovers import end_what_was_started_below, has_controllers
 from tests.waiting import HANG_SECONDS
 
 pytest_plugins = ["tests.fault_table", "tests.parallel", "tests.shared_cluster", "tests.docker_stages"]
@@ -66,6 +67,16 @@ def _interruptible() -> None:
     """Interrupts arrive in tests and their processes, although a shell ignores them for what it runs in background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Function) -> Generator[None, Any, Any]:
+    """End the controllers that a test has started by the way in its own home: they would go on running."""
+    directory = getattr(item, "funcargs", {}).get("tmp_path")
+    result = yield
+    if directory is not None and has_controllers(directory):
+        end_what_was_started_below(directory)
+    return result
 
 
 @pytest.fixture

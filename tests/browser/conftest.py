@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
+from tests.leftovers import end_what_was_started_below
 from tests.waiting import HANG_SECONDS
 
 SCREENSHOTS = os.environ.get("MLJUPYTER_SCREENSHOTS")
@@ -53,7 +53,7 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with running(directory, home) as found:
             yield found
     finally:
-        _end_what_was_started_below(home / "mljupyter")
+        end_what_was_started_below(home / "mljupyter")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def page(context: BrowserContext, lab: Lab) -> Iterator[Page]:
     yield found
     found.close()
     lab.end_kernels()
-    _end_what_was_started_below(lab.home / "mljupyter")
+    end_what_was_started_below(lab.home / "mljupyter")
     shutil.rmtree(lab.home / "mljupyter", ignore_errors=True)
 
 
@@ -114,10 +114,3 @@ def _make_small(path: Path) -> None:
         picture.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
             path, optimize=True
         )
-
-
-def _end_what_was_started_below(home: Path) -> None:
-    """End controllers, routers and replicas of the workspaces below a directory."""
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(home) in word for word in process.info["cmdline"] or ()):
-            process.kill()
