@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -176,9 +177,12 @@ def test_traffic_is_shown_and_divided(served: Commands) -> None:
         endpoint.create_version("two", num_replicas=1, models=[], inference_config=config)
         endpoint.wait_for_deployment(timeout_sec=HANG_SECONDS)
     heading, first, second = served.run("endpoint", "traffic", "shared", "two=30").stdout.splitlines()
-    assert heading.split() == ["VERSION", "ROLE", "PERCENTILE", "MIRRORED", "WEIGHT", "REPLICAS", "STATE"]
-    assert first.split() == ["one", "default,", "control", "0", "0", "70", "1/1", "Healthy"]
-    assert second.split() == ["two", "treatment", "30", "0", "30", "1/1", "Healthy"]
+    cells = [re.split(" {2,}", line.strip()) for line in (heading, first, second)]
+    assert cells == [
+        ["VERSION", "ROLE", "SHARE CONFIGURED", "COPIES", "REPLICAS", "STATE"],
+        ["one", "default, control", "70 %", "-", "1/1", "Healthy"],
+        ["two", "treatment", "30 %", "-", "1/1", "Healthy"],
+    ]
     assert [item["weight"] for item in served.json("endpoint", "traffic", "shared")] == [70, 30]
     assert "add up to 110" in served.failed("endpoint", "traffic", "shared", "one=80", "two=30")
     assert "Did you mean 'shared'" in served.failed("endpoint", "traffic", "shard")

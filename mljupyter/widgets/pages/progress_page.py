@@ -11,6 +11,7 @@ from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippe
 from mljupyter.engine.requests.encoder import is_table, request_text
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.options.expression_text import expression_word
 from mljupyter.notebook.sources.expressions import value_of
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Field
@@ -145,7 +146,8 @@ class ProgressPage(Page):
             return PLACEHOLDER
 
     def _call(self, run: DeploymentRun) -> str:
-        return f"%invoke {run.deployment.name} {quoted(str(self._review.draft.typed.get('sample') or 'DATA'))}"
+        sample = str(self._review.draft.typed.get("sample") or "DATA")
+        return f"%invoke {run.deployment.name} {expression_word(sample) or quoted(sample)}"
 
     def _cells(self, run: DeploymentRun) -> list[str]:
         """Return the cells of the deployment and of the call: the notebook must run from the top on another machine."""
