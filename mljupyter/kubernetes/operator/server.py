@@ -65,7 +65,7 @@ class OperatorServer:
             return JSONResponse({"code": "Forbidden", "message": message}, status_code=403)
         if self._application is None:
             message = "this operator does not lead yet. Try again in some seconds."
-            return JSONResponse({"code": "OperatorNotReady", "message": message}, status_code=503)
+            return JSONResponse({"code": names.NOT_READY, "message": message}, status_code=503)
         return self._application
 
     def _admits(self, scope: Scope) -> bool:

@@ -87,6 +87,10 @@ def test_a_change_waits_for_an_operator_that_takes_over(client: ClusterClient, c
     assert client._transport.ask("POST", "/v1/status", body={}).json()["method"] == "POST"
 
 
+def test_a_change_waits_for_an_operator_that_does_not_lead_yet(client: ClusterClient) -> None:
+    assert client._transport.ask("POST", "/v1/later", body={}).json()["asked"] == 3
+
+
 def test_a_uri_that_only_the_cluster_knows_is_reached_by_a_port_forward(client: ClusterClient) -> None:
     uri = client._uri(f"http://{names.ROUTER}.{NAMESPACE}.svc/api/v1/service/iris/score")
     parts = urlsplit(uri)

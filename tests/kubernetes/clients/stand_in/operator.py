@@ -14,6 +14,8 @@ SECRET = Path("/etc/mljupyter/access/api")
 
 
 class Handler(BaseHTTPRequestHandler):
+    asked = 0
+
     def do_GET(self) -> None:
         given = self.headers.get("x-mljupyter-secret")
         if self.path in ("/healthz", "/readyz"):
@@ -24,6 +26,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"method": self.command, "user": self.headers.get("mljupyter-user")})
         elif self.path == "/v1/endpoints":
             self.answer(200, [])
+        elif self.path == "/v1/later":
+            Handler.asked += 1
+            if Handler.asked % 3:
+                self.answer(503, {"code": "OperatorNotReady", "message": "this operator does not lead yet."})
+            else:
+                self.answer(200, {"asked": Handler.asked})
         else:
             self.answer(404, {"code": "WebserviceNotFound", "message": "there is no such endpoint."})
 
