@@ -41,9 +41,10 @@ INTERNAL_KEY = "internal"
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 
 SECRET_HEADER = "x-mljupyter-secret"  # noqa: S105 - a name
+"""The header that carries the secret of the operator's or an agent's API."""
+
 NOT_READY = "OperatorNotReady"
 """The code with which an operator that does not lead refuses requests: it has not carried them out."""
-"""The header that carries the secret of the operator's or an agent's API."""
 
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
