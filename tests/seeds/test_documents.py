@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from mljupyter.core import Image
+from mljupyter.exceptions import WebserviceException
 from tests.conformance.conftest import CLUSTER, Site, score
 from tests.seeds.conftest import ANSWER, BODY, Project
 from tests.seeds.extract import DOCUMENTS
@@ -48,7 +50,18 @@ def cleaned(attached: Site) -> Iterator[Site]:
     wait_until(lambda: not attached.client.endpoints(), "the web services of the documents are gone")
     for image in Image.list(attached.workspace):
         if image.id not in before:
-            image.delete()
+            wait_until(partial(_deleted, image), f"nothing uses {image.id}")
+
+
+def _deleted(image: Image) -> bool:
+    """Delete an image; return False while the node has not removed a container that is gone from the cluster."""
+    try:
+        image.delete()
+    except WebserviceException as error:
+        if "is in use by the container" not in str(error):
+            raise
+        return False
+    return True
 
 
 @pytest.fixture
