@@ -149,7 +149,7 @@ fuzz: $(VENV)/.dev ## the same for HOURS=1; what is found is kept in .hypothesis
 
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
-	MLJUPYTER_HOME="$$home" MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$${MLJUPYTER_TEST_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}}" \
+	MLJUPYTER_HOME="$$home" MLJUPYTER_MLFLOW=off MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$${MLJUPYTER_TEST_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}}" \
 	KUBECONFIG="$${MLJUPYTER_TEST_KUBECONFIG:-$$TESTBED_KUBECONFIG}" TUTORIAL_NAMESPACE="tutorial-$$$$" \
 	$(BIN)/python -m pytest -p nbval $(DEALT)=$(NOTEBOOK_JOBS) --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	  --nbval-sanitize-with tests/nbval.cfg $$chosen

@@ -60,6 +60,7 @@ def _quick_clients() -> None:
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["MLJUPYTER_HOME"] = str(tmp_path_factory.mktemp("home"))
     os.environ.pop("MLJUPYTER_WORKSPACE", None)
+    os.environ["MLJUPYTER_MLFLOW"] = "off"  # its tables take seconds, in each workspace; its own test has them
 
 
 @pytest.fixture(scope="session", autouse=True)

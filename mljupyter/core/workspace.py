@@ -24,6 +24,7 @@ from mljupyter.ownership import user_name
 from mljupyter.registry import storage
 from mljupyter.registry.storage import Storage
 from mljupyter.spec import EndpointRecord
+from mljupyter.tracking import mlflow_mirror
 from mljupyter.workspace import config_file, index
 from mljupyter.workspace.context import WorkspaceContext
 
@@ -379,13 +380,13 @@ class Workspace(HtmlRepr):
     def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
         """Return the URI for ``mlflow.set_tracking_uri``: that of the environment, else a database in the workspace.
 
-        Runs of `Experiment` are in the workspace itself, and not there.
+        Runs of `Experiment` are sent there too, if MLflow is installed.
 
         Example:
             >>> mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())     # doctest: +SKIP
 
         """
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.directory / 'mlflow.db'}"
+        return os.environ.get(mlflow_mirror.VARIABLE) or mlflow_mirror.store_uri(self.directory)
 
     def update(
         self,

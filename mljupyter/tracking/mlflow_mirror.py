@@ -1,10 +1,11 @@
-"""Runs are also sent to MLflow, if it is installed and ``MLFLOW_TRACKING_URI`` names a server or store.
+"""Runs are also sent to MLflow, if it is installed: to the store of ``MLFLOW_TRACKING_URI``, or one in the workspace.
 
 The workspace stays the place where runs are read. An error of MLflow is one line, and nothing waits for it again.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -26,25 +27,46 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VARIABLE = "MLFLOW_TRACKING_URI"
+SWITCH = "MLJUPYTER_MLFLOW"
+"""The variable that is ``off`` for no store of MLflow in the workspace."""
 RUN_PROPERTY = "mlflow.runId"
 _ENDS = {statuses.COMPLETED: "FINISHED", statuses.FAILED: "FAILED", statuses.CANCELED: "KILLED"}
 _NOT_IN_KEYS = re.compile(r"[^\w\-. /]")
 
 
-def configured() -> MlflowMirror | None:
-    """Return the mirror, if MLflow is installed and configured by the environment."""
-    if not os.environ.get(VARIABLE):
+def configured(directory: Path | None = None) -> MlflowMirror | None:
+    """Return the mirror, if MLflow is installed; None otherwise.
+
+    Parameters:
+        directory: the directory of the workspace, for the store if the environment names none. Without it there is a
+            mirror only if the environment names a store.
+
+    """
+    installed = find_spec("mlflow") is not None
+    if os.environ.get(VARIABLE):
+        if not installed:
+            _say(f"{VARIABLE} is set, but MLflow is not installed: runs are in the workspace only.")
+        return MlflowMirror() if installed else None
+    if directory is None or not installed or os.environ.get(SWITCH) == "off":
         return None
-    if find_spec("mlflow") is None:
-        _say(f"{VARIABLE} is set, but MLflow is not installed: runs are in the workspace only.")
-        return None
-    return MlflowMirror()
+    return MlflowMirror(directory)
+
+
+def store_uri(directory: Path) -> str:
+    """Return the URI of the store of MLflow in a workspace."""
+    return f"sqlite:///{directory / 'mlflow.db'}"
 
 
 class MlflowMirror:
-    """Sends runs to MLflow. All methods take the id of MLflow's run, and do nothing for None."""
+    """Sends runs to MLflow. All methods take the id of MLflow's run, and do nothing for None.
 
-    def __init__(self) -> None:
+    Parameters:
+        directory: the directory of the workspace, for a store in it; None for the store that the environment names.
+
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
         self._client: MlflowClient | None = None
         self._failed = False
 
@@ -64,7 +86,7 @@ class MlflowMirror:
 
         def create(client: MlflowClient) -> str:
             known = client.get_experiment_by_name(experiment)
-            experiment_id = known.experiment_id if known is not None else client.create_experiment(experiment)
+            experiment_id = known.experiment_id if known is not None else self._new_experiment(client, experiment)
             own = {"mljupyter.runId": run_id, **({"mlflow.parentRunId": parent} if parent else {})}
             return str(client.create_run(experiment_id, tags={**tags, **own}, run_name=name).info.run_id)
 
@@ -116,17 +138,31 @@ class MlflowMirror:
         if run is not None and status in _ENDS:
             self._sent(lambda client: client.set_terminated(run, _ENDS[status]))
 
+    def _new_experiment(self, client: MlflowClient, name: str) -> str:
+        # Without a location, MLflow writes files into the current directory.
+        location = None if self._directory is None else (self._directory / "mlflow-artifacts").as_uri()
+        return str(client.create_experiment(name, location))
+
+    def _connected(self) -> MlflowClient:
+        """Return a client. The first one creates the tables of a store in the workspace, which takes some seconds."""
+        from mlflow.tracking import MlflowClient
+
+        # By default a server that is away is waited for some minutes, in the user's cell.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        if self._directory is None:
+            return MlflowClient()
+        uri = store_uri(self._directory)
+        _say(f"Runs are also in MLflow: mlflow ui --backend-store-uri '{uri}'  ({SWITCH}=off: not there)")
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        return MlflowClient(tracking_uri=uri)
+
     def _sent(self, work: Callable[[MlflowClient], T]) -> T | None:
         """Do work with the client, and return its result. The first error is told, and ends the sending."""
         if self._failed:
             return None
         try:
             if self._client is None:
-                from mlflow.tracking import MlflowClient
-
-                # By default a server that is away is waited for some minutes, in the user's cell.
-                os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-                self._client = MlflowClient()
+                self._client = self._connected()
             return work(self._client)
         except Exception as error:  # noqa: BLE001 - each store of MLflow has errors of its own
             self._failed = True

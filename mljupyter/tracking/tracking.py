@@ -24,16 +24,17 @@ class Tracking:
 
     Parameters:
         registry: the open registry of the workspace; it is closed by its owner.
+        directory: the directory of the workspace, for a store of MLflow in it; None for no such store.
 
     Raises:
         DatabaseError: a newer release wrote the tables.
 
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, directory: Path | None = None) -> None:
         bring_up_to_date(registry.engine, MIGRATIONS, VERSION_TABLE)
         self.experiments = Experiments(registry.engine)
-        self.runs = Runs(registry.engine, registry.artifacts, mlflow_mirror.configured())
+        self.runs = Runs(registry.engine, registry.artifacts, mlflow_mirror.configured(directory))
         self.datastores = Datastores(registry.engine, registry.artifacts)
         self.datasets = Datasets(registry.engine)
         self.artifacts = registry.artifacts

@@ -65,7 +65,7 @@ class WorkspaceContext:
         """The experiments, runs, datastores and datasets."""
         from mljupyter.tracking.tracking import Tracking  # only when one of them is used
 
-        return Tracking(self.registry)
+        return Tracking(self.registry, self.directory)
 
     @property
     def artifact_location(self) -> str:

@@ -51,6 +51,26 @@ def test_metrics_tags_files_and_status_arrive(store: str, tmp_path: Path) -> Non
     assert run.get_metrics()["mse"] == 3.5, "the workspace has it as well"
 
 
+def test_without_a_server_the_store_is_in_the_workspace(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.delenv("MLJUPYTER_MLFLOW")
+    (tmp_path / "ridge.pkl").write_text("weights")
+    workspace = Workspace.create("churn-team")
+    with Experiment(workspace, "diabetes").start_logging(display_name="ridge") as run:
+        run.log("mse", 3.5)
+        run.upload_file("outputs/model.pkl", "ridge.pkl")
+    uri = workspace.get_mlflow_tracking_uri()
+    assert capsys.readouterr().err.count(f"mlflow ui --backend-store-uri '{uri}'") == 1
+    (sent,) = MlflowClient(uri).search_runs(["1"])
+    assert sent.data.metrics == {"mse": 3.5} and sent.info.status == "FINISHED"
+    assert sent.info.artifact_uri.startswith(workspace.directory.as_uri())
+    assert not (tmp_path / "mlruns").exists(), "nothing is written into the user's directory"
+
+
 def test_a_store_that_does_not_answer_is_said_once_and_loses_nothing(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
