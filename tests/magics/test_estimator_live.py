@@ -107,9 +107,10 @@ def test_another_estimator_is_the_next_version_of_the_model(live: Shell, capsys:
     assert len(Model.list(live.variables["ws"])) == 1
     capsys.readouterr()
     live.run("%deploy diabetes Ridge(9).fit(X,y) --kind aci --sample X")
-    assert capsys.readouterr().out.startswith(
-        "diabetes → local: update\n  models  diabetes:2 ✓\n  script  diabetes ✓\n"
-    )
+    said = capsys.readouterr().out
+    assert said.startswith("diabetes → local: update\n")
+    assert "  versions.diabetes.models[0].version: 1 → 2\n" in said, "the differences come before the work"
+    assert said.index("version: 1 → 2") < said.index("  models  diabetes:2 ✓\n  script  diabetes ✓\n")
     expected = live.run("Ridge(9).fit(X, y).predict(X[:2])").tolist()
     assert live.run("%invoke diabetes X[:2]") == pytest.approx(expected)
 
