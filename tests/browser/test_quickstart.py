@@ -1,4 +1,4 @@
-"""The quickstart in a real JupyterLab."""
+"""The quickstart, and cells of an old notebook, in a real JupyterLab."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.azureml.test_kernel import CALL, DEPLOY, OLD_CELL
 from tests.browser.lab import Notebook
 from tests.quickstart import QUICKSTART, shortened
 
@@ -21,3 +22,11 @@ def test_the_quickstart_runs_from_top_to_bottom(
     shot("quickstart")
     assert notebook.errors() == []
     assert all(notebook.counts())
+
+
+def test_old_cells_that_are_pasted_run_without_an_edit(opened: Callable[..., Notebook]) -> None:
+    cells = [text.strip() for text in (OLD_CELL, DEPLOY, CALL)]
+    notebook = opened("%load_ext mljupyter", *cells, "print(result)\nws.delete()")
+    notebook.run_all()
+    assert notebook.errors() == []
+    assert "[6, 12]" in notebook.cell(4).inner_text()
