@@ -112,8 +112,7 @@ def test_a_button_whose_values_have_another_form_does_nothing_and_says_so(servic
     content = {"kind": "act", "action": "traffic", "values": values}
     panel._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
     wait_until(lambda: panel.sent, what="an answer")
-    assert panel.sent == [
-        {"kind": "said", "text": f"values is a {type(values).__name__}: it must be a mapping from names to values."}
-    ]
+    text = f"values is a {type(values).__name__}: it must be a mapping from names to values."
+    assert panel.sent == [{"kind": "said", "text": text, "failed": True}], "a form that failed keeps what was typed"
     assert service.workspace.controller.endpoint("watched").generation == generation
     panel.close()
