@@ -342,6 +342,7 @@ class FakeControlPlane:
         version: str | None = None,
         replica: str | None = None,
         startup: bool = False,
+        names: bool = False,
     ) -> str:
         found = [line for wrote, line in self._find(name).log if version in (None, wrote)]
         return "".join(found[:lines] if startup else found[-lines:])

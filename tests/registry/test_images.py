@@ -186,7 +186,7 @@ def test_tags_change_and_properties_are_only_added(images: ImageRegistry) -> Non
 
 @pytest.mark.parametrize("name", ["", "-a", "a b", "a:1", "x" * 256])
 def test_names_against_the_rule_are_refused(images: ImageRegistry, name: str) -> None:
-    with pytest.raises(MLJupyterError, match="Rule"):
+    with pytest.raises(MLJupyterError, match="Invalid model name"):
         begin(images, name)
 
 
