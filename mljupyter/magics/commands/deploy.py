@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
 from mljupyter.deploy.leftovers import Leftovers
-from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, problem_of, told_once
+from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, problem_of, short_problem, told_once
 from mljupyter.engine.endpoints.origin import content_of
 from mljupyter.engine.log_lines import failed_start, shown_lines
 from mljupyter.errors import MLJupyterError
+from mljupyter.magics.commands.build_lines import BuildLines
 from mljupyter.magics.magic import Call, json_line, masked_line
 from mljupyter.notebook.deployment import deployment_of
 from mljupyter.notebook.endpoint_commands import room_warning
@@ -22,7 +23,7 @@ from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.variables import secret_looking
 from mljupyter.notebook.views.views import Folded, Text
-from mljupyter.spec import EndpointRecord
+from mljupyter.spec import EndpointRecord, EndpointState
 
 
 class DeploymentCancelledError(MLJupyterError):
@@ -98,20 +99,11 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         _say(call, f"  models  {', '.join(models)} ✓")
     if script := _script_name(call, deployment):
         _say(call, f"  script  {script} ✓")
-    service = deployment.deploy(plan, lambda event: _say_stage(call, event))
+    service = deployment.deploy(plan, BuildLines(partial(_say, call)))
     spec = service.record.spec
     for name in [deployment.deployed_version or spec.default_version] if plan.present is not None else spec.versions:
         call.session.deployed[deployment.workspace.name, deployment.name, name] = content_of(spec, name)
     return _followed(call, service)
-
-
-def _say_stage(call: Call, event: BuildEvent) -> None:
-    """Print a stage of a build when it begins, and its time when it ends. Log lines are not printed."""
-    if event.state == "running":
-        _say(call, f"  build   {event.stage} …")
-    elif event.state is not None:
-        mark = {"succeeded": "✓", "failed": "✗", "cancelled": "cancelled"}[event.state]
-        _say(call, f"  build   {event.stage} {mark}" + (f" {event.seconds:.1f} s" if event.seconds is not None else ""))
 
 
 def _script_name(call: Call, deployment: Deployment) -> str | None:
@@ -159,7 +151,8 @@ def _followed(call: Call, service: Webservice) -> Webservice:
     service.update_deployment_state()
     if record.status.state in NOT_DEPLOYED:
         raise failure(record, str(service.state), place=place, with_log=call["json"] or not _show_log(call, record))
-    _say(call, f"  start   {service.state} ✓")
+    healthy = record.status.state is EndpointState.HEALTHY
+    _say(call, f"  start   {service.state}" + (" ✓" if healthy else f": {short_problem(record, place)}"))
     return service
 
 
