@@ -8,13 +8,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,7 +39,7 @@ from tests.system.faults.test_fuzz import ANYTHING, METHODS, PATHS
 from tests.system.targets import DOCKERFILE
 from tests.system.test_scale_to_zero import may_sleep
 from tests.system.test_tokens import forged, forged_tokens, key_in
-from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, promised
+from tests.waiting import COMMAND_SECONDS, HANG_SECONDS
 
 pytestmark = pytest.mark.system
 MERGE = "application/merge-patch+json"
@@ -301,68 +299,6 @@ def test_replicas_that_belong_to_no_endpoint_are_removed(
         until(lambda: not cluster.pods(endpoint="nobody"), "its pods are gone")
 
     loaded(cluster, endpoint, fault, act)
-
-
-@pytest.mark.faults(1, "kill -9 of the only router pod's container")
-def test_the_only_router_is_there_again_within_seconds(
-    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
-) -> None:
-    (pod,) = cluster.pods(component=names.COMPONENT_ROUTER)
-    _without_router(cluster, endpoint, fault, lambda: docker("kill", cluster.container(pod)))
-
-
-@pytest.mark.faults(32, "the only router hangs")
-def test_a_router_that_hangs_is_said_and_replaced_within_15_seconds(
-    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
-) -> None:
-    (pod,) = cluster.pods(component=names.COMPONENT_ROUTER)
-    (pid,) = cluster.processes(pod, "envoy")
-    status: list[EndpointRecord] = []
-
-    def act() -> None:
-        os.kill(pid, signal.SIGSTOP)
-        until(lambda: cluster.site.client.endpoint(endpoint.spec.name).status.problem, "the status says so")
-        status.append(cluster.site.client.endpoint(endpoint.spec.name))
-
-    _without_router(cluster, endpoint, fault, act)
-    assert status
-    assert pid not in cluster.processes(pod, "envoy")
-
-
-@pytest.mark.faults(33, "Secret of the route deleted")
-def test_a_route_that_somebody_deletes_is_published_again(
-    cluster: Cluster, endpoint: EndpointRecord, fault: Fault
-) -> None:
-    path = secret(cluster, names.route_secret(endpoint.spec.name))
-    _without_router(cluster, endpoint, fault, lambda: cluster.api.delete(path))
-
-
-def _without_router(cluster: Cluster, endpoint: EndpointRecord, fault: Fault, act: Callable[[], Any]) -> None:
-    """Let the only router, or its route, go under load; measure how long after it requests that are sent fail.
-
-    In old releases of Kubernetes, kube-proxy listens at the node's port itself, to reserve it. A connection that is
-    opened just when the last router pod is removed from the Service is accepted there and never answered. Nothing
-    in the cluster can notice that, only the patience of a client ends it.
-    """
-    key = cluster.site.client.keys(endpoint.spec.name)[0]
-    with SteadyLoad(
-        str(endpoint.status.scoring_uri),
-        key=key,
-        requests=REQUESTS_ON[CLUSTER],
-        most=1_000_000,
-        pause=0.01,
-        patience=30,
-    ) as load:
-        fault.under(load)
-        load.runs()
-        began = time.monotonic()
-        act()
-        load.runs()
-        last = max((failure.sent for failure in load.failures), default=began)
-        fault.recovered(last - began, "until the last request that failed was sent")
-    assert last - began < promised(15), load.failures[-3:]
-    until(lambda: cluster.ready(component=names.COMPONENT_ROUTER), "the router's node has noticed")
-    settled(cluster, endpoint.spec.name, 2)
 
 
 def clock_files(cluster: Cluster, pods: list[dict[str, Any]]) -> list[Clock]:

@@ -244,6 +244,7 @@ def test_a_router_port_taken_by_another_program_is_reported_and_recovered(machin
         )
         assert "router" in told.status.problem.message
     assert machine.settle(told).status.state is EndpointState.HEALTHY
+    wait_until(lambda: not machine.client.endpoint("echo").status.problem, "the problem is over")
     assert httpx.post(record.status.scoring_uri).status_code == 200
 
 
