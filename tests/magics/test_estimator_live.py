@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -184,3 +185,17 @@ def test_a_model_of_another_framework_is_saved_in_its_own_format_and_served(live
     assert model.properties == {"estimator": "XGBRegressor"}
     assert live.run("%deploy boosted boosted --kind aci --extra-columns refuse --dry-run").action == "unchanged"
     live.run("%undeploy boosted --quiet")
+
+
+def test_columns_of_a_table_are_sent_by_name_where_the_model_has_names(live: Shell, tmp_path: Path) -> None:
+    live.run("named = Ridge().fit(X, y); turned = X[X.columns[::-1]][:4]")
+    live.run("%deploy named named --kind aci --sample X[:2]")
+    expected = live.run("named.predict(X[:4])").tolist()
+    assert live.run("%invoke named turned") == pytest.approx(expected)
+    assert live.variables["ws"].webservices["named"].run(live.variables["turned"]) == pytest.approx(expected)
+    live.variables["turned"].to_csv(tmp_path / "turned.csv", index=False)
+    assert list(live.run(f"%invoke named @{tmp_path / 'turned.csv'} --batch-rows 3")) == pytest.approx(expected)
+    assert live.run("%invoke named turned.to_dict('records')") == pytest.approx(expected)
+    said = live.error("%invoke named X.rename(columns={'bmi':'mass'})[:2]")
+    assert "status 400" in said and "lacks the column bmi" in said
+    live.run("%undeploy named")

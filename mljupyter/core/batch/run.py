@@ -85,7 +85,7 @@ class Batch:
         self._asked = service
         self._service: Any = service.endpoint if isinstance(service, AksEndpointVersion) else service
         self._version = service.name if isinstance(service, AksEndpointVersion) else None
-        self._source: Source = source_of(data)
+        self._source: Source = source_of(data, by_name=self._service.takes_objects())
         self._batch_rows = batch_rows
         self._fixed = at_once
         self._restart = restart

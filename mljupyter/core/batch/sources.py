@@ -30,18 +30,19 @@ class Source(Protocol):
         """Yield the rows as JSON values, at most `size` at a time."""
 
 
-def source_of(data: Any) -> Source:
+def source_of(data: Any, *, by_name: bool = False) -> Source:
     """Return the source for data.
 
     Parameters:
         data: a table (`engine.requests.encoder.is_table`), a list of rows, or the path of a file or directory.
+        by_name: write rows as objects with the names of columns; see `rows_of`.
 
     Raises:
         UserErrorException: it is none of these, or the path cannot be read.
 
     """
     if is_table(data):
-        return _Table(data)
+        return _Table(data, by_name)
     if isinstance(data, list):
         return _List(data)
     if not isinstance(data, (str, PathLike)):
@@ -55,12 +56,13 @@ def source_of(data: Any) -> Source:
     files = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES) if path.is_dir() else [path]
     if not files or any(file.suffix not in SUFFIXES for file in files):
         raise UserErrorException(f"{str(path)!r} is no file that can be sent in parts. Rule: {' or '.join(SUFFIXES)}.")
-    return _Files([_Csv(file) if file.suffix == ".csv" else _Parquet(file) for file in files])
+    return _Files([_Csv(file, by_name) if file.suffix == ".csv" else _Parquet(file, by_name) for file in files])
 
 
 @dataclass(frozen=True)
 class _Table:
     table: Any
+    by_name: bool
 
     @property
     def rows(self) -> int:
@@ -68,10 +70,10 @@ class _Table:
 
     def parts(self, size: int) -> Iterator[list[Any]]:
         if self.rows <= size:
-            yield rows_of(self.table)
+            yield rows_of(self.table, by_name=self.by_name)
             return
         for start in range(0, self.rows, size):
-            yield rows_of(some_rows(self.table, start, start + size))
+            yield rows_of(some_rows(self.table, start, start + size), by_name=self.by_name)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ class _Files:
 class _Parquet:
     """A Parquet file; only one part of it is in memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, by_name: bool) -> None:
+        self._by_name = by_name
         try:
             import pyarrow.parquet  # type: ignore[import-untyped]
         except ImportError:
@@ -121,7 +124,7 @@ class _Parquet:
 
     def parts(self, size: int) -> Iterator[list[Any]]:
         for batch in self._file.iter_batches(batch_size=size):
-            yield rows_of(batch)
+            yield rows_of(batch, by_name=self._by_name)
 
 
 class _Csv:
@@ -131,8 +134,9 @@ class _Csv:
     in some parts only is text in all of them.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, by_name: bool) -> None:
         self._path = path
+        self._by_name = by_name
 
     @property
     def rows(self) -> int:
@@ -140,7 +144,7 @@ class _Csv:
 
     def parts(self, size: int) -> Iterator[list[Any]]:
         for chunk in self._read(size, self._scanned[1]):
-            yield rows_of(chunk)
+            yield rows_of(chunk, by_name=self._by_name)
 
     @cached_property
     def _scanned(self) -> tuple[int, dict[str, Any]]:

@@ -27,6 +27,7 @@ from mljupyter.core.webservice.configuration import (
 from mljupyter.durations import seconds_of, seconds_since
 from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippets, client_snippets
 from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
+from mljupyter.engine.requests.form import rows_are_objects
 from mljupyter.engine.requests.parts import body_limit, size_problem
 from mljupyter.engine.rollout.traffic import shares_text
 from mljupyter.errors import MLJupyterError
@@ -246,6 +247,7 @@ class Webservice(EndpointAttributes):
     """
 
     _classes: ClassVar[dict[EndpointKind, type[Webservice]]] = {}
+    _takes_objects: tuple[int, bool] | None = None  # the generation of the endpoint, and the answer for it
     _unsettled: frozenset[str] | None = None  # the versions of this object's last change, until it has ended
     _keys: tuple[str, str] | None = None
     _token: AksServiceAccessToken | None = None
@@ -566,10 +568,23 @@ class Webservice(EndpointAttributes):
         """
         return self._run(input_data, {})
 
+    def takes_objects(self) -> bool:
+        """Return whether its rows are objects with the names of columns, as the description of its API says.
+
+        Tables are sent like that then. The description is read once for each change of the endpoint.
+        """
+        if self._takes_objects is None or self._takes_objects[0] != self.record.generation:
+            try:
+                found = rows_are_objects(self.get_swagger())
+            except WebserviceException:  # it has no description: a script without a schema, or a server of its own
+                found = False
+            self._takes_objects = (self.record.generation, found)
+        return self._takes_objects[1]
+
     def _run(self, input_data: Any, headers: Mapping[str, str]) -> Any:
         if is_table(input_data):
             try:
-                input_data = request_text(input_data)
+                input_data = request_text(input_data, by_name=self.takes_objects())
             except EncodingError as error:
                 raise WebserviceException(f"input_data cannot be written as JSON: {error.message}.") from None
         if not isinstance(input_data, (str, bytes)):
@@ -587,10 +602,10 @@ class Webservice(EndpointAttributes):
             self.update_deployment_state()
             answer = self._score(body, headers)
         if answer.status != 200:
+            # A mistake of the client is told by the answer, and not in the log.
+            more = "" if 400 <= answer.status < 500 else "\nIts log says more: service.get_logs()"
             raise WebserviceException(
-                f"{self.name!r} answered with status {answer.status}: {answer.text}\n"
-                "Its log says more: service.get_logs()",
-                status_code=answer.status,
+                f"{self.name!r} answered with status {answer.status}: {answer.text}{more}", status_code=answer.status
             )
         try:
             return json.loads(answer.body)

@@ -1,6 +1,8 @@
 """Encoder of request data: tables, arrays and Python values become JSON, exactly, or are refused by name.
 
-A table becomes ``{"data": rows}``, each row a list. The value of a cell does not depend on the other columns:
+A table becomes ``{"data": rows}``, each row a list, or an object by the names of the columns where the endpoint takes
+rows like that: then the order of the columns does not matter, and a wrong name is noticed. The value of a cell does not
+depend on the other columns:
 
 - integers of any size are integers, floating-point numbers keep every bit, booleans stay booleans;
 - NaN, NaT, NA and None are null; infinity is refused, JSON has none;
@@ -33,11 +35,12 @@ class EncodingError(UserErrorException):
     """A value cannot be sent as JSON without a change of its meaning."""
 
 
-def request_text(value: Any) -> str:
+def request_text(value: Any, *, by_name: bool = False) -> str:
     """Return the text of a request for a value: text as it is, everything else as JSON.
 
     Parameters:
         value: text, bytes in UTF-8, a table (`is_table`), or Python values.
+        by_name: write the rows of a table with named columns as objects.
 
     Raises:
         EncodingError: something in it has no exact form in JSON; the message names the column and the type.
@@ -55,7 +58,9 @@ def request_text(value: Any) -> str:
         except UnicodeDecodeError:
             raise EncodingError("it holds bytes that are not UTF-8 text") from None
     try:
-        return json.dumps({"data": rows_of(value)} if is_table(value) else _cell(value), allow_nan=False)
+        return json.dumps(
+            {"data": rows_of(value, by_name=by_name)} if is_table(value) else _cell(value), allow_nan=False
+        )
     except RecursionError:
         raise EncodingError("it is circular, or nested too deep") from None
 
@@ -84,8 +89,12 @@ def some_rows(table: Any, start: int, stop: int) -> Any:
     return table.tocsr()[start:stop] if kind == "sparse" else table[start:stop]
 
 
-def rows_of(table: Any) -> list[Any]:
+def rows_of(table: Any, *, by_name: bool = False) -> list[Any]:
     """Return the rows of a table as JSON values. A series is one row: that of a frame.
+
+    Parameters:
+        table: the table.
+        by_name: write rows as objects, if the columns have names, each its own; otherwise they are lists.
 
     Raises:
         EncodingError: a column has values without an exact form in JSON.
@@ -96,13 +105,14 @@ def rows_of(table: Any) -> list[Any]:
         columns = [
             _named(f"column {name!r}", _column, table.iloc[:, place]) for place, name in enumerate(table.columns)
         ]
-        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(len(table))]
+        return _rows(list(table.columns), columns, by_name) if columns else [[] for _ in range(len(table))]
     if kind == "arrow table":
         named = zip(table.column_names, table.columns, strict=True)
         columns = [_named(f"column {name!r}", _cells, column.to_pylist()) for name, column in named]
-        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(table.num_rows)]
+        return _rows(table.column_names, columns, by_name) if columns else [[] for _ in range(table.num_rows)]
     if kind == "series":
-        return [_column(table)]
+        names = list(table.index)
+        return _rows(names, [[value] for value in _column(table)], by_name) if names else [[]]
     if kind == "column":
         return _column(table)
     if kind == "arrow column":
@@ -110,6 +120,13 @@ def rows_of(table: Any) -> list[Any]:
     if kind == "sparse":
         return _array(table.toarray())  # type: ignore[no-any-return]
     return _array(table)  # type: ignore[no-any-return]
+
+
+def _rows(names: Sequence[Any], columns: Sequence[Sequence[Any]], by_name: bool) -> list[Any]:
+    rows = zip(*columns, strict=True)
+    if by_name and all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+        return [dict(zip(names, row, strict=True)) for row in rows]
+    return [list(row) for row in rows]
 
 
 def _kind_of(value: Any) -> str:

@@ -150,3 +150,18 @@ def _with(example: Any, path: tuple[str | int, ...], value: Any) -> Any:
         inner = inner[step]
     inner[path[-1]] = value
     return example
+
+
+def rows_are_objects(document: Mapping[str, Any]) -> bool:
+    """Return whether the rows of ``data`` are objects, in the description of an API (the document of swagger_uri).
+
+    Example:
+        >>> rows = {"type": "array", "items": {"type": "object", "properties": {"age": {"type": "integer"}}}}
+        >>> rows_are_objects({"definitions": {"ServiceInput": {"properties": {"data": rows}}}})
+        True
+
+    """
+    found: Any = document
+    for key in ("definitions", "ServiceInput", "properties", "data", "items"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return isinstance(found, Mapping) and found.get("type") == "object"

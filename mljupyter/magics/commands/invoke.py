@@ -45,7 +45,10 @@ def run(call: Call) -> Any:
             return _in_parts(call, asked, data)
         if problem := size_problem(_estimated(data, call["data"]) // 2, limit, service.name):  # sure to be above it
             raise InvokeError(problem)
-    return _sent(call, asked, json_body(data, call["data"]))
+    by_name = (is_table(data) or isinstance(data, list)) and service.takes_objects()
+    if by_name and isinstance(data, list):
+        data = {"data": data}  # the parameter of its run(), by the description of its API
+    return _sent(call, asked, json_body(data, call["data"], by_name=by_name))
 
 
 def _estimated(table: Any, name: str) -> int:

@@ -84,15 +84,15 @@ def is_file_of_rows(text: str) -> bool:
     return text.startswith("@") and (path.suffix in SUFFIXES or path.is_dir())
 
 
-def json_body(value: Any, name: str) -> str:
-    """Return a Python value as the text of a request; `name` is its name in errors.
+def json_body(value: Any, name: str, *, by_name: bool = False) -> str:
+    """Return a Python value as the text of a request; `name` is its name in errors; `by_name` as for `request_text`.
 
     Raises:
         WrongInputError: it has no exact form in JSON.
 
     """
     try:
-        return request_text(value)
+        return request_text(value, by_name=by_name)
     except EncodingError as error:
         raise WrongInputError(
             f"{name} cannot be written as JSON: {error.message}.\nConvert it to numbers, strings, lists or dicts first."
