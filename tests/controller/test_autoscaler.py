@@ -120,6 +120,25 @@ async def test_a_lack_of_room_limits_the_replicas_and_stands_in_the_decision(sho
         assert problem.code == "Unschedulable"
 
 
+@pytest.mark.parametrize("looked_before", [True, False])
+@on_fake_clock
+async def test_endpoints_that_live_for_a_moment_leave_their_room_to_others(
+    short_path: Path, looked_before: bool
+) -> None:
+    async with control_plane(short_path, prepare=lambda it: setattr(it, "machine", Capacity(2, 64, "m"))) as plane:
+        if looked_before:
+            await asyncio.sleep(5)
+        for number in range(4):
+            name = f"short{number}"
+            plane.put({name: version(cpu=1)})
+            await until(lambda name=name: plane.runtime.running(name))
+            plane.delete(name)
+            await until(lambda name=name: not plane.runtime.running(name))
+        await deployed(plane, version(cpu=1))
+        plane.router.present[IRIS] = 2
+        await until(lambda: running(plane) == 2)
+
+
 class TestScaleToZero:
     """The last replica goes when nothing was asked for long enough; the first request starts one."""
 

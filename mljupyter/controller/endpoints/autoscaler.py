@@ -196,13 +196,18 @@ class Autoscaler:
 
     def _refresh(self) -> None:
         """Look at the endpoints that have changed."""
-        for name in self._store.names() if self._store_change < 0 else self._store.changes.since(self._store_change):
+        everything = self._store_change < 0  # the first look: some may have come and gone before it
+        for name in (
+            {*self._store.names(), *self._admissions.endpoints}
+            if everything
+            else self._store.changes.since(self._store_change)
+        ):
             record = self._store.find(name)
             found = {} if record is None or record.deleting else record.spec.versions
             keys = {(name, version) for version in found}
             for gone in self._keys.pop(name, set()) - keys:
                 self._forget(gone)
-                self._admissions.forget(gone)
+            self._admissions.keep(name, found)
             if keys:
                 self._keys[name] = keys
             for version, spec in found.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 
 from mljupyter.engine.scaling.capacity import Admission, Capacity, Claim, admit
 from mljupyter.runtimes.base import Runtimes, RuntimeUnavailableError
@@ -26,7 +27,7 @@ class CapacityManager:
     def __init__(self, runtimes: Runtimes) -> None:
         self._runtimes = runtimes
         self._capacities: dict[str, tuple[float, Capacity | None]] = {}
-        self._claims: dict[tuple[str, str], tuple[str, Claim]] = {}
+        self._claims: dict[str, dict[str, tuple[str, Claim]]] = {}  # by endpoint and version
 
     async def learn(self, target: str) -> None:
         """Read the size of a compute target's machine, unless that was done recently."""
@@ -43,16 +44,28 @@ class CapacityManager:
 
     def admitted(self, target: str, claim: Claim) -> Admission:
         """Return the admission for a version's claim, and remember the claim."""
-        self._claims[claim.version] = (target, claim)
+        endpoint, version = claim.version
+        self._claims.setdefault(endpoint, {})[version] = (target, claim)
         capacity = self._shared(target)
         if capacity is None:
             return Admission(claim.wanted)
-        together = [other for where, other in self._claims.values() if self._machine(where) == capacity.machine]
+        claims = (item for versions in self._claims.values() for item in versions.values())
+        together = [other for where, other in claims if self._machine(where) == capacity.machine]
         return admit(together, capacity)[claim.version]
 
-    def forget(self, version: tuple[str, str]) -> None:
-        """Forget the claim of a version."""
-        self._claims.pop(version, None)
+    @property
+    def endpoints(self) -> Collection[str]:
+        """The endpoints whose versions have claims, at this moment."""
+        return tuple(self._claims)
+
+    def keep(self, endpoint: str, versions: Collection[str]) -> None:
+        """Forget the claims of an endpoint's versions that are not among these.
+
+        Also those of versions that have never been seen before: an endpoint may be gone before anybody looks at it.
+        """
+        kept = {name: item for name, item in self._claims.pop(endpoint, {}).items() if name in versions}
+        if kept:
+            self._claims[endpoint] = kept
 
     def _machine(self, target: str) -> str | None:
         capacity = self._capacities.get(target, (0.0, None))[1]
