@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from mljupyter.client.errors import EndpointNotFoundError
@@ -79,10 +80,15 @@ class Router:
     def __init__(self, *answers: tuple[int, bytes]) -> None:
         self.answers = [Answer(status, body) for status, body in answers]
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
 
     def post(self, uri: str, body: bytes, headers: dict[str, str], timeout: float) -> Answer:
         self.requests.append((uri, headers))
+        self.bodies.append(body)
         return self.answers.pop(0)
+
+    def get(self, uri: str, headers: dict[str, str], timeout: float) -> Answer:
+        return self.post(uri, b"", headers, timeout)
 
 
 def answering(service: Webservice, *answers: tuple[int, bytes]) -> Router:
@@ -169,6 +175,53 @@ def test_a_request_goes_to_the_new_address_after_tls_was_turned_on(workspace: Wo
     endpoints.records = [record(status={"scoringUri": "https://localhost:1/score"})]
     assert service.run("{}") == 1
     assert [uri.partition(":")[0] for uri, _ in router.requests] == ["http", "https"]
+
+
+DESCRIBED = {"scoringUri": "http://localhost:1/score", "swaggerUri": "http://localhost:1/swagger.json"}
+OBJECTS = b'{"definitions": {"ServiceInput": {"properties": {"data": {"items": {"type": "object"}}}}}}'
+TABLE = pd.DataFrame({"b": [2], "a": [1]})
+BY_NAME, BY_PLACE = b'{"data": [{"b": 2, "a": 1}]}', b'{"data": [[2, 1]]}'
+
+
+def test_a_table_is_sent_by_name_where_rows_are_objects_and_that_is_read_once_for_each_change(
+    workspace: Workspace, endpoints: Endpoints
+) -> None:
+    endpoints.records = [record(status=DESCRIBED)]
+    service = Webservice(workspace, "shown")
+    router = answering(service, (200, OBJECTS), (200, b"1"), (200, b"1"), (404, b""), (200, b"1"), (200, b"1"))
+    assert [service.run(TABLE), service.run(TABLE)] == [1, 1]
+    endpoints.records = [record(status=DESCRIBED, generation=2)]
+    service.update_deployment_state()
+    assert [service.run(TABLE), service.run(TABLE)] == [1, 1]
+    assert router.bodies == [b"", BY_NAME, BY_NAME, b"", BY_PLACE, BY_PLACE]
+
+
+def test_a_table_is_not_sent_by_place_because_the_description_cannot_be_read_now(
+    workspace: Workspace, endpoints: Endpoints
+) -> None:
+    endpoints.records = [record(status=DESCRIBED)]
+    service = Webservice(workspace, "shown")
+    router = answering(service, (503, b""), (308, b""), (200, OBJECTS), (200, b"1"))
+    with pytest.raises(WebserviceException, match="status 503"):
+        service.run(TABLE)
+    assert service.run(TABLE) == 1
+    assert router.bodies == [b"", b"", b"", BY_NAME]
+
+
+def test_the_form_of_rows_is_that_after_the_change_before_the_request(
+    workspace: Workspace, endpoints: Endpoints
+) -> None:
+    before, after = one_version("Transitioning", "old"), one_version("Healthy", "new")
+    before, after = (
+        one.model_copy(update={"status": one.status.model_copy(update={"swagger_uri": DESCRIBED["swaggerUri"]})})
+        for one in (before, after)
+    )
+    service = Webservice.from_record(workspace, before, replaced=True)
+    router = answering(service, (200, OBJECTS), (200, b"1"))
+    endpoints.records = [before, after]
+    assert service.run(TABLE) == 1
+    assert not endpoints.records[1:], "the change has ended before the description is read"
+    assert router.bodies == [b"", BY_NAME]
 
 
 def test_another_status_is_raised_with_its_body(workspace: Workspace, endpoints: Endpoints) -> None:

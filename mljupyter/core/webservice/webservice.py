@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from mljupyter.durations import Duration
 
 _ANSWER_MARGIN_SECONDS = 10.0
+_UNAVAILABLE = (502, 503, 504)
 _CHANGE_SECONDS = 600.0  # a request waits this long for a change that was made before
 _GROUPINGS = ("version", "endpoint", "replica")
 
@@ -571,13 +572,23 @@ class Webservice(EndpointAttributes):
     def takes_objects(self) -> bool:
         """Return whether its rows are objects with the names of columns, as the description of its API says.
 
-        Tables are sent like that then. The description is read once for each change of the endpoint.
+        Tables are sent like that then. The description is read once for each change of the endpoint, after the change.
+
+        Raises:
+            WebserviceException: the endpoint does not answer now, so that the form of its rows is not known.
+
         """
+        if self._unsettled is not None:
+            self._settle(self._unsettled)
         if self._takes_objects is None or self._takes_objects[0] != self.record.generation:
             try:
                 found = rows_are_objects(self.get_swagger())
-            except WebserviceException:  # it has no description: a script without a schema, or a server of its own
-                found = False
+            except WebserviceException as error:
+                if error.status_code in _UNAVAILABLE:
+                    raise
+                if error.status_code is None:  # it is not ready or cannot be reached: the request itself says so
+                    return False
+                found = False  # it has no description: a server of the user's own
             self._takes_objects = (self.record.generation, found)
         return self._takes_objects[1]
 
@@ -627,6 +638,9 @@ class Webservice(EndpointAttributes):
                 f"{self.name!r} is {self.state}: it has no description yet. First: service.wait_for_deployment()"
             )
         answer = self._scorer.get(self.swagger_uri, self._credential(), _ANSWER_MARGIN_SECONDS)
+        if answer.status == 308:  # TLS was turned on since the URI was read
+            self.update_deployment_state()
+            answer = self._scorer.get(str(self.swagger_uri), self._credential(), _ANSWER_MARGIN_SECONDS)
         try:
             found = json.loads(answer.body) if answer.status == 200 else None
         except (ValueError, RecursionError):
