@@ -30,7 +30,10 @@ FETCH_FAILED = "ModelFetchFailed"
 """The code of the problem that models cannot be fetched."""
 
 _REGISTRY_RETURNS_SECONDS = 120
-"""The time that a registry may be away before a pod that waits for it is given up."""
+"""The time that a registry may be away before a pod that waits for it is given up; it counts from the first failure."""
+
+_NO_CAUSE = re.compile(r'back-off pulling image "[^"]*"|no reason is given', re.IGNORECASE)
+"""The message of a node that waits before it tries again, without the cause of the failure."""
 
 _AWAY = (
     "no such host",
@@ -56,6 +59,7 @@ _UNUSABLE_NAMESPACE = re.compile(
 
 _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"})
 _FATAL = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull"})
+_BEGUN = frozenset({"PodScheduled", "Initialized"})
 _NOT_CONFIGURED = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _MOUNTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _ENDED_PHASES = frozenset({"Succeeded", "Failed"})
@@ -391,20 +395,19 @@ def _not_pulled(
     pod: Mapping[str, Any], reason: str, image: str, said: str, events: Sequence[Mapping[str, Any]], now: float
 ) -> tuple[Problem, bool]:
     # The back-off hides the cause; the event of the failed attempt has it.
-    causes = [
-        _sentence(event.get("message"))
-        for event in events
-        if event.get("reason") == "Failed" and "ull image" in (event.get("message") or "")
+    failed = [
+        event for event in events if event.get("reason") == "Failed" and "ull image" in (event.get("message") or "")
     ]
-    cause = causes[-1] if causes else said
+    cause = _sentence(failed[-1].get("message")) if failed else said
     lowered = cause.lower()
+    recent = now - _not_pulled_since(pod, failed) < _REGISTRY_RETURNS_SECONDS
     passing = False
     if any(word in lowered for word in ("unauthorized", "denied", "authentication required", "no basic auth")):
         way_out = "The cluster needs a login for this registry: name a pull Secret when you attach it."
     elif any(word in lowered for word in ("not found", "manifest unknown", "does not exist")):
         way_out = "The registry does not have it: build it again by repeating the deployment, or correct its name."
     elif any(word in lowered for word in _AWAY):
-        passing = now - (_seconds(pod["metadata"].get("creationTimestamp")) or 0) < _REGISTRY_RETURNS_SECONDS
+        passing = recent
         way_out = "The nodes do not reach the registry: compare its address and network rules."
     elif "certificate" in lowered or "http response" in lowered:
         way_out = (
@@ -412,9 +415,25 @@ def _not_pulled(
             "without TLS."
         )
     else:
+        # A busy node sends its events late, or drops them. The cause that is not known yet may be one that passes.
+        passing = recent and _NO_CAUSE.fullmatch(cause) is not None
         way_out = "Pull it on a node by hand to see why, or name another image."
     problem = Problem(code=reason, message=f"the nodes cannot pull image {image}: {cause}. {way_out}")
     return problem, reason in _FATAL and not passing
+
+
+def _not_pulled_since(pod: Mapping[str, Any], failed: Sequence[Mapping[str, Any]]) -> float:
+    """Return since when an image has not been pulled, in seconds since the epoch.
+
+    The time before does not count: a pod may wait long for a node, or for its models.
+    """
+    first = [time for event in failed if (time := _seconds(event.get("firstTimestamp"))) is not None]
+    if first:
+        return min(first)
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    begun = [item.get("lastTransitionTime") for item in conditions if item["type"] in _BEGUN and _is_true(item)]
+    times = (_seconds(time) for time in (pod["metadata"].get("creationTimestamp"), *begun))
+    return max((time for time in times if time is not None), default=0.0)
 
 
 def _not_configured(reason: str, image: str, said: str) -> Problem:

@@ -137,6 +137,41 @@ def test_a_pod_waits_two_minutes_for_a_registry_that_is_away(created: str, fatal
     assert found.fatal is fatal
 
 
+@pytest.mark.parametrize(
+    ("conditions", "first", "fatal"),
+    [
+        ((condition("PodScheduled", "True", since="2026-01-01T11:59:00Z"),), None, False),
+        (
+            (condition("PodScheduled", "True"), condition("Initialized", "True", since="2026-01-01T11:59:00Z")),
+            None,
+            False,
+        ),
+        (
+            (condition("PodScheduled", "True"), condition("Initialized", "False", since="2026-01-01T11:59:00Z")),
+            None,
+            True,
+        ),
+        ((condition("PodScheduled", "True"),), "2026-01-01T11:59:00Z", False),
+        ((condition("PodScheduled", "True", since="2026-01-01T11:59:00Z"),), "2026-01-01T11:57:00Z", True),
+    ],
+)
+def test_the_wait_for_a_registry_counts_from_the_first_failure(
+    conditions: tuple[dict[str, Any], ...], first: str | None, fatal: bool
+) -> None:
+    event = {"reason": "Failed", "message": 'Failed to pull image "x": connection refused', "firstTimestamp": first}
+    waits = pod(state=waiting("ImagePullBackOff", "Back-off pulling image"), conditions=conditions)
+    waits["metadata"]["creationTimestamp"] = "2026-01-01T11:00:00Z"
+    assert pod_state(waits, now=NOW, events=[event]).fatal is fatal
+
+
+@pytest.mark.parametrize(("created", "fatal"), [("2026-01-01T11:59:00Z", False), ("2026-01-01T11:57:00Z", True)])
+@pytest.mark.parametrize("said", ['Back-off pulling image "127.0.0.1:9/away:1"', ""])
+def test_a_pull_without_a_known_cause_may_be_one_that_passes(created: str, fatal: bool, said: str) -> None:
+    waits = pod(state=waiting("ImagePullBackOff", said))
+    waits["metadata"]["creationTimestamp"] = created
+    assert pod_state(waits, now=NOW).fatal is fatal
+
+
 def test_the_cause_of_a_failed_pull_is_found_in_the_events_while_the_node_waits() -> None:
     event = {"reason": "Failed", "message": 'Failed to pull image "x": no basic auth credentials'}
     found = pod_state(pod(state=waiting("ImagePullBackOff", "Back-off pulling image")), now=NOW, events=[event])

@@ -190,13 +190,16 @@ async def test_a_replica_waits_for_a_registry_that_is_away_and_says_so(replicas:
     spec = VersionSpec(image="127.0.0.1:9/away:1")
     await replicas.supervisor.start(replace(ORDER, id="iris-two-1", version="two", spec=spec))
 
+    def waits() -> list[str]:
+        found = [item.observed().obstacle for item in replicas.supervisor.of("iris") if item.replica.version == "two"]
+        return [one.message for one in found if one is not None and one.code == "ImagePullBackOff"]
+
     async def backs_off() -> bool:
-        found = [item.observed().obstacle for item in replicas.supervisor.of("iris")]
-        return any(one is not None and one.code == "ImagePullBackOff" for one in found)
+        # The cause comes with an event of the node, which may be late.
+        return any("The nodes do not reach the registry" in message for message in waits())
 
     await until(backs_off, "the node waits before it tries again")
-    (waiting,) = [item for item in replicas.supervisor.of("iris") if item.observed().obstacle is not None]
-    assert "The nodes do not reach the registry" in waiting.observed().obstacle.message
+    (waiting,) = [item for item in replicas.supervisor.of("iris") if item.replica.version == "two"]
     assert waiting.phase is ReplicaPhase.STARTING
 
 
