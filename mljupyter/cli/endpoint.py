@@ -9,6 +9,7 @@ import click
 
 from mljupyter.cli import release
 from mljupyter.cli.data import body_of
+from mljupyter.cli.deletion import Deletion, carry_out, dry_run_option
 from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
@@ -140,17 +141,15 @@ def collected(
         print_table(_COLLECTED_COLUMNS, rows_of_files)
 
 
-@endpoint.command(short_help="Delete an endpoint; its models stay registered.")
-@click.argument("name")
+@endpoint.command(short_help="Delete endpoints; their models stay registered.")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@dry_run_option
 @workspace_option
 @json_option
-def delete(name: str, workspace: str | None, as_json: bool) -> None:
-    """Delete an endpoint, and wait until its replicas have ended. Registered models stay."""
-    _service(workspace, name).delete()
-    if as_json:
-        print_document({"name": name, "deleted": True})
-    else:
-        say(f"{name}: deleted")
+def delete(names: tuple[str, ...], dry_run: bool, workspace: str | None, as_json: bool) -> None:
+    """Delete endpoints, and wait until their replicas have ended. Registered models stay."""
+    deletions = [Deletion(name, _service(workspace, name).delete) for name in names]
+    carry_out(deletions, key="name", dry_run=dry_run, as_json=as_json)
 
 
 @endpoint.command(short_help="Send DATA to an endpoint and print the answer.")

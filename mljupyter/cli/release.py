@@ -8,6 +8,7 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_document, print_table, say
+from mljupyter.deploy.rollout import told
 from mljupyter.notebook.endpoint_commands import control_rollout, roll_back, steps_of, versioned_endpoint
 from mljupyter.notebook.views.history import COLUMNS, NO_ROLLOUT, documents, rows
 
@@ -66,7 +67,7 @@ def rollout(
     if as_json:
         print_document(found.document() if found is not None else None)
     else:
-        say(found.text() if found is not None else NO_ROLLOUT)
+        say(found.text() if wait and found is not None else told(endpoint.record) or NO_ROLLOUT)
     if wait and found is not None and found.phase != "Completed":
         sys.exit(_RETURNED)
 

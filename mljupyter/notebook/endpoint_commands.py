@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mljupyter import core
+from mljupyter.deploy.rollout import shares_now
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, in_force
 from mljupyter.engine.scaling.capacity import lack_of_room
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
@@ -255,4 +256,4 @@ def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[Hist
     wait_until_healthy(service)
     newest = service.history()[-1]
     rolling = number is None and before.rollout is not None and before.rollout.active
-    return newest, f"{name}: {'the rollout is aborted' if rolling else newest.action}"
+    return newest, f"{name}: {f'the rollout is aborted. {shares_now(service.record)}' if rolling else newest.action}"

@@ -44,7 +44,7 @@ def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, A
             versions = sorted(model.version for model in Model.list(workspace, name=name))
             hint = f" It has {'versions' if len(versions) > 1 else 'version'} {', '.join(map(str, versions))}."
         else:
-            hint = near(name, known) or " Register one with Model.register(ws, PATH, NAME)."
+            hint = near(name, known) or f" Register one with Model.register(ws, PATH, {name!r})."
         raise WrongInputError(f"There is no registered model {text!r} in this workspace.{hint}") from error
 
 
