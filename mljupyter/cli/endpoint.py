@@ -28,6 +28,10 @@ _secrets_option = click.option(
     "--show-secrets", is_flag=True, help="With --json, show the values of environment variables as well."
 )
 _COLLECTED_COLUMNS = ("PATH", "BYTES", "LAST ROW (UTC)")
+NO_ENDPOINTS = (
+    "No endpoints. Deploy one with: mljupyter deploy NAME --model MODEL --score SCRIPT\n"
+    "In a notebook, a fitted estimator: %deploy NAME ESTIMATOR"
+)
 _COLUMNS = ("NAME", "STATE", "KIND", "MODELS", "REPLICAS", "SCORING URI")
 
 
@@ -46,7 +50,7 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
     if as_json:
         print_document([_document(record, show_secrets) for record in records])
     elif not records:
-        say("No endpoints.")
+        say(NO_ENDPOINTS)
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
 

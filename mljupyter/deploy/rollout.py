@@ -99,7 +99,8 @@ class FollowedRollout:
         if self._hinted:
             return [line]
         self._hinted = True
-        return [f"{line}. Send some: %invoke {self._name}:{plan.version} DATA, endpoint.run(DATA)"]
+        hints = f"%invoke {self._name}:{plan.version} DATA", f"endpoint.versions[{plan.version!r}].run(DATA)"
+        return [f"{line}. Send some: {', '.join(hints)}, mljupyter endpoint invoke {self._name} DATA"]
 
 
 def told(record: EndpointRecord) -> str:

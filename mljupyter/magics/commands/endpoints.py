@@ -32,7 +32,10 @@ COLUMNS = (
     "Scoring URI",
     "Updated",
 )
-EMPTY = "No endpoints yet. Deploy one with %deploy NAME --model MODEL --score SCRIPT"
+EMPTY = (
+    "No endpoints yet. Deploy one with %deploy NAME ESTIMATOR, such as %deploy diabetes ridge for the fitted estimator "
+    "ridge. With a scoring script of your own: %deploy NAME --model MODEL --score SCRIPT"
+)
 
 
 class EndpointMissingError(MLJupyterError):

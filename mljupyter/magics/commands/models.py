@@ -17,7 +17,10 @@ from mljupyter.sizes import readable_size
 
 COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by", "Size", "Created")
 VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by", "Size", "Created")
-EMPTY = "No models yet. Register one with Model.register(ws, PATH, NAME), or %deploy NAME ESTIMATOR"
+EMPTY = (
+    "No models yet. %deploy NAME ESTIMATOR registers a fitted estimator and deploys it, such as %deploy diabetes ridge. "
+    "A file: %mlj register PATH NAME"
+)
 _MOST_VERSIONS = 5
 _DELETE = "delete"
 
