@@ -44,9 +44,7 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
     if as_json:
         print_document([_document(record) for record in records])
     elif not records:
-        say(
-            "No images. A deployment to a target that runs containers builds one: mljupyter deploy NAME ... --to docker"
-        )
+        say("No images. A deployment of containers builds one: mljupyter deploy NAME ... --to docker")
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
 

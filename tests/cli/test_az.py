@@ -377,7 +377,7 @@ def test_several_models_are_deleted_all_or_none(here: Path, capsys: Printed) -> 
     registry = Workspace.get("default").registry
     registry.models.add_reference("image ridge:1", ["ridge:2"])
     capsys.readouterr()
-    app("model delete -i ridge:1 -i ridge:2 --dry-run".split(), prog_name="mljupyter", standalone_mode=False)
+    app(["model", "delete", "-i", "ridge:1", "-i", "ridge:2", "--dry-run"], "mljupyter", standalone_mode=False)
     assert capsys.readouterr().out == (
         "ridge:1: would be deleted (dry run, nothing done)\n"
         "ridge:2: stays: in use by image ridge:1 (dry run, nothing done)\n"

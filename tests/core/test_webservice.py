@@ -276,12 +276,12 @@ class TestFollowRollout:
 
     def test_a_rollout_that_needs_requests_says_so_at_once_then_how_many_came(self) -> None:
         counts = (0, 0, 12, 60, 199, 200)
+        hints = "%invoke shown:two DATA, endpoint.versions['two'].run(DATA), mljupyter endpoint invoke shown DATA"
         records = [*(self.guarded("Running", count) for count in counts), self.guarded("Completed", 200, step=1)]
         _, lines = self.follow(*records)
         assert lines == [
             "two: 10 %",
-            "  step 1 of 2: 0 of 200 requests for the guard. Send some: %invoke shown:two DATA, "
-            "endpoint.versions['two'].run(DATA), mljupyter endpoint invoke shown DATA",
+            f"  step 1 of 2: 0 of 200 requests for the guard. Send some: {hints}",
             "  step 1 of 2: 60 of 200 requests for the guard",
             "  step 1 of 2: 199 of 200 requests for the guard",
             "two: Completed at 100 %",

@@ -208,6 +208,26 @@ def test_a_deployment_says_what_it_replaces_unless_this_kernel_deployed_it(deplo
     assert "versions.sums.scaling.replicas: none → 2" in plan.told_lines()
 
 
+def test_a_plan_says_which_versions_and_replicas_it_replaces(deploy: Deploy) -> None:
+    first = deploy("--to fake --replicas 2")
+    assert (first.standing(), first.summary().count("replaces")) == ("", 0), "it is new"
+    assert deploy("--replicas 1", only_plan=True).standing() == "", "the content stays"
+    write_script("second")
+    plan = deploy("", only_plan=True)
+    assert plan.summary().splitlines()[:2] == [
+        "sums → fake: update (dry run, nothing done)",
+        "  replaces sums (2 replicas)",
+    ]
+
+
+def test_a_plan_names_the_version_that_it_replaces(deploy: Deploy) -> None:
+    deploy("--to fake --version v1 --replicas 1")
+    assert deploy("--version v2", only_plan=True).standing() == "", "it is added"
+    deploy("--version v2")
+    write_script("second")
+    assert deploy("--version v1", only_plan=True).standing() == "replaces sums (version v1, 1 replica)"
+
+
 def test_whole_versions_are_told_in_one_line(deploy: Deploy) -> None:
     deploy("--to fake --version v1")
     assert deploy("--version v2", only_plan=True).told_lines() == ["versions.v2: added"]

@@ -83,7 +83,10 @@ def test_compute_targets_come_with_the_reason_why_not(shell: Shell, monkeypatch:
         ("%%invoke adder\n{'data': 1}", "Line 2 of the cell is not JSON"),
         ('%%invoke adder\n{\n  "data": [1,]\n}', "Line 3 of the cell is not JSON"),
         ('%%invoke adder 5\n{"data": 1}', "Give the data once"),
-        ("%invoke adder", "Give the data once"),
+        (
+            "%invoke adder",
+            "Give the data once: on the line (%invoke adder DATA), or as JSON in the cell (%%invoke adder)",
+        ),
     ],
 )
 def test_data_in_a_cell_is_checked_before_anything_is_sent(shell: Shell, cell: str, said: str) -> None:

@@ -18,8 +18,8 @@ from mljupyter.sizes import readable_size
 COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by", "Size", "Created")
 VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by", "Size", "Created")
 EMPTY = (
-    "No models yet. %deploy NAME ESTIMATOR registers a fitted estimator and deploys it, such as %deploy diabetes ridge. "
-    "A file: %mlj register PATH NAME"
+    "No models yet. %deploy NAME ESTIMATOR registers a fitted estimator and deploys it, such as %deploy diabetes "
+    "ridge. A file: %mlj register PATH NAME"
 )
 _MOST_VERSIONS = 5
 _DELETE = "delete"
