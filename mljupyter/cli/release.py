@@ -101,13 +101,12 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
 @json_option
 def rollback(name: str, number: int | None, workspace: str | None, as_json: bool) -> None:
     """Undo the last change of an endpoint; a second rollback undoes the first."""
-    entry, line = roll_back(open_workspace(workspace), name, number)
+    entry, lines = roll_back(open_workspace(workspace), name, number)
     if as_json:
         print_document(documents([entry])[0])
         return
-    say(line)
-    for change in entry.changes:
-        say(f"  {change}")
+    for line in lines:
+        say(line)
 
 
 @click.command(short_help="Show the changes of an endpoint.")

@@ -169,8 +169,8 @@ def test_a_rollback_over_a_change_of_kind_reports_no_error(deploy: Deploy, works
     assert (type(service), service.compute_type) == (AksWebservice, "AKS")
     service.wait_for_deployment()
     deploy("--kind aci")
-    entry, line = roll_back(workspace, "sums", None)
-    assert entry.spec.kind == "AKS" and line.startswith("sums: ")
+    entry, lines = roll_back(workspace, "sums", None)
+    assert entry.spec.kind == "AKS" and lines[0].startswith("sums: ")
 
 
 def test_the_names_of_azureml_keep_the_rule_of_azure_for_versions(

@@ -132,6 +132,12 @@ def test_a_rollout_is_begun_shown_and_ended(live: Shell, capsys: pytest.CaptureF
     capsys.readouterr()
     live.run("%rollout shared version-b --steps 20 --every 0.2s --wait")
     assert capsys.readouterr().out == "version-b: 20 %\nversion-b: Completed at 20 %\n"
+    live.run("%rollout shared version-b --steps 30 --every 10m")
+    capsys.readouterr()
+    live.run("%rollback shared")
+    assert capsys.readouterr().out == (
+        "shared: the rollout is aborted. Shares now: version-a 80 %, version-b 20 %\n"
+    ), "and not the changes of the last entry of the history"
     assert "step 1 of 8" in live.run("%traffic shared version-b=100 --over 10m").text()
     assert live.run("%rollout shared --abort -o kept") is None
     assert live.variables["kept"].phase == "Aborted"

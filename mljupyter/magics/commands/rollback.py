@@ -33,11 +33,11 @@ def go_back(call: Call, number: int | None) -> Any:
     if is_preview(call):
         return _preview(call, number)
     with taken_back_if_interrupted(call):
-        entry, line = roll_back(workspace, call["name"], number)
+        entry, lines = roll_back(workspace, call["name"], number)
     if call["json"]:
         print(json_line(documents([entry])[0]))
         return None
-    for text in (line, *(f"  {change}" for change in entry.changes)):
+    for text in lines:
         call.say(text)
     return None
 
