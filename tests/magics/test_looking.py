@@ -58,7 +58,10 @@ def test_models_can_be_had_as_json(registered: Shell, capsys: pytest.CaptureFixt
 
 def test_a_model_that_is_not_there_is_an_error_with_the_nearest_name(registered: Shell) -> None:
     assert registered.error("%models wights").endswith("Did you mean 'weights'?")
-    assert registered.error("%models weights:9").endswith("Its versions: %models weights")
+    said = "There is no registered model 'weights:9' in this workspace. It has versions 1, 2."
+    assert registered.error("%models weights:9") == said
+    assert registered.error("%models delete weights:9") == f"{said} Nothing was deleted."
+    assert registered.error("%deploy adder --score sums --model weights:9 --dry-run") == said
 
 
 def test_a_workspace_without_models_says_how_to_begin(shell: Shell) -> None:

@@ -11,7 +11,8 @@ from mljupyter.deploy.leftovers import users_of_model
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.dry_run import NOTHING_DONE
 from mljupyter.magics.magic import Call, json_line
-from mljupyter.notebook.options.option_values import WrongInputError, near
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.sources.inference import unknown_model
 from mljupyter.notebook.views.views import Table
 from mljupyter.sizes import readable_size
 
@@ -47,9 +48,7 @@ def run(call: Call) -> Any:
         model for model in Model.list(workspace, name=name or None) if not version or str(model.version) == version
     ]
     if name and not found:
-        known = {model.name for model in Model.list(workspace)}
-        hint = f" Its versions: %models {name}" if name in known else near(name, known)
-        raise ModelMissingError(f"There is no registered model {asked!r} in this workspace.{hint}")
+        raise ModelMissingError(unknown_model(workspace, asked))
     users = used_by(workspace)
     documents = [{**model.serialize(), "usedBy": users.get(model.id, [])} for model in found]
     call.session.cache.refresh_soon()
@@ -123,8 +122,7 @@ def _meant(workspace: Workspace, word: str, *, every: bool) -> list[Model]:
     there = Model.list(workspace, name=name)
     found = [model for model in there if not version or str(model.version) == version]
     if not found:
-        hint = f" Its versions: %models {name}" if there else near(name, {one.name for one in Model.list(workspace)})
-        raise ModelMissingError(f"There is no registered model {word!r} in this workspace.{hint} Nothing was deleted.")
+        raise ModelMissingError(f"{unknown_model(workspace, word)} Nothing was deleted.")
     if not version and not every and len(found) > 1:
         versions = ", ".join(sorted((str(model.version) for model in found), key=int))
         raise WrongInputError(
