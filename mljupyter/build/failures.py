@@ -82,7 +82,7 @@ class MissingPinError(EnvironmentBuildError):
 
     def in_file(self, file: Path) -> MissingPinError:
         """Return the same error with the lines of the file that has the requirements, as far as they are in it."""
-        what = with_lines_of(self._what, file.name, _lines_in(file))
+        what = placed_in(self._what, file)
         return MissingPinError(what, step=self.step, last_lines=self.last_lines, hint=self.hint, log=self.log)
 
 
@@ -115,11 +115,12 @@ def with_lines_of(message: str, file: str, lines: Sequence[str]) -> str:
     return re.sub(r"^(.+?)( does not exist for Python)", place, message, flags=re.MULTILINE)
 
 
-def _lines_in(file: Path) -> list[str]:
+def placed_in(message: str, file: Path) -> str:
+    """Return the message of a `MissingPinError` with the place of each requirement in a file, if that can be read."""
     try:
-        return file.read_text(errors="replace").splitlines()
+        return with_lines_of(message, file.name, file.read_text(errors="replace").splitlines())
     except OSError:  # it was there when the environment was made
-        return []
+        return message
 
 
 def hint_for(lines: Sequence[str]) -> str | None:

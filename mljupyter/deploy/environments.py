@@ -194,7 +194,9 @@ def ensure(
             environment.definition, root, on_line, policy=policy, shared=shared, cancel=cancel
         )
     except MissingPinError as error:
-        raise (error if environment.file is None else error.in_file(environment.file)) from error.__cause__
+        if environment.file is None:
+            raise
+        raise error.in_file(environment.file) from error.__cause__
     if on_line is None and found is None:  # said once for each environment, not at each deployment of it
         for change in result.relaxations:
             print(f"Warning: environment {environment.name!r}: {change}")

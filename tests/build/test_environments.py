@@ -27,7 +27,7 @@ from mljupyter.build.environments.uv import Finished, Uv, uv_platform
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment, first_versions
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, MissingPinError
 from mljupyter.build.images import ImagePlan, plan_image
-from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.errors import BuildFailedError, ImageError
 from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan.pins import with_pins_that_exist
 from tests.registry.processes import on_small_disk
@@ -457,7 +457,10 @@ def test_an_image_is_not_built_with_a_pin_that_does_not_exist(index: PackageInde
             log=BuildLog(lambda event: None, []),
         )
 
-    with pytest.raises(ImageError, match=r"tiny==9 does not exist for Python(.|\n)*Available are 1\.0\."):
+    with pytest.raises(ImageError, match=r"tiny==9 does not exist for Python(.|\n)*Available are 1\.0\.") as caught:
         checked("tiny==9")
+    (tmp_path / "env.yml").write_text("dependencies:\n- pip:\n  - 'tiny==9'\n")
+    failed = BuildFailedError("environment", caught.value.message.splitlines()[0], [], None)
+    assert "'environment': tiny==9 (line 3 of env.yml) does not exist" in failed.in_file(tmp_path / "env.yml").message
     assert checked("tiny==1.0").packages.exact == (), "what is asked is installed as it is"
     checked("unknown-here==1")  # the installer in the image may reach another index

@@ -237,6 +237,9 @@ def test_a_version_is_asked_with_the_header_that_picks_it(workspace: Workspace, 
     assert isinstance(endpoint, AksEndpoint)
     router = answering(endpoint, (200, b"1"))
     assert endpoint.versions["two"].run("{}") == 1
+    with pytest.raises(KeyError, match="'shown' has no version 'too'. Did you mean 'two'. It has one, two"):
+        endpoint.versions["too"]
+    assert endpoint.versions.get("too") is None
     assert "two" in router.requests[0][1].values()
 
 

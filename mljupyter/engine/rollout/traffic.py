@@ -79,9 +79,9 @@ def split(percentiles: Mapping[str, int], default: str, able: Collection[str], b
         ValueError: in the same cases as `weights`.
 
     Example:
-        >>> split({"a": 0, "b": 10, "c": 30}, default="a", able={"a", "b"})
+        >>> split({"a": 20, "b": 10, "c": 30}, default="a", able={"a", "b"})
         Split(weights={'a': 90, 'b': 10}, default='a')
-        >>> split({"a": 0, "b": 10, "c": 0}, default="c", able={"a", "b"}, before="a")
+        >>> split({"a": 5, "b": 10, "c": 0}, default="c", able={"a", "b"}, before="a")
         Split(weights={'a': 90, 'b': 10}, default='a')
 
     """
