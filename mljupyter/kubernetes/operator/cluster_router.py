@@ -142,6 +142,11 @@ class ClusterRouter:
         return bool(self._pods)
 
     @property
+    def readable(self) -> bool:
+        """Whether `statistics` can be read, be it of a pod that is about to end."""
+        return bool(self._pods or self._leaving)
+
+    @property
     def pods(self) -> list[Object]:
         """All pods of the router, ready or not."""
         return list(self._informer.objects.values())
@@ -247,6 +252,13 @@ class ClusterRouter:
     async def statistics(self) -> RouterStatistics:
         """Return the counts of every version, of all router pods together."""
         return self._counters.statistics(found for _, found in await self._readings(lambda pod: pod.statistics()))
+
+    async def replaced(self) -> dict[str, RouterStatistics]:
+        """Return nothing: `statistics` has the counts of pods that have ended."""
+        return {}
+
+    def forget_replaced(self, replaced: Mapping[str, RouterStatistics]) -> None:
+        """Do nothing; see `replaced`."""
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests, of all router pods together."""

@@ -64,6 +64,9 @@ class RouterCounters:
             for name, cluster in reading.clusters.items():
                 if known.clusters.get(name) is not cluster:
                     new = self._progress.advance(f"{identity}:{name}", identity, cluster.counts)
+                    if cluster.answers is not None:
+                        given = self._progress.advance(f"{identity}:answers:{name}", identity, cluster.answers)
+                        new = new.answered(given)
                     self._totals[name] = self._totals.get(name, NOTHING).plus(new)
                     moved.add(name)
             moved |= known.clusters.keys() - reading.clusters.keys()
