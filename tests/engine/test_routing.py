@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -239,6 +240,23 @@ def test_a_path_at_which_nothing_answers_counts_for_the_default_version_and_come
     match = {"prefix": "/"} if port else {"path_separated_prefix": "/api/v1/service/iris"}
     assert of_iris[-1] == {"name": "iris.b", "match": match, "direct_response": {"status": 404}}
     assert all("path" in one["match"] for one in of_iris[:-1])
+
+
+def test_counters_of_answers_have_names_of_routes_and_statuses_alone() -> None:
+    files = router_files(SETTINGS, [KEYED, OPEN, replace(OPEN, name="ported", port=9001)])
+    managers = [
+        one["typed_config"]
+        for item in with_port(files)
+        for chain in item["filter_chains"]
+        for one in chain["filters"]
+        if "access_log" in one["typed_config"]
+    ]
+    assert len(managers) == 2, "the shared port and that of a local web service"
+    for manager in managers:
+        (log,) = manager["access_log"]
+        (counter,) = log["typed_config"]["counters"]
+        made_of = "".join(tag["value_format"] for tag in counter["stat"]["tags"])
+        assert sorted(re.findall("%[A-Z_:]+%", made_of)) == ["%RESPONSE_CODE%", "%ROUTE_NAME%", "%UPSTREAM_CLUSTER%"]
 
 
 def test_while_routes_change_the_clusters_of_both_states_exist() -> None:
