@@ -116,3 +116,23 @@ def test_a_version_with_the_name_of_a_removed_one_counts_from_zero() -> None:
     assert counters.statistics([("a", statistics(5))]).clusters["iris.one"].counts.requests == 0
     counters.statistics([("a", RouterStatistics({}))])
     assert counters.statistics([("a", statistics(2))]).clusters["iris.one"].counts.requests == 2
+
+
+def answered(requests: int, answers: Counts) -> RouterStatistics:
+    return RouterStatistics({"iris.one": Cluster(Counts(requests=requests, retries=requests), answers=answers)})
+
+
+def test_the_answers_of_routers_count_also_beside_one_of_an_earlier_release() -> None:
+    counters = RouterCounters()
+    counters.statistics([("a", answered(3, Counts(requests=5, client_errors=2))), ("old", statistics(7))])
+    found = counters.statistics([("a", answered(4, Counts(requests=8, client_errors=4))), ("old", statistics(8))])
+    counts = found.clusters["iris.one"].counts
+    assert (counts.requests, counts.client_errors, counts.retries) == (16, 4, 4)
+
+
+def test_answers_that_a_router_goes_on_counting_are_not_those_of_the_next_cluster_of_their_name() -> None:
+    counters = RouterCounters()
+    counters.statistics([("a", answered(3, Counts(requests=5)))])
+    counters.forget("iris.one")
+    found = counters.statistics([("a", answered(1, Counts(requests=6)))])
+    assert found.clusters["iris.one"].counts.requests == 1
