@@ -77,6 +77,18 @@ class RouterCounters:
             self._sum = RouterStatistics({**self._sum.clusters, **{name: self._of(name) for name in moved}}, denied)
         return self._sum
 
+    def begin(self, readings: Iterable[tuple[str, RouterStatistics]]) -> RouterStatistics:
+        """Return statistics without counts: an earlier operator has counted what these routers have so far.
+
+        Parameters:
+            readings: those of all routers, as for `statistics`.
+
+        """
+        found = self.statistics(readings)
+        self._totals, self._denied = dict.fromkeys(self._totals, NOTHING), 0
+        self._sum = RouterStatistics({name: self._of(name) for name in found.clusters})
+        return self._sum
+
     def forget(self, name: str) -> None:
         """Forget the statistics of a cluster that is removed: another one of its name counts from zero."""
         if name in self._totals:

@@ -136,3 +136,11 @@ def test_answers_that_a_router_goes_on_counting_are_not_those_of_the_next_cluste
     counters.forget("iris.one")
     found = counters.statistics([("a", answered(1, Counts(requests=6)))])
     assert found.clusters["iris.one"].counts.requests == 1
+
+
+def test_an_operator_that_starts_again_does_not_count_what_the_one_before_has() -> None:
+    counters = RouterCounters()
+    begun = counters.begin([("a", statistics(5, active=1, denied=2)), ("b", answered(3, Counts(requests=4)))])
+    assert (begun.clusters["iris.one"].counts, begun.clusters["iris.one"].active, begun.denied) == (Counts(), 1, 0)
+    found = counters.statistics([("a", statistics(7, denied=3)), ("b", answered(3, Counts(requests=5)))])
+    assert (found.clusters["iris.one"].counts.requests, found.denied) == (3, 1)
