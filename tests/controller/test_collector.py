@@ -318,3 +318,16 @@ async def test_answers_of_a_deleted_endpoint_are_not_those_of_the_next_one_of_it
         found.router.counted = answering(1, Counts(requests=13))
         await found.seconds(1)
         assert sum(one.counts.requests for one in await found.read("iris")) == 10 + 1
+
+
+async def test_a_router_that_takes_long_to_end_counts_once(tmp_path: Path, clock: Clock) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        old = RouterStatistics({"iris.iris": Cluster(Counts(requests=4), answers=Counts(requests=6))}, denied=2)
+        found.router.counted = old
+        await found.seconds(1)
+        found.router.identity, found.router.former = "2@2", {"1@1": old}
+        found.router.counted = RouterStatistics({}, denied=1)
+        await found.seconds(3 * IDLE_WRITTEN_EVERY)
+        assert sum(one.counts.requests for one in await found.read("iris")) == 6
+        assert found.collector.totals().denied == 3

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mljupyter.client.errors import InvalidSpecError, PortInUseError
 from mljupyter.runtimes.ports import free_port
-from mljupyter.spec import Authentication, EndpointKind, EndpointState
+from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, EndpointState, RouterSpec
 from tests.fault_table import Fault
 from tests.load import Load
 from tests.system.conftest import Machine
@@ -250,6 +250,8 @@ def test_clients_and_metrics_count_the_same_answers_whoever_gives_them_and_while
             streaming.join()
         other = machine.spec("all", ANSWERS + "\n    # other\n", kind=kind, authentication=keys, limits=limits)
         assert machine.settle(machine.client.replace(other)).status.state is EndpointState.HEALTHY
+        every_kind()
+        machine.client.put_router(RouterSpec(limits=ConnectionLimits(idle_seconds=100)))  # another logger counts
         every_kind()
     finally:
         done.set()

@@ -333,7 +333,7 @@ class Collector:
         """
         self._created = {key: created for key, created in self._created.items() if key in self._versions}
         running = [replica_source(replica) for found in self._replicas.values() for replica in found]
-        kept = {_DENIED, *running}
+        kept = {_DENIED, *(f"{_DENIED}@{identity}" for identity in self._replaced), *running}
         for key in self._versions:
             kept |= {_source(key), _answers_source(key)}
         readings = [("", self._statistics), *self._replaced.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -38,7 +39,7 @@ class DrainingRouter:
         address: the address of its admin interface.
 
     Attributes:
-        counted: its counts when it had answered its last request; None before, or if they could not be read.
+        counted: its counts when it had answered its last request; None before, or if they could never be read.
 
     """
 
@@ -47,6 +48,7 @@ class DrainingRouter:
         self._admin = LocalHttp(address, timeout=5)
         self._demand = DemandReader(self._admin)
         self._reader = RouterReader(self._admin)
+        self._known: RouterStatistics | None = None
         self.counted: RouterStatistics | None = None
 
     @property
@@ -55,11 +57,10 @@ class DrainingRouter:
         return str(self._process.identity)
 
     async def statistics(self) -> RouterStatistics | None:
-        """Return its counts of every version, None when it does not answer."""
-        try:
-            return await self._reader.read(self.identity)
-        except ControllerError:
-            return None
+        """Return its counts of every version: the last ones when it does not answer, None when there are none."""
+        with contextlib.suppress(ControllerError):
+            self._known = await self._reader.read(self.identity)
+        return self._known
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return the counters of its requests by cluster, none when it does not answer; see `DemandReader.read`."""
@@ -108,11 +109,11 @@ class DrainingRouter:
                 await asyncio.sleep(_LOOK_EVERY)
             if finished is not None:
                 await finished()
-            self.counted = await self.statistics()
         except UNREACHABLE as error:
             log.warning("router (pid %d) does not answer any more: %s", identity.pid, type(error).__name__)
             if not isinstance(error, httpcore.TimeoutException):  # its socket was removed, and it serves
                 await self._until_clients_have_gone(IDLE_WITHIN)
+        self.counted = await self.statistics()
         await self._process.end()
         log.info("the drained router (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
 
