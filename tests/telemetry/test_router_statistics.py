@@ -57,3 +57,8 @@ def test_an_answer_is_in_one_class_at_most(by_status: dict[int, int]) -> None:
     assert found.requests == sum(number for status, number in by_status.items() if status)
     errors = found.client_errors + found.server_errors + found.refused + found.timeouts
     assert errors == sum(number for status, number in by_status.items() if status >= 400)
+
+
+def test_copies_to_a_mirror_are_counted_by_their_cluster() -> None:
+    copies = parse(statistics({"cluster.iris.blue.mirror.upstream_rq_completed": 5})).clusters["iris.blue.mirror"]
+    assert (copies.counts.requests, copies.answers) == (5, None)

@@ -98,7 +98,7 @@ def parse(body: bytes) -> RouterStatistics:
         else:
             denied += int(item["value"])
     clusters = {
-        name: _cluster(values.get(name, {}), latencies.get(name, Histogram()), answers_by_class(given.get(name, {})))
+        name: _cluster(values.get(name, {}), latencies.get(name, Histogram()), _answers(name, given))
         for name in {**values, **given}
     }
     return RouterStatistics(clusters, denied)
@@ -133,7 +133,12 @@ def answers_by_class(given: Mapping[int, int]) -> Counts:
     )
 
 
-def _cluster(values: Mapping[str, int], latency: Histogram, given: Counts) -> Cluster:
+def _answers(cluster: str, given: Mapping[str, Mapping[int, int]]) -> Counts | None:
+    """Return the answers of a version; None for a mirror, whose answers no client gets."""
+    return None if cluster.endswith(".mirror") else answers_by_class(given.get(cluster, {}))
+
+
+def _cluster(values: Mapping[str, int], latency: Histogram, given: Counts | None) -> Cluster:
     def of(name: str) -> int:
         return values.get(name, 0)
 

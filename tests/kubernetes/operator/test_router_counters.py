@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from mljupyter.engine.scaling.demand import Reading
 from mljupyter.engine.scaling.router_scaler import routing_time
 from mljupyter.kubernetes.operator.router_counters import LoadMeter, MeanLoad, RouterCounters
 from mljupyter.kubernetes.operator.router_pod import RouterLoad
-from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
+from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics, parse
 from mljupyter.telemetry.metrics.samples import Counts
 
 
@@ -144,3 +145,15 @@ def test_an_operator_that_starts_again_does_not_count_what_the_one_before_has() 
     assert (begun.clusters["iris.one"].counts, begun.clusters["iris.one"].active, begun.denied) == (Counts(), 1, 0)
     found = counters.statistics([("a", statistics(7, denied=3)), ("b", answered(3, Counts(requests=5)))])
     assert (found.clusters["iris.one"].counts.requests, found.denied) == (3, 1)
+
+
+def test_copies_to_a_mirror_count_for_all_routers() -> None:
+    def copies(requests: int) -> RouterStatistics:
+        return parse(
+            json.dumps(
+                {"stats": [{"name": "cluster.iris.one.mirror.upstream_rq_completed", "value": requests}]}
+            ).encode()
+        )
+
+    found = RouterCounters().statistics([("a", copies(2)), ("b", copies(3))])
+    assert found.clusters["iris.one.mirror"].counts.requests == 5
