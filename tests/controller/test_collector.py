@@ -313,6 +313,13 @@ async def test_answers_of_a_deleted_endpoint_are_not_those_of_the_next_one_of_it
         found.store.remove("iris")
         found.router.counted = RouterStatistics({"iris.iris": Cluster(answers=Counts(requests=12))})
         await found.seconds(IDLE_WRITTEN_EVERY + 1)
+        await found.collector.close()
+        found.collector = found.new(tmp_path)
+        found.router.failure = ControllerError("not now")
+        with pytest.raises(ControllerError):
+            await found.seconds(1)
+        found.router.failure = None
+        await found.seconds(IDLE_WRITTEN_EVERY + 1)
         found.put("iris")
         await found.seconds(1)
         found.router.counted = answering(1, Counts(requests=13))

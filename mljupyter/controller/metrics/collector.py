@@ -219,7 +219,7 @@ class Collector:
         for key, counts in counted.items():
             if key not in due:  # the version was removed after its last answers
                 intervals[key] = [Interval(at, key[1], seconds, counts, _NO_LEVELS)]
-        gone = self._gone() if everything else []
+        gone = self._gone(statistics, replaced) if everything else []
         samples = Samples(_by_endpoint(intervals), _flat(metered.usages), self._progress.changed(), gone)
         await self.in_thread(partial(self.series.write, samples))
         self._progress.commit()
@@ -326,19 +326,27 @@ class Collector:
             moved |= before.keys() - found.clusters.keys()
         return {version_of(name) for name in moved}
 
-    def _gone(self) -> list[str]:
+    def _gone(self, statistics: RouterStatistics | None, replaced: Mapping[str, RouterStatistics]) -> list[str]:
         """Return the sources of versions and replicas that do not exist any more.
 
         A router counts the answers of a removed version on: another one of its name must not begin with those.
+
+        Parameters:
+            statistics: those of the router; None when it could not be read.
+            replaced: those of the routers before it, by identity.
+
         """
+        present = statistics if statistics is not None else self._statistics
+        if present is None:
+            return []  # it is not known yet which versions the router counts
+        readings = {"": present, **self._replaced, **replaced}
         self._created = {key: created for key, created in self._created.items() if key in self._versions}
         running = [replica_source(replica) for found in self._replicas.values() for replica in found]
-        kept = {_DENIED, *(f"{_DENIED}@{identity}" for identity in self._replaced), *running}
+        kept = {_DENIED, *(f"{_DENIED}@{identity}" for identity in readings), *running}
         for key in self._versions:
             kept |= {_source(key), _answers_source(key)}
-        readings = [("", self._statistics), *self._replaced.items()]
-        for identity, statistics in readings:
-            for key in {version_of(name) for name in statistics.clusters} if statistics is not None else ():
+        for identity, found in readings.items():
+            for key in {version_of(name) for name in found.clusters}:
                 kept |= {_source(key, identity)} if key in self._versions else set()
                 kept.add(_answers_source(key, identity))
         return self._progress.gone(kept)
