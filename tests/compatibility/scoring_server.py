@@ -8,6 +8,7 @@ interpreter whose environment has the package, inference-schema, NumPy and flask
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
@@ -17,6 +18,7 @@ import tempfile
 import textwrap
 import time
 import tomllib
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -109,6 +111,10 @@ REQUESTS = [
     Request("text", "plain", body=b"=hello"),
     Request("empty body", "schema", body=b"", headers=_JSON),
     Request("no text", "plain", body=b"\xff\xfe"),
+    Request("gzip", "plain", body=gzip.compress(b"'unpacked'", mtime=0), headers={"content-encoding": "gzip"}),
+    Request("deflate", "plain", body=zlib.compress(b"'unpacked'"), headers={"content-encoding": "deflate"}),
+    Request("identity", "plain", body=b"'as it is'", headers={"content-encoding": "identity"}),
+    Request("unknown coding", "plain", body=b"'as it is'", headers={"content-encoding": "br"}),
     Request("query", "plain", "GET", "/score?a=1&a=x&b=%5B2%5D&c="),
     Request("ids", "plain", body=b"1", headers={"x-request-id": "one", "x-ms-client-request-id": "two"}),
     Request("legacy id", "plain", body=b"1", headers={"x-ms-request-id": "three", "traceid": "four"}),

@@ -41,17 +41,24 @@ class Router:
     """A router with the counts that a test gives it."""
 
     adopted = False
-    up = True
+    up = readable = True
     identity = "1@1"
 
     def __init__(self) -> None:
         self.counted = RouterStatistics({})
         self.failure: ControllerError | None = None
+        self.former: dict[str, RouterStatistics] = {}
 
     def count(self, endpoint: str, requests: int, active: int = 0) -> None:
         """Count requests of an endpoint's version since the start."""
         cluster = Cluster(Counts(requests=requests), active)
         self.counted = RouterStatistics({**self.counted.clusters, f"{endpoint}.{endpoint}": cluster})
+
+    async def replaced(self) -> dict[str, RouterStatistics]:
+        return dict(self.former)
+
+    def forget_replaced(self, replaced: dict[str, RouterStatistics]) -> None:
+        assert replaced.keys() <= self.former.keys()
 
     async def statistics(self) -> RouterStatistics:
         if self.failure is not None:
@@ -241,3 +248,93 @@ async def test_the_time_without_requests_is_written_at_the_end(tmp_path: Path, c
         plane.collector = plane.new(tmp_path)
         found = plane.collector.series.intervals("iris", 0, START + 100, fine=True)
         assert [one.time for one in found] == list(range(START + 1, START + 8))
+
+
+def answering(requests: int, answers: Counts) -> RouterStatistics:
+    """Return what a router says that counts answers apart."""
+    return RouterStatistics({"iris.iris": Cluster(Counts(requests=requests, retries=requests), answers=answers)})
+
+
+async def test_answers_count_and_not_what_replicas_gave(tmp_path: Path, clock: Clock) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        found.router.counted = answering(3, Counts(requests=5, client_errors=2))
+        await found.seconds(1)
+        found.router.counted = answering(4, Counts(requests=9, client_errors=3))
+        await found.seconds(2)
+        counts = [interval.counts for interval in await found.read("iris")]
+    assert [(one.requests, one.client_errors, one.retries) for one in counts] == [(5, 2, 3), (4, 1, 1), (0, 0, 0)]
+
+
+async def test_a_replaced_router_counts_on_until_it_ends_and_over_a_restart_of_the_controller(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        found.router.counted = answering(10, Counts(requests=10))
+        await found.seconds(1)
+        old = answering(12, Counts(requests=13, client_errors=1))
+        found.router.identity, found.router.former = "2@2", {"1@1": old}
+        found.router.counted = answering(1, Counts(requests=1))
+        await found.seconds(2)
+        found.router.former = {"1@1": answering(15, Counts(requests=17, client_errors=1))}
+        await found.collector.close()
+        found.collector = found.new(tmp_path)
+        await found.seconds(1)
+        found.router.former = {}
+        await found.seconds(IDLE_WRITTEN_EVERY + 1)
+        total = [interval.counts for interval in await found.read("iris")]
+        kept = found.collector.series.progress()
+    assert sum(one.requests for one in total) == 17 + 1
+    assert sum(one.retries for one in total) == 15 + 1
+    assert sum(one.client_errors for one in total) == 1
+    assert not [source for source in kept if "@" in source], "nothing is kept of a router that has ended"
+
+
+async def test_nothing_counts_twice_while_a_router_takes_over(tmp_path: Path, clock: Clock) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        found.router.counted = answering(10, Counts(requests=10))
+        found.router.former = {"1@1": found.router.counted}  # it leaves, and still is the one that is read
+        await found.seconds(2)
+        before, found.router.identity = found.router.counted, "2@2"
+        found.router.former, found.router.counted = {"1@1": before}, RouterStatistics({})
+        await found.seconds(2)
+        assert sum(one.counts.requests for one in await found.read("iris")) == 10
+
+
+async def test_answers_of_a_deleted_endpoint_are_not_those_of_the_next_one_of_its_name(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        found.router.counted = answering(10, Counts(requests=10))
+        await found.seconds(1)
+        found.store.remove("iris")
+        found.router.counted = RouterStatistics({"iris.iris": Cluster(answers=Counts(requests=12))})
+        await found.seconds(IDLE_WRITTEN_EVERY + 1)
+        await found.collector.close()
+        found.collector = found.new(tmp_path)
+        found.router.failure = ControllerError("not now")
+        with pytest.raises(ControllerError):
+            await found.seconds(1)
+        found.router.failure = None
+        await found.seconds(IDLE_WRITTEN_EVERY + 1)
+        found.put("iris")
+        await found.seconds(1)
+        found.router.counted = answering(1, Counts(requests=13))
+        await found.seconds(1)
+        assert sum(one.counts.requests for one in await found.read("iris")) == 10 + 1
+
+
+async def test_a_router_that_takes_long_to_end_counts_once(tmp_path: Path, clock: Clock) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        old = RouterStatistics({"iris.iris": Cluster(Counts(requests=4), answers=Counts(requests=6))}, denied=2)
+        found.router.counted = old
+        await found.seconds(1)
+        found.router.identity, found.router.former = "2@2", {"1@1": old}
+        found.router.counted = RouterStatistics({}, denied=1)
+        await found.seconds(3 * IDLE_WRITTEN_EVERY)
+        assert sum(one.counts.requests for one in await found.read("iris")) == 6
+        assert found.collector.totals().denied == 3

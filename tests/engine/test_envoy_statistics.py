@@ -39,6 +39,7 @@ def test_other_statistics_of_clusters_are_not_kept(name: str) -> None:
         "listener.0.0.0.0_8600.downstream_cx_active",
         "listener_manager.lds.version_text",
         "server.live",
+        "answers.given.version.iris.blue.status.200",
         "control_plane.connected_state",
         "sds.tls.version_text",
         files._statistic("ecds-tokens.json"),

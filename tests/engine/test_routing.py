@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -228,6 +229,36 @@ def test_a_file_keeps_its_version_unless_its_content_changes() -> None:
     assert changed == {"eds-iris.a.json"}
 
 
+@pytest.mark.parametrize("port", [None, 9001])
+def test_a_path_at_which_nothing_answers_counts_for_the_default_version_and_comes_after_all_others(
+    port: int | None,
+) -> None:
+    endpoints = [EndpointRoute("iris", (version("a"), version("b")), "b", keys=("k",), port=port)]
+    files = router_files(SETTINGS, [*endpoints, EndpointRoute("other", (version("a"),), "a")])
+    (table,) = resources(files, "rds-local-iris.json" if port else "rds-router.json")
+    of_iris = [one for one in table["virtual_hosts"][0]["routes"] if "iris" in json.dumps(one)]
+    match = {"prefix": "/"} if port else {"path_separated_prefix": "/api/v1/service/iris"}
+    assert of_iris[-1] == {"name": "iris.b", "match": match, "direct_response": {"status": 404}}
+    assert all("path" in one["match"] for one in of_iris[:-1])
+
+
+def test_counters_of_answers_have_names_of_routes_and_statuses_alone() -> None:
+    files = router_files(SETTINGS, [KEYED, OPEN, replace(OPEN, name="ported", port=9001)])
+    managers = [
+        one["typed_config"]
+        for item in with_port(files)
+        for chain in item["filter_chains"]
+        for one in chain["filters"]
+        if "access_log" in one["typed_config"]
+    ]
+    assert len(managers) == 2, "the shared port and that of a local web service"
+    for manager in managers:
+        (log,) = manager["access_log"]
+        (counter,) = log["typed_config"]["counters"]
+        made_of = "".join(tag["value_format"] for tag in counter["stat"]["tags"])
+        assert sorted(re.findall("%[A-Z_:]+%", made_of)) == ["%RESPONSE_CODE%", "%ROUTE_NAME%", "%UPSTREAM_CLUSTER%"]
+
+
 def test_while_routes_change_the_clusters_of_both_states_exist() -> None:
     before = router_files(SETTINGS, [EndpointRoute("old", (version("a"),), "a")])
     after = router_files(SETTINGS, [EndpointRoute("new", (version("a"),), "a")])
@@ -236,9 +267,9 @@ def test_while_routes_change_the_clusters_of_both_states_exist() -> None:
 
 
 def hosts_of(files: RouterFiles, name: str) -> list[tuple[set[str], list[dict[str, Any]]]]:
-    """Return domains and routes of the virtual hosts of a table."""
+    """Return domains and routes of the virtual hosts of a table, without those of paths at which nothing answers."""
     (table,) = resources(files, f"rds-{name}.json")
-    return [(set(one["domains"]), one["routes"]) for one in table["virtual_hosts"]]
+    return [(set(one["domains"]), [x for x in one["routes"] if "name" not in x]) for one in table["virtual_hosts"]]
 
 
 def refusals(found: list[dict[str, Any]]) -> list[int]:
@@ -467,7 +498,7 @@ def test_where_requests_wait_is_the_only_address_of_a_version_without_replicas()
     room = next(item for item in files[LISTENERS]["resources"] if item["name"] == activator.NAME)
     assert host["endpoint"]["address"] == {"pipe": {"path": "/run/waiting.sock"}}
     assert room["address"]["pipe"] == {"path": "/run/waiting.sock", "mode": 0o600}
-    (*_, route) = files["rds-router.json"]["resources"][0]["virtual_hosts"][0]["routes"]
+    (*_, route, _) = files["rds-router.json"]["resources"][0]["virtual_hosts"][0]["routes"]
     assert route["route"]["retry_policy"]["num_retries"] >= 534
     assert route["route"]["timeout"] == "121.5s"
 

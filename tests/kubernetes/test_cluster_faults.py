@@ -400,8 +400,17 @@ def test_a_router_pod_that_is_killed_costs_its_open_requests_only(
 @pytest.mark.faults(26, "routers rolled to another image")
 def test_the_routers_are_rolled_to_another_image(cluster: Cluster, endpoint: EndpointRecord, fault: Fault) -> None:
     before = cluster.uids(component=names.COMPONENT_ROUTER)
+    name = endpoint.spec.name
+
+    def counted() -> int:
+        return int(sum(cluster.site.client.metrics(name, since=3600, merge=True)["summary"]["requests"]))
+
+    counted_before = counted()
     loaded(cluster, endpoint, fault, lambda: cluster.use_other_image(names.COMPONENT_ROUTER))
     assert not cluster.uids(component=names.COMPONENT_ROUTER) & before
+    sent = counted_before + sum(load.sent for load in fault.loads)
+    until(lambda: counted() >= sent, "the answers of all routers are counted")
+    assert counted() == sent
 
 
 @pytest.mark.faults(26, "operator rolled to another image")

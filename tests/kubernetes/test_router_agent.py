@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.server
 import json
 import os
@@ -21,6 +22,7 @@ import httpx
 import pytest
 import yaml
 
+from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router import process as router_process
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.drain import IDLE_WITHIN
@@ -365,6 +367,21 @@ async def test_statistics_are_read_through_the_agent_with_its_secret_alone(
             assert (await pod.agent.get(path, headers=headers)).status_code == 401
 
 
+async def answers_by(operator: OperatorsView) -> int:
+    """Return how many answers a router has counted, those without a valid key too."""
+    _, found = await operator.statistics()
+    cluster = found.clusters.get("iris.iris")
+    return cluster.answers.requests if cluster is not None and cluster.answers is not None else 0
+
+
+async def followed(operator: OperatorsView, told: list[int]) -> None:
+    """Read a router each second, as the operator does, until it has ended."""
+    with contextlib.suppress(ControllerError):
+        while True:
+            told.append(await answers_by(operator))
+            await asyncio.sleep(1)
+
+
 async def test_the_load_of_a_router_grows_with_its_requests(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
     await serving(cluster, pod, replica)
     before = (await pod.agent.get("/v1/load")).json()
@@ -389,6 +406,15 @@ async def test_a_router_that_is_asked_to_end_is_not_ready_and_answers_until_its_
     cluster: Cluster, pod: RouterPod, replica: Replica
 ) -> None:
     await serving(cluster, pod, replica)
+    operator = OperatorsView("router", "uid", f"127.0.0.1:{pod.agent_port}", SECRET)
+
+    async def all_have_ended() -> bool:
+        return await answers_by(operator) == await counted_by(operator)
+
+    await until(all_have_ended, "the answers before are counted")
+    told = [await answers_by(operator)]
+    reading = asyncio.create_task(followed(operator, told))
+    given = 0
     assert pod.process is not None
     pod.process.send_signal(signal.SIGTERM)
 
@@ -398,14 +424,23 @@ async def test_a_router_that_is_asked_to_end_is_not_ready_and_answers_until_its_
     await until(not_ready, "the router is not ready")
 
     async def asks_to_close() -> bool:
+        nonlocal given
         headers = {"authorization": "Bearer key-1"}
         answer = await pod.client.post("/iris/score", content=b"{}", headers=headers)
         assert answer.status_code == 200
+        assert await pod.score(key="wrong") == 401
+        given += 2
         return bool(answer.headers.get("connection") == "close")
 
+    async def ended() -> bool:
+        return pod.process is not None and pod.process.poll() is not None
+
     await until(asks_to_close, "answers ask clients to close")
-    wait_until(lambda: pod.process is not None and pod.process.poll() is not None, "the agent ends")
+    await until(ended, "the agent ends")
     assert pod.process.returncode == 0
+    await reading
+    await operator.close()
+    assert told[-1] == told[0] + given, "it ends when the operator has its last counts"
     assert not router_process.running(pod.directory / "router")
 
 

@@ -245,6 +245,18 @@ def test_a_client_of_http_1_0_is_answered_and_its_connection_closed(machine: Mac
                     answer += part
             assert answer.startswith((b"HTTP/1.0 " + status, b"HTTP/1.1 " + status)), answer
             assert b"transfer-encoding" not in answer.lower()
+    answers = 3
+    with connect(port) as connection:  # as `ab -k` sends them
+        for number in range(answers):
+            kept = "keep-alive" if number < answers - 1 else "close"
+            head = f"POST {path} HTTP/1.0\r\nhost: localhost\r\nauthorization: Bearer {key}\r\nconnection: {kept}\r\n"
+            connection.sendall(f"{head}content-length: 2\r\n\r\n[]".encode())
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(65536)
+            assert b" 200 OK\r\n" in answer and b"\r\ncontent-length: " in answer.lower(), answer
+            assert f"\r\nconnection: {kept}\r\n".encode() in answer.lower()
+        assert connection.recv(65536) == b"", "the last answer closes the connection"
 
 
 def test_a_refusal_has_its_status_whatever_the_content_type(machine: Machine) -> None:  # noqa: F811

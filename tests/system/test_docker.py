@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import os
 import signal
 import socket
@@ -107,6 +108,12 @@ def test_a_container_answers_through_the_router_with_a_key(machine, engine, echo
     assert record.status.state is EndpointState.HEALTHY, record.status.problem
     assert score(machine, record.status.scoring_uri).json() == {"data": "x", "cwd": "/var/azureml-app"}
     assert httpx.post(record.status.scoring_uri).status_code == 401
+    authorization = f"Bearer {machine.client.keys('echo')[0]}"
+    for coding, status in {"gzip": 200, "br": 415}.items():
+        headers = {"authorization": authorization, "content-encoding": coding}
+        answer = httpx.post(record.status.scoring_uri, content=gzip.compress(b"packed"), headers=headers)
+        assert answer.status_code == status
+        assert status != 200 or answer.json()["data"] == "packed"
     assert "init" in machine.client.logs("echo")
 
 

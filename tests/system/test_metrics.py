@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import os
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mljupyter.client.errors import InvalidSpecError, PortInUseError
 from mljupyter.runtimes.ports import free_port
-from mljupyter.spec import Authentication, EndpointKind
+from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, EndpointState, RouterSpec
+from tests.fault_table import Fault
 from tests.load import Load
 from tests.system.conftest import Machine
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
 SHARES_MACHINE = True
@@ -97,11 +102,11 @@ def test_each_request_counts_once_in_its_version_and_class_with_its_latency(mach
         assert client.post(uri, content=b'"tokens"', headers=streamed).text.startswith('data: "first"\n\n')
     assert httpx.post(uri, content=b"1").status_code == 401
 
-    table = read(machine, "pair", lambda found: sum(found["requests"]) >= 25)
+    table = read(machine, "pair", lambda found: sum(found["requests"]) >= 26)
     clean = dict.fromkeys(("client_errors", "server_errors", "refused", "timeouts", "resets", "mirrored"), 0)
     first, second = sums(table, "pair"), sums(table, "other")
     assert first.pop("retries") >= 0
-    assert first == {**clean, "requests": 21, "client_errors": 1}
+    assert first == {**clean, "requests": 22, "client_errors": 2}, "the router's 401 counts, too"
     assert second == {**clean, "requests": 4, "server_errors": 3, "retries": 0}
 
     def whole_stream() -> Any:
@@ -115,7 +120,7 @@ def test_each_request_counts_once_in_its_version_and_class_with_its_latency(mach
     # Four clients, one replica, 100 ms each: whoever comes waits for the other three.
     assert 150 <= summary["wait_mean_ms"][position] <= 600
     assert 300 <= summary["latency_p90_ms"][position] <= 900
-    assert summary["traffic_observed"][position] == pytest.approx(100 * 21 / 25, rel=1e-3)
+    assert summary["traffic_observed"][position] == pytest.approx(100 * 22 / 26, rel=1e-3)
     assert (summary["streamed"][position], summary["first_byte_mean_ms"][position]) == (0, None)
     streaming = summary["version"].index("other")
     assert summary["streamed"][streaming] == 1
@@ -151,6 +156,114 @@ def test_metrics_survive_the_death_of_the_controller_with_at_most_two_seconds_mi
     latencies = machine.client.metrics("echo", since=600)["summary"]["latency_mean_ms"][0]
     assert latencies is not None
     assert table["time"] == sorted(set(table["time"]))
+
+
+ANSWERS = """
+    import time
+    from azureml.contrib.services.aml_response import AMLResponse
+
+    def init():
+        pass
+
+    def run(data):
+        if data == "bad":
+            return AMLResponse("no", 400)
+        if data == "fail":
+            raise ValueError("as asked")
+        if data == "slow":
+            time.sleep(0.4)
+        if data == "stream":
+            return AMLResponse(pieces(), 200)
+        return 1
+
+    def pieces():
+        for number in range(10):
+            yield f"{number} "
+            time.sleep(0.1)
+    """
+
+
+def by_class(statuses: Counter[int]) -> dict[str, int]:
+    """Return the columns of the metrics for what clients have counted."""
+
+    def of(first: int, last: int) -> int:
+        return sum(number for status, number in statuses.items() if first <= status <= last)
+
+    found = {"requests": statuses.total(), "client_errors": of(400, 499), "refused": of(503, 503)}
+    return {**found, "timeouts": of(504, 504), "server_errors": of(500, 599) - of(503, 504)}
+
+
+@pytest.mark.faults(2, "every kind of answer, while the router is replaced twice and the version updated")
+def test_clients_and_metrics_count_the_same_answers_whoever_gives_them_and_while_routers_change(
+    machine: Machine, fault: Fault
+) -> None:
+    limits = {"maxBodyBytes": 5000, "maxQueueWaitMs": 100, "maxQueueLength": 1}
+    kind, keys = EndpointKind.AKS_ENDPOINT, Authentication.KEY
+    spec = machine.spec("all", ANSWERS, kind=kind, authentication=keys, limits=limits, scaling={"replicas": 2})
+    uri = str(machine.healthy(spec).status.scoring_uri)
+    counted: Counter[int] = Counter()
+    lock = threading.Lock()
+    headers = {"authorization": f"Bearer {machine.client.keys('all')[0]}"}
+
+    def send(client: httpx.Client, *, content: bytes = b"ok", to: str = uri, **more: str) -> None:
+        answer = client.post(to, content=content, headers={**headers, **more})
+        with lock:
+            counted[answer.status_code] += 1
+
+    def every_kind() -> None:
+        with httpx.Client(timeout=HANG_SECONDS) as client:
+            for content in (b"bad", b"fail", b"x" * 6000):
+                send(client, content=content)
+            send(client, **{"content-encoding": "br"})
+            send(client, **{"content-encoding": "gzip"}, content=gzip.compress(b" " * 100_000))
+            send(client, authorization="Bearer wrong")
+            send(client, to=uri.replace("/score", "/nothing"))
+            send(client, to=uri.replace("/score", "/swagger.json"))
+            slow = [threading.Thread(target=send, args=(client,), kwargs={"content": b"slow"}) for _ in range(8)]
+            for thread in slow:
+                thread.start()
+            for thread in slow:
+                thread.join()
+            with contextlib.suppress(httpx.ReadTimeout):  # this client leaves before its answer
+                client.post(uri, content=b"slow", headers=headers, timeout=0.15)
+
+    def steadily() -> None:
+        with httpx.Client(timeout=HANG_SECONDS) as client:
+            while not done.is_set():
+                send(client)
+
+    def stream() -> None:
+        """Read an answer that its router gives while another one has taken over."""
+        with httpx.Client(timeout=HANG_SECONDS) as client:
+            send(client, content=b"stream")
+
+    done = threading.Event()
+    steady = threading.Thread(target=steadily)
+    steady.start()
+    try:
+        every_kind()
+        for _ in range(2):
+            streaming = threading.Thread(target=stream)
+            streaming.start()
+            machine.client.replace_router()
+            every_kind()
+            streaming.join()
+        other = machine.spec("all", ANSWERS + "\n    # other\n", kind=kind, authentication=keys, limits=limits)
+        assert machine.settle(machine.client.replace(other)).status.state is EndpointState.HEALTHY
+        every_kind()
+        machine.client.put_router(RouterSpec(limits=ConnectionLimits(idle_seconds=100)))  # another logger counts
+        every_kind()
+    finally:
+        done.set()
+        steady.join()
+    wait_until(lambda: len(machine.routers()) == 1, "the routers before have ended")
+    assert {200, 400, 401, 404, 405, 413, 415, 500, 503} <= counted.keys(), counted
+    table = read(machine, "all", lambda found: sum(found["requests"]) >= counted.total())
+    newest = table["time"][-1]
+    table = read(machine, "all", lambda found: found["time"][-1] >= newest + 2)
+    sums_of = sums(table, "all")
+    assert {name: sums_of[name] for name in by_class(counted)} == by_class(counted), counted
+    fault.answered(counted.total(), 0)
 
 
 def test_a_router_that_is_replaced_counts_on(machine: Machine) -> None:

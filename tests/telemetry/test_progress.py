@@ -85,3 +85,27 @@ def test_a_reading_that_an_earlier_release_has_saved_goes_on() -> None:
     identity, numbers, latency = json.loads(earlier.changed()["replica:a"])
     later = Progress({"replica:a": json.dumps([identity, numbers[:-2], latency])})
     assert later.advance("replica:a", "1", Counts(runs=8, streamed=2)) == Counts(runs=3, streamed=2)
+
+
+def test_counters_that_another_source_had_go_on_from_its_last_reading() -> None:
+    progress = Progress({})
+    progress.advance("router", "1@1", Counts(requests=5))
+    progress.commit()
+    progress.begin()
+    assert progress.advance("router@1@1", "1@1", Counts(requests=7), after="router").requests == 2
+    assert progress.advance("router", "2@2", Counts(requests=1)).requests == 1
+    progress.begin()  # nothing was stored: the same again
+    assert progress.advance("router@1@1", "1@1", Counts(requests=7), after="router").requests == 2
+    assert progress.advance("router", "2@2", Counts(requests=1)).requests == 1
+    progress.commit()
+    assert progress.advance("router@1@1", "1@1", Counts(requests=8), after="router").requests == 1
+
+
+def test_counters_that_stayed_while_they_became_anothers_are_known_there() -> None:
+    progress = Progress({})
+    progress.advance("router", "1@1", Counts(requests=5))
+    progress.commit()
+    assert progress.advance("router@1@1", "1@1", Counts(requests=5), after="router") == Counts()
+    progress.advance("router", "2@2", Counts(requests=1))
+    progress.commit()
+    assert progress.advance("router@1@1", "1@1", Counts(requests=6), after="router").requests == 1

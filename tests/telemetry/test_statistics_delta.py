@@ -103,3 +103,13 @@ def test_changes_without_the_state_before_them_are_refused() -> None:
     source.put(RouterStatistics(many(3)))
     with pytest.raises(ValueError, match="not known"):
         StatisticsCopy().take(sent(source, "a.0"))
+
+
+def test_answers_are_sent_and_a_source_of_an_earlier_release_has_none() -> None:
+    source, copy = StatisticsSource("a"), StatisticsCopy()
+    given = Counts(requests=9, client_errors=4, server_errors=3, refused=2, timeouts=1)
+    source.put(RouterStatistics({"iris.one": Cluster(Counts(requests=3), answers=given)}))
+    answer = sent(source, "")
+    assert copy.take(answer) == source.statistics
+    del answer["answers"]
+    assert StatisticsCopy().take(answer).clusters["iris.one"].answers is None

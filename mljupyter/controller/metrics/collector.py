@@ -43,6 +43,7 @@ _SETTLE = 0.02  # timers may fire a little early; after this time the second is 
 _MEASURED = (ReplicaPhase.READY, ReplicaPhase.DRAINING)
 _NO_CLUSTER = Cluster(NOTHING)
 _DENIED = "denied:"
+_NO_LEVELS = Levels()
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 Result = TypeVar("Result")
 
@@ -106,6 +107,7 @@ class Collector:
         self._replicas: dict[Key, list[RunningReplica]] = {}
         self._due: set[Key] = set()  # changed since the last stored measurement
         self._statistics: RouterStatistics | None = None  # those of the last stored measurement
+        self._replaced: Mapping[str, RouterStatistics] = {}  # the same of routers that were replaced, by identity
         self._stored: dict[Key, _Stored] = {}
         self._written = 0  # the number of the ten seconds in which all versions were written
         self._sums: dict[Key, Counts] = {}
@@ -185,13 +187,18 @@ class Collector:
         if minute != self._rolled:
             self._changed.update(self._store.names())  # what nobody has announced is found within a minute
         self._due |= self._refresh()
-        statistics = await self._router.statistics() if self._router.up else None
+        identity = self._router.identity
+        statistics = await self._router.statistics() if self._router.readable else None
+        if identity != self._router.identity:  # it is not known which router has answered
+            identity, statistics = self._router.identity, None
+        replaced = {name: found for name, found in (await self._router.replaced()).items() if name != identity}
         at, clock = self._time(), time.monotonic()
         seconds = self._seconds(clock)
         everything = self._first or at // IDLE_WRITTEN_EVERY != self._written
-        self._due |= self._moved(statistics) | self._busy | self._active
+        moved = self._moved(statistics, replaced)
+        self._due |= moved | self._busy | self._active
         due = set(self._versions) if everything else self._due & self._versions.keys()
-        counted, denied = self._count(due, statistics)
+        counted, denied = self._count(due, moved - self._versions.keys(), identity, statistics, replaced)
         metered = await self._meter.measure(self._active, at)
         due |= {key for key, counts in metered.counts.items() if counts is not NOTHING and key in self._versions}
         self.versions_looked_at += len(due)
@@ -209,12 +216,16 @@ class Collector:
             )
             for key in due
         }
-        gone = self._gone() if everything else []
+        for key, counts in counted.items():
+            if key not in due:  # the version was removed after its last answers
+                intervals[key] = [Interval(at, key[1], seconds, counts, _NO_LEVELS)]
+        gone = self._gone(statistics, replaced) if everything else []
         samples = Samples(_by_endpoint(intervals), _flat(metered.usages), self._progress.changed(), gone)
         await self.in_thread(partial(self.series.write, samples))
         self._progress.commit()
         self._progress.forget(gone)
-        self._commit(intervals, statistics, at, clock)
+        self._router.forget_replaced(replaced)
+        self._commit(intervals, statistics, replaced, at, clock)
         self._denied += denied
         if everything:
             self._written = at // IDLE_WRITTEN_EVERY
@@ -227,6 +238,7 @@ class Collector:
         self,
         intervals: Mapping[Key, Sequence[Interval]],
         statistics: RouterStatistics | None,
+        replaced: Mapping[str, RouterStatistics],
         at: int,
         clock: float,
     ) -> None:
@@ -237,6 +249,7 @@ class Collector:
                 self._sums[key] = total([self._sums.get(key, NOTHING), *(one.counts for one in found)])
         self._due.clear()
         self._statistics = statistics if statistics is not None else self._statistics
+        self._replaced = replaced
         self._last_time, self._last_clock = at, clock
 
     def _intervals(self, key: Key, newest: Interval, clock: float) -> list[Interval]:
@@ -300,48 +313,118 @@ class Collector:
         if found:
             self._keys[name] = tuple(found)
 
-    def _moved(self, statistics: RouterStatistics | None) -> set[Key]:
-        """Return the versions whose counts in the router have changed since the last stored measurement."""
-        if statistics is None or statistics is self._statistics:
-            return set()
-        before = self._statistics.clusters if self._statistics is not None else {}
-        now = statistics.clusters
-        moved = [name for name, cluster in now.items() if before.get(name) is not cluster]
-        return {version_of(name) for name in (*moved, *(before.keys() - now.keys()))}
+    def _moved(self, statistics: RouterStatistics | None, replaced: Mapping[str, RouterStatistics]) -> set[Key]:
+        """Return the versions whose counts in any router have changed since the last stored measurement."""
+        pairs = [(self._statistics, statistics)]
+        pairs += [(self._replaced.get(identity), found) for identity, found in replaced.items()]
+        moved: set[str] = set()
+        for known, found in pairs:
+            if found is None or found is known:
+                continue
+            before = known.clusters if known is not None else {}
+            moved.update(name for name, cluster in found.clusters.items() if before.get(name) is not cluster)
+            moved |= before.keys() - found.clusters.keys()
+        return {version_of(name) for name in moved}
 
-    def _gone(self) -> list[str]:
-        """Return the sources of versions and replicas that do not exist any more."""
+    def _gone(self, statistics: RouterStatistics | None, replaced: Mapping[str, RouterStatistics]) -> list[str]:
+        """Return the sources of versions and replicas that do not exist any more.
+
+        A router counts the answers of a removed version on: another one of its name must not begin with those.
+
+        Parameters:
+            statistics: those of the router; None when it could not be read.
+            replaced: those of the routers before it, by identity.
+
+        """
+        present = statistics if statistics is not None else self._statistics
+        if present is None:
+            return []  # it is not known yet which versions the router counts
+        readings = {"": present, **self._replaced, **replaced}
         self._created = {key: created for key, created in self._created.items() if key in self._versions}
         running = [replica_source(replica) for found in self._replicas.values() for replica in found]
-        return self._progress.gone({_DENIED, *map(_source, self._versions), *running})
+        kept = {_DENIED, *(f"{_DENIED}@{identity}" for identity in readings), *running}
+        for key in self._versions:
+            kept |= {_source(key), _answers_source(key)}
+        for identity, found in readings.items():
+            for key in {version_of(name) for name in found.clusters}:
+                kept |= {_source(key, identity)} if key in self._versions else set()
+                kept.add(_answers_source(key, identity))
+        return self._progress.gone(kept)
 
-    def _count(self, due: Iterable[Key], statistics: RouterStatistics | None) -> tuple[dict[Key, Counts], int]:
-        """Return the router's increments of some versions since the last measurement, and that of denied requests.
+    def _count(
+        self,
+        due: Iterable[Key],
+        removed: Iterable[Key],
+        identity: str,
+        statistics: RouterStatistics | None,
+        replaced: Mapping[str, RouterStatistics],
+    ) -> tuple[dict[Key, Counts], int]:
+        """Return the increments of some versions in all routers, and that of denied requests.
 
         Versions with requests are noted as active.
 
         A version without requests stays active for one more measurement, for the last counts of its replicas.
+
+        Parameters:
+            due: the versions.
+            removed: versions that do not exist any more, but whose counts have changed.
+            identity: that of the counters of the router.
+            statistics: its statistics; None when it could not be read.
+            replaced: those of the routers before it, by identity.
+
         """
         before, self._busy = self._busy, set()
         counts: dict[Key, Counts] = {}
-        router = self._router.identity
-        for key in due if statistics is not None else ():
-            cluster, mirror = _clusters(key, statistics)
-            mirrored = mirror.counts.requests
-            reading = cluster.counts.plus(Counts(mirrored=mirrored) if mirrored else NOTHING)
-            if reading is NOTHING and not self._progress.knows(_source(key)):
-                continue  # it has never had a request
-            counts[key] = new = self._progress.advance(_source(key), router, reading)
-            if cluster.active or mirror.active or new.requests or new.mirrored:
+        for key in due:
+            known = [self._increment(key, name, found, replaced=True) for name, found in replaced.items()]
+            if statistics is not None:
+                known.append(self._increment(key, identity, statistics))
+            if (new := total(known)) is not NOTHING:
+                counts[key] = new
+            present = [cluster for found in (statistics, *replaced.values()) for cluster in _clusters(key, found)]
+            if new.requests or new.mirrored or any(cluster.active for cluster in present):
                 self._busy.add(key)
-        denied = 0
+        for key in removed:
+            known = [self._answered(key, name, found, replaced=True) for name, found in replaced.items()]
+            if statistics is not None:
+                known.append(self._answered(key, identity, statistics))
+            if (new := total(known)) is not NOTHING and key[0] in self._keys:
+                counts[key] = new
+        denied = sum(
+            self._progress.advance(f"{_DENIED}@{name}", name, Counts(requests=found.denied), after=_DENIED).requests
+            for name, found in replaced.items()
+        )
         if statistics is not None:
-            denied = self._progress.advance(_DENIED, router, Counts(requests=statistics.denied)).requests
+            denied += self._progress.advance(_DENIED, identity, Counts(requests=statistics.denied)).requests
         self._active = self._busy | before
         if self._first and self._last_time is None and self._router.adopted:
-            counts = dict.fromkeys(counts, NOTHING)  # the time that these counts cover is unknown
+            counts = {}  # the time that these counts cover is unknown
         self._first = self._first and statistics is None
         return counts, denied
+
+    def _increment(self, key: Key, identity: str, statistics: RouterStatistics, *, replaced: bool = False) -> Counts:
+        """Return the increment of a version in one router since the last measurement."""
+        cluster, mirror = _clusters(key, statistics)
+        mirrored = mirror.counts.requests
+        reading = cluster.counts.plus(Counts(mirrored=mirrored) if mirrored else NOTHING)
+        source = _source(key, identity if replaced else "")
+        new = NOTHING
+        # Most versions have never had a request.
+        if reading is not NOTHING or self._progress.knows(source) or (replaced and self._progress.knows(_source(key))):
+            new = self._progress.advance(source, identity, reading, after=_source(key) if replaced else "")
+        if cluster.answers is None:
+            return new
+        return new.answered(self._answered(key, identity, statistics, replaced=replaced))
+
+    def _answered(self, key: Key, identity: str, statistics: RouterStatistics, *, replaced: bool = False) -> Counts:
+        """Return the answers of a version in one router since the last measurement."""
+        cluster, _ = _clusters(key, statistics)
+        if cluster.answers is None:
+            return NOTHING
+        after = _answers_source(key) if replaced else ""
+        return self._progress.advance(
+            _answers_source(key, identity if replaced else ""), identity, cluster.answers, after=after
+        )
 
     async def _begin_again(self, reason: Exception) -> None:
         """Start a new file in place of a damaged one, and continue."""
@@ -376,5 +459,10 @@ def _flat(usages: Mapping[Key, Sequence[Usage]]) -> dict[str, list[Usage]]:
     return found
 
 
-def _source(key: Key) -> str:
-    return f"router:{cluster_name(*key)}"
+def _source(key: Key, replaced: str = "") -> str:
+    """Return the source of a version's counts in the router, or in a replaced one with an identity."""
+    return f"router:{cluster_name(*key)}" + (f"@{replaced}" if replaced else "")
+
+
+def _answers_source(key: Key, replaced: str = "") -> str:
+    return f"answers:{cluster_name(*key)}" + (f"@{replaced}" if replaced else "")

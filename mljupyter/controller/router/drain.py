@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import httpcore
 import psutil
@@ -15,8 +16,10 @@ from mljupyter.client.errors import ControllerError
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.local_http import UNREACHABLE, LocalHttp
 from mljupyter.controller.router.process import RouterProcess
+from mljupyter.controller.router.statistics_reader import RouterReader
 from mljupyter.engine.envoy import activator, grpc
 from mljupyter.engine.scaling.demand import Reading
+from mljupyter.telemetry.metrics.router_statistics import RouterStatistics
 
 IDLE_WITHIN = 30.0
 REQUESTS_WITHIN = 900.0
@@ -35,12 +38,29 @@ class DrainingRouter:
         process: the router's process.
         address: the address of its admin interface.
 
+    Attributes:
+        counted: its counts when it had answered its last request; None before, or if they could never be read.
+
     """
 
     def __init__(self, process: RouterProcess, address: str) -> None:
         self._process = process
         self._admin = LocalHttp(address, timeout=5)
         self._demand = DemandReader(self._admin)
+        self._reader = RouterReader(self._admin)
+        self._known: RouterStatistics | None = None
+        self.counted: RouterStatistics | None = None
+
+    @property
+    def identity(self) -> str:
+        """The identity of its counters."""
+        return str(self._process.identity)
+
+    async def statistics(self) -> RouterStatistics | None:
+        """Return its counts of every version: the last ones when it does not answer, None when there are none."""
+        with contextlib.suppress(ControllerError):
+            self._known = await self._reader.read(self.identity)
+        return self._known
 
     async def demand(self, most_again: Mapping[str, int]) -> dict[str, Reading]:
         """Return the counters of its requests by cluster, none when it does not answer; see `DemandReader.read`."""
@@ -56,7 +76,13 @@ class DrainingRouter:
         except ControllerError:
             return frozenset()
 
-    async def drain(self, *, after: float = 0.0, within: float = REQUESTS_WITHIN) -> None:
+    async def drain(
+        self,
+        *,
+        after: float = 0.0,
+        within: float = REQUESTS_WITHIN,
+        finished: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Stop its listeners and end it when its clients are gone. Return when it has ended.
 
         Each answer tells its client to close the connection. Connections without a request are closed after
@@ -65,6 +91,7 @@ class DrainingRouter:
         Parameters:
             after: seconds in which it still accepts connections, when no other router listens on its port.
             within: seconds after which it ends in any case.
+            finished: awaited when it has answered its last request, before it ends.
 
         """
         identity, began = self._process.identity, time.monotonic()
@@ -80,10 +107,13 @@ class DrainingRouter:
                 if not connections or (not requests and waited > IDLE_WITHIN) or waited > within:
                     break
                 await asyncio.sleep(_LOOK_EVERY)
+            if finished is not None:
+                await finished()
         except UNREACHABLE as error:
             log.warning("router (pid %d) does not answer any more: %s", identity.pid, type(error).__name__)
             if not isinstance(error, httpcore.TimeoutException):  # its socket was removed, and it serves
                 await self._until_clients_have_gone(IDLE_WITHIN)
+        self.counted = await self.statistics()
         await self._process.end()
         log.info("the drained router (pid %d) has ended after %.1f s", identity.pid, time.monotonic() - began)
 

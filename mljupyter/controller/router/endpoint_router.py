@@ -86,6 +86,19 @@ class EndpointRouter(RequestStatistics, Protocol):
         """Return the counts of every version, or raise `ControllerError` when it does not answer."""
         ...
 
+    @property
+    def readable(self) -> bool:
+        """Whether `statistics` can be read."""
+        ...
+
+    async def replaced(self) -> Mapping[str, RouterStatistics]:
+        """Return the counts of routers that another one has replaced, by the identity of their counters."""
+        ...
+
+    def forget_replaced(self, replaced: Mapping[str, RouterStatistics]) -> None:
+        """Forget those of them that have ended: their counts are stored."""
+        ...
+
     async def replace(self) -> None:
         """Replace it without losing a request. Return when the new one has taken over."""
         ...

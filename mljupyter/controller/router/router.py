@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ class Router:
         self._lock = asyncio.Lock()
         self._replacing = asyncio.Lock()
         self._leaving: tuple[DrainingRouter, ...] = ()
+        self._ended: dict[str, RouterStatistics] = {}  # the last counts of replaced routers, until they are stored
         self._handed_over: frozenset[tuple[str, int]] = frozenset()
         self._endpoints: tuple[EndpointRoute, ...] = ()
         self._applied = asyncio.Event()  # set once `_endpoints` are the desired ones
@@ -112,14 +113,17 @@ class Router:
     @property
     def identity(self) -> str:
         """The identity of the router's process as text. The counters of another process start at zero."""
-        if self._process is None:
-            return ""
-        return f"{self._process.identity.pid}@{self._process.identity.started_time}"
+        return "" if self._process is None else str(self._process.identity)
 
     @property
     def up(self) -> bool:
         """Whether the router runs and answers."""
         return self._up.is_set()
+
+    @property
+    def readable(self) -> bool:
+        """Whether `statistics` can be read."""
+        return self.up
 
     @property
     def admin_address(self) -> str | None:
@@ -191,6 +195,18 @@ class Router:
     async def statistics(self) -> RouterStatistics:
         """Return the router's counts of every version, or raise `ControllerError` when it does not answer."""
         return await self._reader.read(self.identity)
+
+    async def replaced(self) -> dict[str, RouterStatistics]:
+        """Return the counts of routers that another one has replaced, by identity.
+
+        Those of a router that has ended are its last ones. They are kept until `forget_replaced` is called.
+        """
+        found = {router.identity: await router.statistics() for router in self._leaving}
+        return {name: counts for name, counts in found.items() if counts is not None} | self._ended
+
+    def forget_replaced(self, replaced: Mapping[str, RouterStatistics]) -> None:
+        """Forget the counts of routers that have ended, which are stored now; see `replaced`."""
+        self._ended = {name: counts for name, counts in self._ended.items() if replaced.get(name) is not counts}
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests since the router started."""
@@ -275,12 +291,15 @@ class Router:
             found[self._process.identity] = self._process
         await asyncio.gather(*(process.end() for process in found.values()))
 
-    async def retire(self, *, after: float, within: float) -> None:
+    async def retire(
+        self, *, after: float, within: float, finished: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """End the router when its clients are gone. Return when it has ended.
 
         Parameters:
             after: seconds in which it still accepts connections, although each answer asks its client to close.
             within: seconds after which it ends in any case.
+            finished: awaited when it has answered its last request, before it ends.
 
         """
         await self.leave()
@@ -288,7 +307,7 @@ class Router:
             return
         leaving = DrainingRouter(self._process, _address(self._process))
         try:
-            await leaving.drain(after=after, within=within)
+            await leaving.drain(after=after, within=within, finished=finished)
         finally:
             await leaving.close()
 
@@ -352,6 +371,8 @@ class Router:
             await leaving.drain()
         finally:
             self._leaving = tuple(router for router in self._leaving if router is not leaving)
+            if leaving.counted is not None:
+                self._ended[leaving.identity] = leaving.counted
             await leaving.close()
 
     def _hand_over(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mljupyter.engine.envoy import activator, cross_origin, overload, statistics
+from mljupyter.engine.envoy import activator, answers, cross_origin, overload, statistics
 from mljupyter.engine.envoy import limits as envoy_limits
 from mljupyter.engine.envoy import tokens as envoy_tokens
 from mljupyter.engine.envoy.error_replies import local_replies
@@ -154,6 +154,7 @@ def connections(
         rds={"route_config_name": name, "config_source": placement.source("rds", name)},
         early_header_mutation_extensions=[_no_private_headers()],
         http_filters=_http_filters(placement if with_filters else None),
+        access_log=[answers.counted()],
         local_reply_config=local_replies(),
         server_header_transformation="PASS_THROUGH",
         preserve_external_request_id=True,

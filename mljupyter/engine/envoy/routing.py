@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mljupyter.engine.envoy import activator, grpc, overload, tls
+from mljupyter.engine.envoy import activator, answers, grpc, overload, tls
 from mljupyter.engine.envoy import hosts as envoy_hosts
 from mljupyter.engine.envoy import limits as envoy_limits
 from mljupyter.engine.envoy import resources as envoy
@@ -322,6 +322,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
 
     The document of its interface needs no key or token, so that tools can read it first (Azure ML v1: swagger_uri).
     A single version needs no routes by header: the split leads to it as well. Half of all routes are saved by that.
+    Requests of other paths count as answers of the default version.
     """
     clusters = {version.name: cluster_name(endpoint.name, version.name) for version in endpoint.versions}
     limits = {version.name: version.limits for version in endpoint.versions}
@@ -354,7 +355,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
         target = envoy.Destination(split, widest, copies, endpoint.sticky_header, max(wake.values()))
         routes.append(envoy.route(prefix + path, path, target, who, origins, base=base))
     routes += [envoy.route(path, "/", health, anybody, origins) for path in {prefix + "/": 0, prefix or "/": 0}]
-    return routes
+    return [*routes, answers.nothing_at(prefix, clusters[default])]
 
 
 def _widest(limits: Iterable[RequestLimits]) -> RequestLimits:

@@ -114,6 +114,7 @@ class ClusterRouter:
         self._pods: dict[str, RouterPod] = {}
         self._leaving: dict[str, RouterPod] = {}  # they answer the requests of their clients before they end
         self._counters = RouterCounters()
+        self._counting = False
         self._routes: dict[str, str] = {}  # the published version by endpoint
         self._revisions: dict[tuple[str, str], list[str]] = {}  # the last ones with replicas, by endpoint and version
         self._listening = ""  # the published version
@@ -140,6 +141,11 @@ class ClusterRouter:
     def up(self) -> bool:
         """Whether a router pod is ready."""
         return bool(self._pods)
+
+    @property
+    def readable(self) -> bool:
+        """Whether `statistics` can be read, be it of a pod that is about to end."""
+        return bool(self._pods or self._leaving)
 
     @property
     def pods(self) -> list[Object]:
@@ -245,8 +251,19 @@ class ClusterRouter:
         return frozenset().union(*(found for _, found in await self._readings(lambda pod: pod.busy())))
 
     async def statistics(self) -> RouterStatistics:
-        """Return the counts of every version, of all router pods together."""
-        return self._counters.statistics(found for _, found in await self._readings(lambda pod: pod.statistics()))
+        """Return the counts of every version, of all router pods together, since the first call."""
+        readings = [found for _, found in await self._readings(lambda pod: pod.statistics())]
+        if not self._counting:
+            self._counting = True
+            return self._counters.begin(readings)
+        return self._counters.statistics(readings)
+
+    async def replaced(self) -> dict[str, RouterStatistics]:
+        """Return nothing: `statistics` has the counts of pods that have ended."""
+        return {}
+
+    def forget_replaced(self, replaced: Mapping[str, RouterStatistics]) -> None:
+        """Do nothing; see `replaced`."""
 
     async def counts(self, cluster: str) -> RequestCounts:
         """Return the counts of one version's requests, of all router pods together."""

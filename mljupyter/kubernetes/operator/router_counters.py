@@ -64,6 +64,9 @@ class RouterCounters:
             for name, cluster in reading.clusters.items():
                 if known.clusters.get(name) is not cluster:
                     new = self._progress.advance(f"{identity}:{name}", identity, cluster.counts)
+                    if cluster.answers is not None:
+                        given = self._progress.advance(f"{identity}:answers:{name}", identity, cluster.answers)
+                        new = new.answered(given)
                     self._totals[name] = self._totals.get(name, NOTHING).plus(new)
                     moved.add(name)
             moved |= known.clusters.keys() - reading.clusters.keys()
@@ -72,6 +75,18 @@ class RouterCounters:
         if moved or denied != self._denied:
             self._denied = denied
             self._sum = RouterStatistics({**self._sum.clusters, **{name: self._of(name) for name in moved}}, denied)
+        return self._sum
+
+    def begin(self, readings: Iterable[tuple[str, RouterStatistics]]) -> RouterStatistics:
+        """Return statistics without counts: an earlier operator has counted what these routers have so far.
+
+        Parameters:
+            readings: those of all routers, as for `statistics`.
+
+        """
+        found = self.statistics(readings)
+        self._totals, self._denied = dict.fromkeys(self._totals, NOTHING), 0
+        self._sum = RouterStatistics({name: self._of(name) for name in found.clusters})
         return self._sum
 
     def forget(self, name: str) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import binascii
 import logging
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,8 @@ _SETTLE_SECONDS = 0.02
 _PAUSE_AFTER_FAILURE = 0.5
 _STILL_ACCEPTS_SECONDS = 5.0  # nodes learn late that this pod gets no new connections
 _DRAINED_WITHIN = 30.0
+_COUNTED_WITHIN = 4.0  # the operator reads statistics each second
+_ASKED_WITHIN = 10.0  # otherwise no operator runs that would read them
 
 _Pod = tuple[str, str]
 """The namespace and the name of a pod."""
@@ -108,6 +112,9 @@ class Agent:
         self._dirty = asyncio.Event()
         self._news = asyncio.Condition()
         self._leaving = False
+        self._drained = False
+        self._told = asyncio.Event()  # the operator has its last counts
+        self._told_at = -math.inf
         self._secrets = Informer(
             api, names.secrets(namespace), labels=names.PUBLISHED_SELECTOR, changed=self._secret_changed
         )
@@ -151,7 +158,34 @@ class Agent:
         if idle:
             await self.router.retire(after=0.0, within=0.0)
         else:
-            await self.router.retire(after=_STILL_ACCEPTS_SECONDS, within=_DRAINED_WITHIN)
+            await self.router.retire(after=_STILL_ACCEPTS_SECONDS, within=_DRAINED_WITHIN, finished=self._until_counted)
+
+    @property
+    def drained(self) -> bool:
+        """Whether the router has answered its last request, so that its counts stay as they are."""
+        return self._drained
+
+    def told(self, *, drained: bool) -> None:
+        """Note that the operator gets the counts of the router.
+
+        Parameters:
+            drained: whether they are the last ones: it was drained before they were read.
+
+        """
+        self._told_at = time.monotonic()
+        if drained:
+            self._told.set()
+
+    async def _until_counted(self) -> None:
+        """Return when the operator has the last counts of the router, or does not ask for them."""
+        self._drained = True
+        if time.monotonic() - self._told_at > _ASKED_WITHIN:
+            return
+        try:
+            async with asyncio.timeout(_COUNTED_WITHIN):
+                await self._told.wait()
+        except TimeoutError:
+            log.warning("no operator has asked for the last counts of this router")
 
     async def route_in_force(self, name: str, version: str, within: float) -> str:
         """Return the version of a route in force: the given one as soon as it is, another one after a time.

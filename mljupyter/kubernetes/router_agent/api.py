@@ -114,7 +114,7 @@ class _Api:
         """Answer with the statistics of clusters that have changed since an earlier answer; see `StatisticsSource`."""
         if (refusal := self._refused(request)) is not None:
             return refusal
-        router = self._agent.router
+        router, drained = self._agent.router, self._agent.drained
         identity = router.identity
         try:
             statistics = await router.statistics()
@@ -126,6 +126,7 @@ class _Api:
             self._counting, self._source = identity, StatisticsSource(secrets.token_hex(8))
         self._source.put(statistics)
         answer = self._source.answer(request.query_params.get("after", ""))
+        self._agent.told(drained=drained)
         return JSONResponse({"identity": self._counting, **answer})
 
     async def _statistics(self, request: Request) -> Response:

@@ -28,6 +28,10 @@ class Identity:
         except psutil.Error:
             return None
 
+    def __str__(self) -> str:
+        """Return it as text, for example to tell counters of two processes apart."""
+        return f"{self.pid}@{self.started_time}"
+
     def alive(self) -> bool:
         """Return whether this process still runs, and its pid was not reused by another one."""
         try:

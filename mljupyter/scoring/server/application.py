@@ -15,6 +15,7 @@ from mljupyter.scoring.messages import PARAMETERS, encode_error, is_json, reques
 from mljupyter.scoring.protocol import Headers, unpack_headers
 from mljupyter.scoring.server.answer_stream import AnswerStream
 from mljupyter.scoring.server.calls import Answer, refusal
+from mljupyter.scoring.server.content_coding import PIECE_BYTES, CodingError, Decoder, decoded_headers, decoder_for
 from mljupyter.scoring.server.http_protocol import closing_answer
 from mljupyter.scoring.server.response_headers import CrossOrigin, IdentifierError, answer_ids
 from mljupyter.scoring.server.supervisor import Supervisor
@@ -192,12 +193,14 @@ class Application:
             allowed = ", ".join(methods)
             headers = [_JSON, _RUN_FAILED[False], (b"allow", allowed.encode())]
             return 405, headers, encode_error(405, f"{path} takes {allowed}, not {method}")
-        request_id = legacy_id = client_id = trace_id = started = length = kind = b""
+        request_id = legacy_id = client_id = trace_id = started = length = kind = coding = b""
         for name, value in scope["headers"]:
             if name == b"content-length":
                 length = value
             elif name == b"content-type":
                 kind = value
+            elif name == b"content-encoding":
+                coding = coding + b"," + value if coding else value
             elif name == b"x-mlj-start":
                 started = value if self._trusts_start else b""
             elif name == b"x-request-id":
@@ -221,7 +224,10 @@ class Application:
             return status, [media, *headers] if media is _TEXT else [media, _RUN_FAILED[False], *headers], body
         try:
             self._check_type(method, kind)
-            answer = await self._score(scope, receive, length, started, headers[0][1])
+            answer = await self._score(scope, receive, length, coding, started, headers[0][1])
+        except CodingError as error:
+            refused = [_JSON, _RUN_FAILED[False], *error.headers, *headers]
+            return error.status, refused, encode_error(error.status, str(error))
         except RequestError as error:
             return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_error(error.status, str(error))
         return answer.status, self._answer_headers(answer, headers), answer.body
@@ -234,44 +240,63 @@ class Application:
         if not is_json(content_type.decode("latin-1")):
             raise RequestError(415, "run() takes named parameters: send JSON with Content-Type: application/json")
 
-    async def _score(self, scope: Scope, receive: Receive, length: bytes, started: bytes, request_id: bytes) -> Answer:
+    async def _score(
+        self, scope: Scope, receive: Receive, length: bytes, coding: bytes, started: bytes, request_id: bytes
+    ) -> Answer:
         if self.draining:
             return refusal("the replica is stopping", busy=True)
         if length and int(length) > self._max_body:
             raise RequestError(413, f"the request body has {int(length)} bytes; at most {self._max_body} are allowed")
+        decoder = decoder_for(coding) if coding else None
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         body: bytes = message["body"]
-        if message["more_body"]:
-            return await self._score_large(scope, receive, body, started, request_id)
+        if message["more_body"] or decoder is not None:
+            return await self._score_large(scope, receive, message, decoder, started, request_id)
         if len(body) > self._max_body:
             raise RequestError(413, f"the request body has more than {self._max_body} bytes")
         return await self._submit(scope, (body,), len(body), started, request_id)
 
     async def _score_large(
-        self, scope: Scope, receive: Receive, first: bytes, started: bytes, request_id: bytes
+        self,
+        scope: Scope,
+        receive: Receive,
+        message: dict[str, Any],
+        decoder: Decoder | None,
+        started: bytes,
+        request_id: bytes,
     ) -> Answer:
-        """Receive a body that comes in pieces; the memory of all such bodies together is limited."""
-        pieces, size = [first], len(first)
-        self._held += size
+        """Receive a body that comes in pieces or is compressed; the memory of all such bodies together is limited."""
+        pieces: list[bytes] = []
+        received = size = 0
+        unpacked = " when it is decompressed" if decoder is not None else ""
         try:
             while True:
+                received += len(message["body"])
+                if received > self._max_body:  # data that decompresses to nothing has no end otherwise
+                    raise RequestError(413, f"the request body has more than {self._max_body} bytes")
+                for piece in decoder.feed(message["body"]) if decoder is not None else (message["body"],):
+                    pieces.append(piece)
+                    size += len(piece)
+                    self._held += len(piece)
+                    if size > self._max_body:
+                        raise RequestError(413, f"the request body has more than {self._max_body} bytes{unpacked}")
+                    if self._held > self._max_body * _BODIES_HELD:
+                        return refusal("too many large request bodies at once", busy=bool(started))
+                    if decoder is not None and len(piece) == PIECE_BYTES:
+                        await asyncio.sleep(0)  # other requests go on while a large one is decompressed
+                if not message["more_body"]:
+                    break
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGoneError
-                piece = message["body"]
-                pieces.append(piece)
-                size += len(piece)
-                self._held += len(piece)
-                if size > self._max_body:
-                    raise RequestError(413, f"the request body has more than {self._max_body} bytes")
-                if self._held > self._max_body * _BODIES_HELD:
-                    return refusal("too many large request bodies at once", busy=bool(started))
-                if not message["more_body"]:
-                    if self.draining:
-                        return refusal("the replica is stopping", busy=True)
-                    return await self._submit(scope, tuple(pieces), size, started, request_id)
+            if decoder is not None:
+                decoder.finish(received)
+                scope["headers"] = decoded_headers(scope["headers"], size)
+            if self.draining:
+                return refusal("the replica is stopping", busy=True)
+            return await self._submit(scope, tuple(pieces), size, started, request_id)
         finally:
             self._held -= size
 

@@ -37,10 +37,23 @@ class Progress:
         """Begin a reading: discard all readings since the last `commit`."""
         self._new.clear()
 
-    def advance(self, source: str, identity: str, reading: Counts) -> Counts:
-        """Return the increment of a source since the last committed reading."""
-        before = self._last.get(source)
+    def advance(self, source: str, identity: str, reading: Counts, after: str = "") -> Counts:
+        """Return the increment of a source since the last committed reading.
+
+        Parameters:
+            source: the source.
+            identity: that of its counters.
+            reading: their present values.
+            after: another source that had these counters before: they go on from its last reading, if that has the
+                same identity.
+
+        """
+        before = known = self._last.get(source)
+        if before is None and after:
+            before = self._last.get(after)
         if before is not None and before[0] == identity and (before[1] is reading or before[1] == reading):
+            if known is None:
+                self._new[source] = (identity, reading)
             return NOTHING
         self._new[source] = (identity, reading)
         return reading.since(before[1]) if before is not None and before[0] == identity else reading

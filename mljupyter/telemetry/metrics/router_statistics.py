@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mljupyter.engine.envoy import answers
 from mljupyter.telemetry.metrics.histogram import Histogram
 from mljupyter.telemetry.metrics.samples import Counts
 
@@ -22,20 +23,26 @@ SUMMARY = {
 _DENIED = r"^http\.[^.]+\.(rbac|jwt_authn)\.denied$"
 QUESTION = {
     "format": "json",
-    "filter": f"{_CLUSTER}|{_DENIED}",
+    "filter": f"{_CLUSTER}|{_DENIED}|{answers.PATTERN}",
     "histogram_buckets": "detailed",
     "usedonly": "",  # with it, an idle version has only a few gauges
 }
 """The query of ``/stats``. `parse` reads its answer."""
+_LAST_STATUS = 999
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The router's statistics of one cluster: counts since its start, and current levels."""
+    """The router's statistics of one cluster: counts since its start, and current levels.
+
+    `answers` has the answers that clients got, with those that the router gave before it chose a replica. It is None
+    where `counts` has them.
+    """
 
     counts: Counts = field(default_factory=Counts)
     active: int = 0
     remaining_tries: int | None = None
+    answers: Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ def parse(body: bytes) -> RouterStatistics:
     """Read the router's answer to `QUESTION`."""
     values: dict[str, dict[str, int]] = {}
     latencies: dict[str, Histogram] = {}
+    given: dict[str, dict[int, int]] = {}
     denied = 0
     for item in json.loads(body)["stats"]:
         if "histograms" in item:
@@ -83,9 +91,16 @@ def parse(body: bytes) -> RouterStatistics:
         elif item["name"].startswith("cluster."):
             cluster, name = _split(item["name"])
             values.setdefault(cluster, {})[name] = int(item["value"])
+        elif item["name"].startswith("answers."):
+            if (answer := answers.answer_of(item["name"])) is not None:
+                cluster, status = answer
+                given.setdefault(cluster, {})[status] = int(item["value"])
         else:
             denied += int(item["value"])
-    clusters = {name: _cluster(found, latencies.get(name, Histogram())) for name, found in values.items()}
+    clusters = {
+        name: _cluster(values.get(name, {}), latencies.get(name, Histogram()), _answers(name, given))
+        for name in {**values, **given}
+    }
     return RouterStatistics(clusters, denied)
 
 
@@ -96,7 +111,34 @@ def _split(name: str) -> tuple[str, str]:
     return ".".join(parts[1:size]), ".".join(parts[size:])
 
 
-def _cluster(values: Mapping[str, int], latency: Histogram) -> Cluster:
+def answers_by_class(given: Mapping[int, int]) -> Counts:
+    """Return the numbers of answers by class, from those by status. Status 0 is no answer: the client has left.
+
+    Example:
+        >>> found = answers_by_class({200: 5, 401: 2, 503: 1, 0: 3})
+        >>> found.requests, found.client_errors, found.refused
+        (8, 2, 1)
+
+    """
+
+    def of(first: int, last: int) -> int:
+        return sum(number for status, number in given.items() if first <= status <= last)
+
+    return Counts(
+        requests=of(1, _LAST_STATUS),
+        client_errors=of(400, 499),
+        refused=of(503, 503),
+        timeouts=of(504, 504),
+        server_errors=of(500, _LAST_STATUS) - of(503, 504),
+    )
+
+
+def _answers(cluster: str, given: Mapping[str, Mapping[int, int]]) -> Counts | None:
+    """Return the answers of a version; None for a mirror, whose answers no client gets."""
+    return None if cluster.endswith(".mirror") else answers_by_class(given.get(cluster, {}))
+
+
+def _cluster(values: Mapping[str, int], latency: Histogram, given: Counts | None) -> Cluster:
     def of(name: str) -> int:
         return values.get(name, 0)
 
@@ -113,4 +155,4 @@ def _cluster(values: Mapping[str, int], latency: Histogram) -> Cluster:
         bytes_out=of("upstream_cx_rx_bytes_total"),
         latency=latency,
     )
-    return Cluster(counts, of("upstream_rq_active"), values.get("circuit_breakers.default.remaining_retries"))
+    return Cluster(counts, of("upstream_rq_active"), values.get("circuit_breakers.default.remaining_retries"), given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from mljupyter.telemetry.metrics.histogram import Histogram, merged
 
@@ -12,7 +12,7 @@ from mljupyter.telemetry.metrics.histogram import Histogram, merged
 class Counts:
     """Counters of an interval, or since the start of a source. They can be added.
 
-    Each request counts once in `requests`, by its last answer, and in at most one of the classes of errors:
+    Each answer to a client counts once in `requests`, and in at most one of the classes of errors:
 
     - `client_errors`: answered 400 to 499
     - `refused`: answered 503: no replica was free or ready in time
@@ -61,11 +61,18 @@ class Counts:
             return self
         return Counts.of((getattr(self, name) - getattr(earlier, name) for name in COUNTERS), latency)
 
+    def answered(self, answers: Counts) -> Counts:
+        """Return these counts with the numbers of requests, and of each class of errors, of others."""
+        changed = replace(self, **{name: getattr(answers, name) for name in ANSWERS})
+        return NOTHING if changed == NOTHING else changed
+
     def plus(self, other: Counts) -> Counts:
         """Return the sum of both."""
         return total((self, other))
 
 
+ANSWERS = ("requests", "client_errors", "server_errors", "refused", "timeouts")
+"""The counters of answers to clients."""
 COUNTERS = tuple(item.name for item in fields(Counts) if item.name != "latency")
 
 

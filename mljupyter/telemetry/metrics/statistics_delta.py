@@ -13,7 +13,7 @@ from typing import Any
 from mljupyter.engine.changes import Changes
 from mljupyter.telemetry.metrics.histogram import Histogram
 from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
-from mljupyter.telemetry.metrics.samples import COUNTERS, Counts
+from mljupyter.telemetry.metrics.samples import ANSWERS, COUNTERS, Counts
 
 
 class StatisticsSource:
@@ -58,6 +58,11 @@ class StatisticsSource:
             "whole": known is None,
             "denied": self.statistics.denied,
             "clusters": {name: _document(clusters[name]) for name in changed if name in clusters},
+            "answers": {
+                name: [getattr(given, counter) for counter in ANSWERS]
+                for name in changed
+                if name in clusters and (given := clusters[name].answers) is not None
+            },
             "gone": [name for name in changed if name not in clusters],
         }
 
@@ -90,7 +95,8 @@ class StatisticsCopy:
         """
         token, self.token = self.token, ""
         whole, denied = bool(answer["whole"]), int(answer["denied"])
-        changed = {str(name): _cluster(document) for name, document in answer["clusters"].items()}
+        given = answer.get("answers", {})  # a source of an earlier release has none
+        changed = {str(name): _cluster(document, given.get(name)) for name, document in answer["clusters"].items()}
         gone = {str(name) for name in answer["gone"]}
         if not whole and not token:
             raise ValueError("the answer has only changes, and the state before them is not known")
@@ -111,9 +117,13 @@ def _document(cluster: Cluster) -> list[Any]:
     return [numbers, latency, cluster.active, cluster.remaining_tries]
 
 
-def _cluster(document: list[Any]) -> Cluster:
+def _cluster(document: list[Any], given: list[Any] | None) -> Cluster:
     numbers, latency, active, remaining = document
     counters = [int(number) for number in numbers]
     counters += [0] * (len(COUNTERS) - len(counters))
     counts = Counts.of(counters, Histogram.decode(bytes.fromhex(latency)))
-    return Cluster(counts, int(active), None if remaining is None else int(remaining))
+    tries = None if remaining is None else int(remaining)
+    if given is None:
+        return Cluster(counts, int(active), tries)
+    requests, client_errors, server_errors, refused, timeouts = map(int, given)
+    return Cluster(counts, int(active), tries, Counts(requests, client_errors, server_errors, refused, timeouts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from mljupyter.engine.scaling.demand import Reading
 from mljupyter.engine.scaling.router_scaler import routing_time
 from mljupyter.kubernetes.operator.router_counters import LoadMeter, MeanLoad, RouterCounters
 from mljupyter.kubernetes.operator.router_pod import RouterLoad
-from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics
+from mljupyter.telemetry.metrics.router_statistics import Cluster, RouterStatistics, parse
 from mljupyter.telemetry.metrics.samples import Counts
 
 
@@ -116,3 +117,43 @@ def test_a_version_with_the_name_of_a_removed_one_counts_from_zero() -> None:
     assert counters.statistics([("a", statistics(5))]).clusters["iris.one"].counts.requests == 0
     counters.statistics([("a", RouterStatistics({}))])
     assert counters.statistics([("a", statistics(2))]).clusters["iris.one"].counts.requests == 2
+
+
+def answered(requests: int, answers: Counts) -> RouterStatistics:
+    return RouterStatistics({"iris.one": Cluster(Counts(requests=requests, retries=requests), answers=answers)})
+
+
+def test_the_answers_of_routers_count_also_beside_one_of_an_earlier_release() -> None:
+    counters = RouterCounters()
+    counters.statistics([("a", answered(3, Counts(requests=5, client_errors=2))), ("old", statistics(7))])
+    found = counters.statistics([("a", answered(4, Counts(requests=8, client_errors=4))), ("old", statistics(8))])
+    counts = found.clusters["iris.one"].counts
+    assert (counts.requests, counts.client_errors, counts.retries) == (16, 4, 4)
+
+
+def test_answers_that_a_router_goes_on_counting_are_not_those_of_the_next_cluster_of_their_name() -> None:
+    counters = RouterCounters()
+    counters.statistics([("a", answered(3, Counts(requests=5)))])
+    counters.forget("iris.one")
+    found = counters.statistics([("a", answered(1, Counts(requests=6)))])
+    assert found.clusters["iris.one"].counts.requests == 1
+
+
+def test_an_operator_that_starts_again_does_not_count_what_the_one_before_has() -> None:
+    counters = RouterCounters()
+    begun = counters.begin([("a", statistics(5, active=1, denied=2)), ("b", answered(3, Counts(requests=4)))])
+    assert (begun.clusters["iris.one"].counts, begun.clusters["iris.one"].active, begun.denied) == (Counts(), 1, 0)
+    found = counters.statistics([("a", statistics(7, denied=3)), ("b", answered(3, Counts(requests=5)))])
+    assert (found.clusters["iris.one"].counts.requests, found.denied) == (3, 1)
+
+
+def test_copies_to_a_mirror_count_for_all_routers() -> None:
+    def copies(requests: int) -> RouterStatistics:
+        return parse(
+            json.dumps(
+                {"stats": [{"name": "cluster.iris.one.mirror.upstream_rq_completed", "value": requests}]}
+            ).encode()
+        )
+
+    found = RouterCounters().statistics([("a", copies(2)), ("b", copies(3))])
+    assert found.clusters["iris.one.mirror"].counts.requests == 5
