@@ -14,9 +14,10 @@ from sklearn.linear_model import Ridge
 
 from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.build.environments.requirements import wanted
+from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, InferenceConfig, Model, Workspace
 from mljupyter.deploy.access import with_access_of
-from mljupyter.deploy.environments import policy_of
+from mljupyter.deploy.environments import ServingEnvironment, ensure_with_events, policy_of
 from mljupyter.engine.endpoints.origin import content_of
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.errors import MLJupyterError
@@ -30,6 +31,7 @@ from mljupyter.notebook.plan import Plan
 from mljupyter.notebook.session import Session
 from mljupyter.runtimes import host
 from mljupyter.spec import Authentication, EndpointSpec, EndpointTls, SpecError
+from tests.build.package_index import PackageIndex
 from tests.deploy.conftest import write_script
 
 Deploy = Callable[..., Plan]
@@ -251,6 +253,23 @@ def test_pins_are_relaxed_only_in_environments_of_azure(lines: list[str], policy
     assert policy_of(EnvironmentDefinition.parse({"python": {"condaDependencies": conda}})) == policy
     asked = EnvironmentDefinition.parse({"python": {"condaDependencies": conda, "pins": "strict"}})
     assert policy_of(asked) == "strict"
+
+
+def test_a_changed_pin_is_a_warning_also_where_the_log_is_not_shown_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path))
+    with PackageIndex() as index:
+        index.add("tiny", "1.0")
+        lines = ["tiny==0.3", index.option]
+        definition = EnvironmentDefinition.parse(
+            {"name": "old", "python": {"condaDependencies": {"dependencies": [{"pip": lines}]}, "pins": "compatible"}}
+        )
+        for warnings in (["Warning: environment 'old': tiny==0.3 -> tiny>=0.3: not there for Python"], []):
+            events: list[BuildEvent] = []
+            ensure_with_events(ServingEnvironment(definition), events.append, None)
+            found = [event.text.rpartition(" ")[0] for event in events if event.warning]
+            assert found == warnings
 
 
 def test_a_deployment_that_did_not_come_about_leaves_no_model(workspace: Workspace) -> None:
