@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mljupyter.build.environments.resolver import SourceBuilds
 from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.images.builder import BuiltImage, InstalledPackage, built
 from mljupyter.build.images.errors import ImageError, RegistryError, RegistryNotFoundError
@@ -45,6 +46,7 @@ from mljupyter.build.images.registry.references import Reference
 from mljupyter.build.images.registry.registry_client import RegistryClient
 
 _NOTE_FORMAT = 1
+_NO_BUILDS = SourceBuilds("without a Docker engine", "daemonless", lambda line: False)
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,7 @@ class _Work:
             self._plan,
             minor=self._minor,
             platform=self._platform,
+            sources=_NO_BUILDS,
             scratch=self._directory / "pins",
             cache=self._cache,
             log=self._log,

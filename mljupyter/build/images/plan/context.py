@@ -71,6 +71,20 @@ def save_context(
     return directory
 
 
+def save_source_context(plan: ImagePlan, line: str, directory: Path) -> None:
+    """Write the build context that tells whether the package of a requirement can be built in the image.
+
+    Parameters:
+        plan: the plan of the image.
+        line: the requirement.
+        directory: the target. It is created if necessary; its files are replaced.
+
+    """
+    directory.mkdir(mode=0o700, exist_ok=True)
+    (directory / DOCKERFILE).write_text(names.source_dockerfile(plan))
+    (directory / names.SOURCE_FILE).write_text("".join(f"{text}\n" for text in (*plan.packages.options, line)))
+
+
 def interpreter_script(interpreter: str) -> str:
     """Return the wrapper script for an interpreter of the base image, which is found on PATH."""
     quoted = interpreter.replace("'", "'\\''")
