@@ -65,6 +65,20 @@ def request_text(value: Any, *, by_name: bool = False) -> str:
         raise EncodingError("it is circular, or nested too deep") from None
 
 
+def json_text(value: Any) -> str:
+    """Return a value as JSON text, as `request_text` does; but text becomes a string of JSON.
+
+    Raises:
+        EncodingError: something in it has no exact form in JSON.
+
+    Example:
+        >>> json_text("a"), json_text([float("nan")])
+        ('"a"', '[null]')
+
+    """
+    return json.dumps(value) if isinstance(value, str) else request_text(value)
+
+
 def is_table(value: Any) -> bool:
     """Return whether a value has rows: a frame, series, index, array, sparse matrix, or table of pandas, numpy, scipy
     or pyarrow.
