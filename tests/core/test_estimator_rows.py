@@ -114,6 +114,10 @@ def test_rows_that_do_not_fit_an_array_are_400_and_say_where(array: Served, data
     ("data", "said"),
     [
         ([{"age": 1, "bmi": 2}, {"age": 1}], "Row 1 lacks the column bmi: it needs the columns age, bmi."),
+        (
+            [{"age": 1, "BMI": 2, "x": 3}],
+            "Row 0 lacks the column bmi, and has the unknown columns BMI (did you mean bmi?), x: it needs the columns",
+        ),
         ([[1]], "Row 0 has 1 value, not 2: a list has the columns age, bmi."),
         (["x"], 'Row 0 is "x": a row is an object with the columns age, bmi'),
         ([{"age": "old", "bmi": 2}], "Row 0, column 'age': \"old\" is not a number; expected a number."),
@@ -160,6 +164,7 @@ def test_unknown_columns_are_ignored_or_refused_by_choice(frame: Served) -> None
     assert frame([row]) == frame([{"bmi": 2, "age": 1}])
     strict = Served(Ridge().fit(FRAME, TARGET), extra_columns="refuse")
     assert strict([row]) == (400, "Row 0 has the unknown column note: it may have age, bmi.")
+    assert "and has the unknown column bmu (did you mean bmi?)" in strict([{"age": 1, "bmu": 2}])[1]
     assert strict([{"bmi": 2, "age": 1}])[0] == 200
     with pytest.raises(EstimatorError, match="ignore, refuse"):
         scoring_script(Ridge().fit(FRAME, TARGET), extra_columns="drop")

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from mljupyter.core.batch import Progress
 from mljupyter.notebook.session import session_of
 from mljupyter.notebook.views.progress import ShownProgress
 from mljupyter.widgets.wizards.try_form import TryForm
+from tests.clients import answers
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import wait_until
 
@@ -35,7 +37,7 @@ from inference_schema.schema_decorators import input_schema
 def init():
     pass
 
-@input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5], "sex": ["f"]})))
+@input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5, 2], "sex": ["it's", "f"]})))
 def run(data):
     return data.to_dict("records")
 """
@@ -238,12 +240,15 @@ def test_an_endpoint_is_shown_with_the_code_of_its_clients_and_without_its_key(l
     live.run("%undeploy locked")
 
 
-def test_an_endpoint_is_tried_by_a_form_made_from_its_description(live: Shell) -> None:
+def test_an_endpoint_is_tried_by_its_example_in_a_form_and_in_the_code_of_clients(live: Shell, tmp_path: Path) -> None:
     live.run(f"%%score typed\n{TYPED}")
-    service = live.run("%deploy typed --score typed --kind aci")
+    service = live.run("%deploy typed --score typed --kind aci --auth key")
+    sample = [{"age": 1.5, "sex": "it's"}]
+    assert answers(live.run("%endpoints typed").snippets, tmp_path) == (sample, sample)
+    assert "it&#x27;s" in service._repr_html_() and "[[1, 2, 3]]" not in service._repr_html_()
     line = live.run("%mlj try typed").text()
-    assert line == """%invoke typed '{"data": [{"age": 1.5, "sex": "f"}]}'"""
-    assert live.run(line) == [{"age": 1.5, "sex": "f"}]
+    assert json.loads(shlex.split(line)[2]) == {"data": sample}
+    assert live.run(line) == sample
     form = TryForm("typed", service, service.get_swagger())
     age, sex = (field["key"] for field in form.view["fields"][:2])
     form.change(age, "much")
