@@ -59,7 +59,7 @@ def request_text(value: Any, *, by_name: bool = False) -> str:
             raise EncodingError("it holds bytes that are not UTF-8 text") from None
     try:
         return json.dumps(
-            {"data": rows_of(value, by_name=by_name)} if is_table(value) else _cell(value), allow_nan=False
+            {"data": rows_of(value, by_name=by_name)} if is_table(value) else json_value(value), allow_nan=False
         )
     except RecursionError:
         raise EncodingError("it is circular, or nested too deep") from None
@@ -174,7 +174,7 @@ def _cells(values: Iterable[Any]) -> list[Any]:
     found = []
     for place, value in enumerate(values):
         try:
-            found.append(_cell(value))
+            found.append(json_value(value))
         except EncodingError as error:
             raise EncodingError(f"row {place}: {error.message}") from None
     return found
@@ -298,8 +298,13 @@ def _duration(nanoseconds: int) -> str:
     return f"{sign}P{day}DT{hour}H{minute}M{second}{fraction}S"
 
 
-def _cell(value: Any) -> Any:
-    """Return one value, nested or not, as a JSON value."""
+def json_value(value: Any) -> Any:
+    """Return a value, nested or not, as a JSON value.
+
+    Raises:
+        EncodingError: something in it has no exact form in JSON.
+
+    """
     if value is None or type(value) in (bool, int, str):
         return value
     if isinstance(value, float):
@@ -317,9 +322,9 @@ def _cell(value: Any) -> Any:
     if isinstance(value, (dt.date, dt.time)):
         return _iso(value)
     if isinstance(value, Mapping):
-        return {_key(key): _cell(item) for key, item in value.items()}
+        return {_key(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_cell(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, (str, int)):
         return value
     if isinstance(value, uuid.UUID) or type(value).__name__ == "Period":
@@ -356,5 +361,5 @@ def _foreign(value: Any) -> Any:
     for method in ("tolist", "isoformat"):
         convert = getattr(value, method, None)
         if callable(convert) and not isinstance(value, type):
-            return _cell(convert())
+            return json_value(convert())
     raise EncodingError(f"it contains a {type(value).__name__}")
