@@ -47,6 +47,7 @@ def test_frames_arrays_and_objects_are_answered_as_the_estimator_would(live: She
     assert live.run("%invoke diabetes X[:2].to_numpy()") == expected
     live.run("rows = {'data': X[:2].to_dict('records')}")
     assert live.run("%invoke diabetes rows") == expected
+    assert live.run(f"%invoke diabetes {json.dumps(live.variables['rows']['data'])}") == expected
     first = pytest.approx(live.run("ridge.predict(X[:1])").tolist())
     assert answers(live.run("%endpoints diabetes").snippets, tmp_path) == (first, first)
     assert '{"data": [{"age": ' in live.run("service.client_snippets(X[:1]).curl")

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mljupyter.core import Workspace
+from mljupyter.core import Webservice, Workspace
 from mljupyter.core.batch import Progress
+from mljupyter.magics.commands import invoke
 from mljupyter.notebook.session import session_of
 from mljupyter.notebook.views.progress import ShownProgress
 from mljupyter.widgets.wizards.try_form import TryForm
@@ -40,6 +41,16 @@ def init():
 @input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5, 2], "sex": ["it's", "f"]})))
 def run(data):
     return data.to_dict("records")
+"""
+
+WAITING = """\
+import time
+
+def init():
+    time.sleep(600)
+
+def run(data):
+    return data
 """
 
 
@@ -303,6 +314,10 @@ def test_an_init_that_fails_is_told_with_its_last_lines_and_can_be_mended(
     capsys.readouterr()
     live.error("%deploy fragile --score broken")
     assert capsys.readouterr().out.startswith("fragile → local: was Failed, trying again\n")
+    said = live.error("%invoke fragile 1")
+    assert re.match(
+        r"'fragile' is Failed and cannot answer: init\(\) failed in line \d+ of .*: OSError: 28\n%logs", said
+    )
     live.run(f"%%score broken\n{SCRIPT}")
     assert live.run("%deploy fragile --score broken").state == "Healthy"
     live.run("%undeploy fragile")
@@ -314,6 +329,29 @@ def test_not_waiting_returns_at_once_and_waiting_can_follow(live: Shell, capsys:
     assert "under way; follow it with %endpoints and %logs later" in capsys.readouterr().out
     assert live.run("%deploy later --score sums").state == "Healthy"
     live.run("%undeploy later --quiet")
+
+
+def test_an_endpoint_that_starts_or_is_deleted_while_it_is_asked_is_told_as_that(
+    live: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.run(f"%%score waiting\n{WAITING}")
+    live.run("%deploy starting --score waiting --kind aci --no-wait --quiet")
+    for line in ("%invoke starting 1", "%invoke starting [1]", "%invoke starting frame"):
+        live.variables["frame"] = pd.DataFrame({"a": [1]})
+        said = live.error(line)
+        assert re.match(
+            r"'starting' is starting(: 0/1 replicas are ready)?\. Try again when it is Healthy\.\n%end", said
+        )
+    find = invoke.webservice
+
+    def deleted(workspace: Workspace, name: str) -> Webservice:
+        service = find(workspace, name)
+        Webservice(workspace, name).delete()
+        return service
+
+    monkeypatch.setattr(invoke, "webservice", deleted)
+    assert live.error("%invoke starting 1").startswith("There is no endpoint 'starting' any more: it was deleted.")
+    assert live.error("%invoke starting 1").startswith("There is no endpoint 'starting' in this workspace.")
 
 
 def test_a_log_is_followed_until_interrupted(live: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
