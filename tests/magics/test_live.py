@@ -318,6 +318,8 @@ def test_an_init_that_fails_is_told_with_its_last_lines_and_can_be_mended(
     assert re.match(
         r"'fragile' is Failed and cannot answer: init\(\) failed in line \d+ of .*: OSError: 28\n%logs", said
     )
+    live.variables["rows"] = [[1], [2]]
+    assert live.error("%invoke fragile rows --batch-rows 1") == said
     live.run(f"%%score broken\n{SCRIPT}")
     assert live.run("%deploy fragile --score broken").state == "Healthy"
     live.run("%undeploy fragile")

@@ -307,7 +307,7 @@ def _next(again: deque[_Part], fresh: Iterator[_Part]) -> _Part | None:
 def _reason(error: WebserviceException) -> str:
     """Return an error on one line: the status and the message of the answer, without advice for a single request."""
     _, answered, text = error.message.partition(" answered with ")
-    text = (text if answered else error.message).partition("\nIts log says more")[0]
+    text = (text if answered else error.message).partition("\nIts log says more")[0].partition(" First: ")[0]
     status, colon, body = text.partition(": ")
     try:
         message = json.loads(body)["message"]
