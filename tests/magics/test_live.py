@@ -138,6 +138,51 @@ def test_expressions_keep_their_quotes_and_brackets(live: Shell) -> None:
     assert live.run("%invoke adder frame.query('a == 2')[:1]") == [12]
 
 
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("%invoke adder {'data': [[(n := 5)]]}", [10]),
+        ("%invoke adder (lambda a: {'data': [[a, 1]]})(2)", [6]),
+        ("%invoke adder {'data': [[len(f'{name} it{chr(39)}s')]]}", [20]),
+        ("%invoke adder {'data': [[len('a b')], [len(\"c'd\")]]}", [6, 6]),
+        ("%invoke {name} {'data': [[1]]}", [2]),
+        ("%invoke $name {'data': [[1]]}", [2]),
+        ("%invoke {'ad' + 'der'} {'data': [[1]]}", [2]),
+        ("held.attr = %invoke adder {'data': [[3]]}\nheld.attr", [6]),
+        ("held.d['a b'] = %invoke adder {'data': [[4]]}\nheld.d['a b']", [8]),
+        ("def asked(name, rows):\n    r = %invoke {name} {'data': rows}\n    return r\nasked('adder', [[6]])", [12]),
+        ("def held_by(self):\n    r = %invoke adder self.rows\n    return r\nheld_by(held)", [14]),
+    ],
+)
+def test_expressions_and_names_are_those_of_python(live: Shell, line: str, answer: list[int]) -> None:
+    live.variables["name"] = "adder"
+    live.run("class Held: d, rows = {}, {'data': [[7]]}\nheld = Held()")
+    assert live.run(line) == answer
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("rows -o held.attr", "-o held.attr: that is not a name for a variable.*\nWrite TARGET = %invoke ..."),
+        ("rows -o class", "-o class: that is not a name for a variable"),
+        ("$rows", "'\\$rows' is not a Python expression: .* A variable is given by its name alone: rows"),
+        ("{rows}", "{rows} cannot be evaluated: TypeError: .* A variable is given by its name alone: rows"),
+        ("rows # the rows", "'#' is one value too many: .* and a comment onto a line of its own"),
+        ("-rows[0]", r"-rows\[0\] begins like an option: an expression that begins with - goes into parentheses"),
+        ("'some text'", "'some text' is not a Python expression: .*\n.* A text is JSON, with quotes of its own"),
+        ("''", "The data is empty"),
+        ("rows['a", '"rows\\[\'a" is not a Python expression: unterminated string literal'),
+        ("1/0", "1/0 cannot be evaluated: ZeroDivisionError: division by zero"),
+        ("rows.nope", "rows.nope cannot be evaluated: AttributeError: 'list' object has no attribute 'nope'"),
+        ("import os", "'os' is one value too many"),
+    ],
+)
+def test_an_expression_that_fails_says_what_failed(live: Shell, line: str, said: str) -> None:
+    live.variables["rows"] = [[1]]
+    assert re.match(said, live.error(f"%invoke adder {line}"))
+    assert re.match(r"\$nme in '\$nme' has no value: There is no variable 'nme'", live.error("%invoke $nme rows"))
+
+
 def test_a_table_is_sent_in_parts_with_progress_and_in_order(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     live.variables["frame"] = pd.DataFrame({"a": range(100)})
     live.variables["frame"].to_csv("rows.csv", index=False)
