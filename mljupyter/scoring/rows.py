@@ -25,6 +25,7 @@ IGNORE, REFUSE = "ignore", "refuse"
 
 _MOST_TEXT = 60
 _MOST_ROWS_TRIED = 1000
+_MOST_EXACT = 2**53  # whole numbers up to it are floating-point numbers, too
 
 
 class RowsError(ValueError):
@@ -279,6 +280,11 @@ def _quick_numbers(values: tuple[Any, ...], kind: Any, *, nulls: bool) -> Any:
         array = np.array(values)
     except (ValueError, OverflowError):
         return None
+    if array.dtype.kind in "fO" and all(type(value) is int for value in values):
+        try:
+            array = np.array(values, dtype=np.uint64)  # NumPy makes floats of whole numbers on both sides of 2**63
+        except (OverflowError, ValueError):
+            return None
     return _numbers(array, kind, nulls=nulls) if array.ndim == 1 else None
 
 
@@ -288,6 +294,12 @@ def _numbers(array: Any, kind: Any, *, nulls: bool) -> Any:
         return None
     if kind.kind != "f":
         return array.astype(kind) if array.dtype.kind in "iub" and np.can_cast(array.dtype, np.int64) else None
+    if (
+        array.dtype.kind in "iu"
+        and array.size
+        and not -_MOST_EXACT <= int(array.min()) <= int(array.max()) <= _MOST_EXACT
+    ):
+        return array  # a column of large whole numbers, such as ids: a float would be another number
     with np.errstate(over="ignore"):
         found = array.astype(kind)
     fits = not np.isinf(found).any() if nulls else np.isfinite(found).all()

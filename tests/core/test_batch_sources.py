@@ -10,12 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mljupyter.core.batch.kept import KeptResults
 from mljupyter.core.batch.result import BatchResult, FailedRow
 from mljupyter.core.batch.sources import source_of
-from mljupyter.engine.requests.encoder import EncodingError
+from mljupyter.engine.requests.encoder import EncodingError, request_text
 from mljupyter.exceptions import UserErrorException
+from mljupyter.magics.commands.values import json_body
+from tests.engine.test_encoder import frames
 
 FRAME = pd.DataFrame(
     {
@@ -176,3 +180,14 @@ def test_a_result_is_a_list_that_lists_its_failures() -> None:
     assert result == [{"risk": 0.5}, None]
     assert repr(result) == "2 rows, 1 failed\n  row 1: status 400: age is missing"
     assert result.frame().to_dict("list")["error"][1] == "status 400: age is missing"
+
+
+@settings(max_examples=30, deadline=None)
+@given(frames(), st.booleans())
+def test_everything_that_sends_a_frame_sends_the_same(frame: pd.DataFrame, by_name: bool) -> None:
+    text = request_text(frame, by_name=by_name)
+    rows = [row for part in source_of(frame, by_name=by_name).parts(2) for row in part]
+    assert json.dumps({"data": rows}) == text
+    assert json_body(frame, "frame", by_name=by_name) == text
+    assert source_of(rows).rows == len(frame)
+    assert [row for part in source_of(rows).parts(3) for row in part] == rows

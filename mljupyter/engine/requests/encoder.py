@@ -51,6 +51,11 @@ def request_text(value: Any, *, by_name: bool = False) -> str:
 
     """
     if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise EncodingError(f"character {error.start} is half of a pair, which UTF-8 does not have") from None
         return value
     if isinstance(value, (bytes, bytearray)):
         try:
@@ -322,7 +327,10 @@ def json_value(value: Any) -> Any:
     if isinstance(value, (dt.date, dt.time)):
         return _iso(value)
     if isinstance(value, Mapping):
-        return {_key(key): json_value(item) for key, item in value.items()}
+        found = {_key(key): json_value(item) for key, item in value.items()}
+        if len(found) < len(value):
+            raise EncodingError("an object has two keys that are one text in JSON, such as 1 and '1'")
+        return found
     if isinstance(value, (list, tuple)):
         return [json_value(item) for item in value]
     if isinstance(value, (str, int)):
@@ -347,9 +355,16 @@ def _nanoseconds_of(value: dt.timedelta) -> int:
     return (value.days * 86_400 + value.seconds) * 1_000_000_000 + value.microseconds * 1000
 
 
-def _key(key: Any) -> Any:
-    if isinstance(key, (str, int, type(None))) or (isinstance(key, float) and math.isfinite(key)):
+def _key(key: Any) -> str:
+    """Return the key of an object, as JSON writes it."""
+    if isinstance(key, str):
         return key
+    if key is None or isinstance(key, bool):
+        return json.dumps(key)
+    if isinstance(key, int):
+        return str(int(key))
+    if isinstance(key, float) and math.isfinite(key):
+        return repr(float(key))
     raise EncodingError(f"a key of an object is a {type(key).__name__}")
 
 
