@@ -120,8 +120,8 @@ def _request_hint(swagger_uri: str, options: list[str]) -> str:
     """Return the command that writes the example in a description into the file."""
     code = (
         "import json, sys; found = json.load(sys.stdin); "
-        "schemas = found.get('definitions') or found['components']['schemas']; "
-        "print(json.dumps(schemas['ServiceInput']['example']))"
+        'schemas = found.get("definitions") or found["components"]["schemas"]; '
+        'print(json.dumps(schemas["ServiceInput"]["example"]))'
     )
     return _curl(swagger_uri, *options, f"| python3 -c {shlex.quote(code)} > {REQUEST_FILE}")
 
