@@ -266,6 +266,15 @@ def test_a_model_gets_the_values_and_types_of_the_frame_that_is_sent(values: pd.
     pd.testing.assert_frame_equal(model.seen, frame)
 
 
+def test_categories_that_json_cannot_express_are_refused_before_a_script_is_written() -> None:
+    frame = pd.DataFrame({"range": pd.cut([1.0, 2.0], 2), "x": 0.5})
+    with pytest.raises(EstimatorError, match="Column 'range' of the sample holds a Interval"):
+        scoring_script(Keeps().fit(frame), frame)
+    frame = pd.DataFrame({"day": pd.Categorical(pd.to_datetime(["2024-01-02"])), "x": 0.5})
+    with pytest.raises(EstimatorError, match="Column 'day' of the sample holds a Timestamp"):
+        scoring_script(Keeps().fit(frame), frame)
+
+
 def test_predictions_of_large_ids_and_of_local_hours_are_those_of_the_model() -> None:
     days = pd.to_datetime(["2024-07-02 12:00", "2024-01-02 12:00", "2024-01-02 13:00"])
     frame = pd.DataFrame({"id": [LARGE, LARGE + 1, LARGE + 2], "at": days.tz_localize(BERLIN)})

@@ -232,7 +232,8 @@ def _column(values: Any, name: str) -> str:
     value = values.iloc[0]
     if isinstance(kind, pd.CategoricalDtype):
         ordered = ", ordered=True" if kind.ordered else ""
-        return f"pd.Categorical({[_cell(value, name)]!r}, categories={_list(list(kind.categories))}{ordered})"
+        known = [_cell(category, name) for category in kind.categories]
+        return f"pd.Categorical({[_cell(value, name)]!r}, categories={known!r}{ordered})"
     if getattr(kind, "kind", "") == "M":
         return f"pd.to_datetime([{_text(value.isoformat())}]){_zone_and_unit(value, kind)}"
     return repr([_cell(value, name)])
