@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from mljupyter.cli.realtime import realtime
 from mljupyter.cli.scaling import scale, scaling
 from mljupyter.core import Webservice
 from mljupyter.notebook.endpoint_commands import change_traffic
+from mljupyter.notebook.views.clients import Clients
 from mljupyter.notebook.views.traffic import COLUMNS, documents, rows
 from mljupyter.spec import EndpointRecord
 from mljupyter.spec.difference import masked
@@ -57,12 +59,22 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
 
 @endpoint.command(short_help="Show an endpoint, its versions and problems.")
 @click.argument("name")
+@click.option(
+    "--clients", is_flag=True, help="Print how other programs call it: URI, curl and Python, without its key."
+)
 @_secrets_option
 @workspace_option
 @json_option
-def show(name: str, show_secrets: bool, workspace: str | None, as_json: bool) -> None:
+def show(name: str, clients: bool, show_secrets: bool, workspace: str | None, as_json: bool) -> None:
     """Show one endpoint with its versions and problems."""
     found = open_workspace(workspace)
+    if clients:
+        snippets = Webservice(found, name).client_snippets()
+        if as_json:
+            print_document(asdict(snippets))
+        else:
+            say(Clients(snippets).text())
+        return
     record = found.endpoints.endpoint(name)
     if as_json:
         print_document(_document(record, show_secrets))

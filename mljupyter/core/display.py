@@ -77,6 +77,7 @@ def snippets_html(snippets: ClientSnippets) -> str:
     """Return how other programs call an endpoint, folded; a click on a text selects it for copying."""
     parts = [
         ("Put the key into a variable, in a shell", snippets.key_hint),
+        ("Write the example of its API into a file, in a shell", snippets.request_hint),
         ("With curl, in a shell", snippets.curl),
         ("In Python, in another program", snippets.python),
     ]

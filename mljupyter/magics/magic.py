@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.errors import MLJupyterError
@@ -195,8 +196,13 @@ class Call:
     def check_output_variable(self) -> None:
         """Refuse an ``-o`` that is not a variable name, before anything is done."""
         variable = self.values.get("output")
-        if variable is not None and not variable.isidentifier():
-            raise WrongInputError(f"-o {variable}: that is not a name for a variable. For example: -o result")
+        if variable is not None and (not variable.isidentifier() or iskeyword(variable)):
+            more = (
+                f"\nWrite TARGET = {self.magic.spelled} ... for an attribute or an item."
+                if set(variable) & set(".[")
+                else ""
+            )
+            raise WrongInputError(f"-o {variable}: that is not a name for a variable. For example: -o result{more}")
         if variable in self.local:
             raise WrongInputError(
                 f"-o {variable}: it is a local variable of a function, which a magic cannot set.\n"

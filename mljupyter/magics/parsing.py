@@ -20,6 +20,7 @@ from mljupyter.notebook.options.expression_text import (
 )
 from mljupyter.notebook.options.option import GIVEN, TOLD, Option
 from mljupyter.notebook.options.option_values import WrongInputError, default_of, near, read
+from mljupyter.notebook.sources.expressions import expanded
 
 _MOST_LINE_CHARACTERS = 1_000_000
 _HELP_WIDTH = 110
@@ -34,8 +35,8 @@ def split(line: str, magic: Magic | None = None) -> list[str]:
 
     A JSON object or list is kept with its quotes. A value that may be an expression (`Option.expression`) is kept as
     Python reads it: up to the first space outside of brackets and strings. A word that is nothing but a quoted text
-    loses its quotes everywhere. In a magic that `expands`, ``{expression}`` is kept with its quotes and spaces, and
-    there is no JSON.
+    loses its quotes everywhere. In a magic that `expands`, and in names (`Option.names_one`), ``{expression}`` is kept
+    with its quotes and spaces, and there is no JSON.
 
     Parameters:
         line: the line after the magic's name.
@@ -72,6 +73,8 @@ def _first_words(text: str, magic: Magic | None, before: list[str]) -> tuple[lis
         return _shell_word(text)
     if option is not None and option.expression and not text.startswith("-"):
         return _expression_word(text)
+    if option is not None and option.names_one and not text.startswith("-"):
+        return _expanding_word(text)
     if text[0] in "{[" and before[-1:] != ["--grep"]:  # a pattern is no JSON
         word, rest = _json_word(text)
         return [word], rest
@@ -134,6 +137,23 @@ def _shell_word(text: str) -> tuple[list[str], str]:
     except ValueError as error:
         raise WrongInputError(f"{_shortened(text)}: {str(error).lower()}. Close the quotation.") from None
     return ([] if word is None else [word]), stream.read().lstrip()
+
+
+def with_names(words: list[str], magic: Magic, namespace: Mapping[str, Any]) -> list[str]:
+    """Return words with ``$name`` and ``{expression}`` replaced by values, where the value of an option is a name.
+
+    In a magic that `expands` they are replaced in all words.
+
+    Raises:
+        WrongInputError: a variable is unknown, or its value is neither text nor a number nor a path.
+
+    """
+    found = []
+    for place, word in enumerate(words):
+        option = magic.option_after(words[:place])
+        name = option is not None and option.names_one and not word.startswith("-")
+        found.append(expanded(word, namespace) if name or magic.expands else word)
+    return found
 
 
 def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
@@ -279,10 +299,18 @@ def _refuse(magic: Magic, word: str) -> NoReturn:
         expected = f"only {taken} is expected" if taken else "no value is expected"
         if any(option.expression for option in magic.options):
             expected += "; an expression with spaces goes into parentheses"
+            if word.startswith("#"):
+                expected += ", and a comment onto a line of its own"
         raise WrongInputError(f"{word!r} is one value too many: {expected}. {_where(magic)}")
+    if not word.startswith("--") and len(word) > 2 and is_expression(word) and _wants_expression(magic):
+        raise WrongInputError(f"{word} begins like an option: an expression that begins with - goes into parentheses.")
     spelling = word.partition("=")[0]
     known = [spelling for option in magic.options for spelling in option.spellings]
     raise WrongInputError(f"{spelling} is not an option of {magic.spelled}.{near(spelling, known)}")
+
+
+def _wants_expression(magic: Magic) -> bool:
+    return any(option.expression and option.positional for option in magic.options)
 
 
 def _where(magic: Magic) -> str:

@@ -16,13 +16,12 @@ from mljupyter.magics.az_line import az_function
 from mljupyter.magics.catalog import SHORT, UMBRELLA
 from mljupyter.magics.completion import IDENTIFIER, matcher
 from mljupyter.magics.magic import Call, Magic, StoppedError, has_widgets
-from mljupyter.magics.parsing import TOOLTIP_WIDTH, help_text, parse, split
+from mljupyter.magics.parsing import TOOLTIP_WIDTH, help_text, parse, split, with_names
 from mljupyter.magics.settings import add_settings, remove_settings
 from mljupyter.notebook.options.cell_body import values_in_cell
 from mljupyter.notebook.options.defaults import project_defaults
 from mljupyter.notebook.options.option_values import WrongInputError, near
 from mljupyter.notebook.session import forget, session_of
-from mljupyter.notebook.sources.expressions import expanded
 from mljupyter.notebook.views.views import Text
 
 _OWNER_MARK = "mljupyter_magic"
@@ -110,9 +109,7 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None, local: Mappin
             return Text(_overview(magic))
         magic = _subcommand(magic, name)
     local = {} if local is None or local is shell.user_ns else dict(local)
-    words = split(line, magic)
-    if magic.expands:
-        words = [expanded(word, {**shell.user_ns, **local}) for word in words]
+    words = with_names(split(line, magic), magic, {**shell.user_ns, **local} if local else shell.user_ns)
     if _asks_for_help(magic, words, body):
         values = None
     else:

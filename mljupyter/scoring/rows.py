@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,14 @@ from inference_schema.parameter_types.pandas_parameter_type import (  # type: ig
     PandasParameterType,
 )
 
+from mljupyter.scoring.columns import MOST_NAMES, columns_text, missing_text, names_text, unknown_text
+
 IGNORE, REFUSE = "ignore", "refuse"
 """The values of `extra`: columns that the model does not know are left out, or the request is refused."""
 
-_MOST_NAMES = 20
 _MOST_TEXT = 60
 _MOST_ROWS_TRIED = 1000
+_MOST_EXACT = 2**53  # whole numbers up to it are floating-point numbers, too
 
 
 class RowsError(ValueError):
@@ -164,14 +166,14 @@ class FrameRows(PandasParameterType):  # type: ignore[misc, unused-ignore]
         return _applied(method, rows, self.sample_input[self._used])
 
     def _expected(self) -> str:
-        return f"the column{'' if len(self._used) == 1 else 's'} {_names(self._used)}"
+        return columns_text(self._used)
 
     def _row(self, number: int, row: Any) -> list[Any]:
         if isinstance(row, list):
             if len(row) != len(self._columns):
                 has = f"{len(row)} value{'' if len(row) == 1 else 's'}"
                 raise RowsError(
-                    f"Row {number} has {has}, not {len(self._columns)}: a list has the columns {_names(self._columns)}."
+                    f"Row {number} has {has}, not {len(self._columns)}: a list has {columns_text(self._columns)}."
                 )
             return [row[place] for place in self._places]
         if not isinstance(row, dict):
@@ -181,18 +183,14 @@ class FrameRows(PandasParameterType):  # type: ignore[misc, unused-ignore]
         if self._refuse:
             extra = [name for name in row if name not in self._columns]
             if extra:
-                raise RowsError(
-                    f"Row {number} has the unknown column{'' if len(extra) == 1 else 's'} {_names(extra)}: "
-                    f"it may have {_names(self._columns)}."
-                )
+                if any(name not in row for name in self._used):
+                    raise RowsError(f"Row {number} {missing_text(row, self._used, self._columns)}.")
+                may = names_text(self._columns, MOST_NAMES)
+                raise RowsError(f"Row {number} has {unknown_text(extra, self._columns)}: it may have {may}.")
         try:
             return [row[name] for name in self._used]
         except KeyError:
-            missing = [name for name in self._used if name not in row]
-            raise RowsError(
-                f"Row {number} lacks the column{'' if len(missing) == 1 else 's'} {_names(missing)}: "
-                f"it needs {self._expected()}."
-            ) from None
+            raise RowsError(f"Row {number} {missing_text(row, self._used, self._columns)}.") from None
 
     def _column(self, name: str, values: tuple[Any, ...]) -> Any:
         import pandas as pd
@@ -234,7 +232,7 @@ class FrameRows(PandasParameterType):  # type: ignore[misc, unused-ignore]
         kind = self._types[name]
         code = getattr(kind, "kind", "O")
         if isinstance(kind, pd.CategoricalDtype):
-            return f"one of {_names(kind.categories)}"
+            return f"one of {names_text(kind.categories)}"
         texts = {"M": "a date and time in ISO 8601", "b": "true or false", "f": "a number", "i": "a whole number"}
         wanted = texts.get(code, "a text")
         return f"{wanted} or null" if name in self._nulls else wanted
@@ -282,6 +280,11 @@ def _quick_numbers(values: tuple[Any, ...], kind: Any, *, nulls: bool) -> Any:
         array = np.array(values)
     except (ValueError, OverflowError):
         return None
+    if array.dtype.kind in "fO" and all(type(value) is int for value in values):
+        try:
+            array = np.array(values, dtype=np.uint64)  # NumPy makes floats of whole numbers on both sides of 2**63
+        except (OverflowError, ValueError):
+            return None
     return _numbers(array, kind, nulls=nulls) if array.ndim == 1 else None
 
 
@@ -291,6 +294,12 @@ def _numbers(array: Any, kind: Any, *, nulls: bool) -> Any:
         return None
     if kind.kind != "f":
         return array.astype(kind) if array.dtype.kind in "iub" and np.can_cast(array.dtype, np.int64) else None
+    if (
+        array.dtype.kind in "iu"
+        and array.size
+        and not -_MOST_EXACT <= int(array.min()) <= int(array.max()) <= _MOST_EXACT
+    ):
+        return array  # a column of large whole numbers, such as ids: a float would be another number
     with np.errstate(over="ignore"):
         found = array.astype(kind)
     fits = not np.isinf(found).any() if nulls else np.isfinite(found).all()
@@ -352,12 +361,6 @@ def _date(value: Any, zoned: bool, *, null: bool) -> Any:
 
 def _all_texts(value: Any) -> bool:
     return all(_all_texts(part) for part in value) if isinstance(value, list) else isinstance(value, str)
-
-
-def _names(names: Iterable[Any]) -> str:
-    some = [str(name) for name in names]
-    text = ", ".join(some[:_MOST_NAMES])
-    return f"{text} and {len(some) - _MOST_NAMES} more" if len(some) > _MOST_NAMES else text
 
 
 def _shown(value: Any) -> str:

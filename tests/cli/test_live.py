@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from mljupyter.cli import demo
+from mljupyter.engine.endpoints.client_snippets import ClientSnippets
+from mljupyter.notebook.views.clients import Clients
 from mljupyter.runtimes.ports import free_port
 from tests.cli.conftest import Commands
 from tests.waiting import HANG_SECONDS, wait_until
@@ -33,6 +35,9 @@ def test_endpoints_are_listed_and_shown(served: Commands) -> None:
     shown = served.run("endpoint", "show", "adder").stdout
     assert "State:           Healthy" in shown
     assert "Authentication:  key" in shown
+    clients = served.run("endpoint", "show", "adder", "--clients").stdout
+    assert clients == Clients(ClientSnippets(**served.json("endpoint", "show", "adder", "--clients"))).text() + "\n"
+    assert '-H "Authorization: Bearer $SCORING_KEY"' in clients
 
 
 def test_no_key_is_ever_shown(served: Commands) -> None:

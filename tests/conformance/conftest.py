@@ -39,8 +39,12 @@ ENTRY_POINT = "[mljupyter.targets]\nfake = tests.conformance.fake_target:targets
 
 
 def script(answer: str, *, init: str = "pass", run: str = "pass") -> str:
-    """Return a scoring script that answers with a text; `init` and `run` are statements of its functions."""
+    """Return a scoring script that answers with a text, and to rows with rows; a row "bad" fails.
+
+    `init` and `run` are statements of its functions.
+    """
     return textwrap.dedent(f"""
+        import json
         import time
 
         def init():
@@ -49,6 +53,11 @@ def script(answer: str, *, init: str = "pass", run: str = "pass") -> str:
 
         def run(data):
             {run}
+            if data.startswith('{{"data"'):
+                rows = json.loads(data)["data"]
+                if "bad" in rows:
+                    raise ValueError("the row is bad")
+                return rows
             print("{answer} got", data)
             return "{answer}"
         """)

@@ -15,6 +15,7 @@ import pytest
 from mljupyter.client import errors
 from mljupyter.client.base import EndpointClient
 from mljupyter.core import Webservice
+from mljupyter.core.batch import Batch, Progress, score_batch
 from mljupyter.spec import Authentication, EndpointKind, EndpointSpec, EndpointState, RolloutPhase, RolloutPlan
 from mljupyter.targets.base import Needs, Target
 from tests.conformance.conftest import CLUSTER, Site, changed, score, script, until
@@ -87,7 +88,9 @@ def test_a_target_says_what_it_is_and_needs_and_whether_it_can_be_used(site: Sit
     assert target.endpoints() is target.endpoints() is site.workspace.context.target(site.name).endpoints()
 
 
-def test_a_new_endpoint_is_accepted_at_once_and_answers_when_it_is_healthy(site: Site, name: str) -> None:
+def test_a_new_endpoint_is_accepted_at_once_and_answers_requests_and_batches_when_it_is_healthy(
+    site: Site, name: str
+) -> None:
     spec = site.spec(name)
     record = site.client.create(spec)
     assert (record.spec, record.generation, record.status.state) == (spec, 1, EndpointState.TRANSITIONING)
@@ -101,6 +104,27 @@ def test_a_new_endpoint_is_accepted_at_once_and_answers_when_it_is_healthy(site:
     assert score(uri).json() == "one"
     assert httpx.get(uri.removesuffix("score")).text == "Healthy"
     assert httpx.get(str(record.status.swagger_uri)).json()["swagger"] == "2.0"
+    check_batches(Webservice(site.workspace, name))
+
+
+def check_batches(service: Webservice) -> None:
+    """Score rows in parts: an interrupted batch goes on from there, and a row that fails is named."""
+    rows = ["bad" if number == 33 else number for number in range(60)]
+
+    def stop(progress: Progress) -> None:
+        if progress.done >= 20:
+            raise KeyboardInterrupt
+
+    batch = Batch(service, rows, batch_rows=10, on_progress=stop)
+    with pytest.raises(KeyboardInterrupt):
+        batch.run()
+    done = len(batch.result) - batch.result.missing
+    assert 20 <= done < 60
+    seen: list[Progress] = []
+    result = score_batch(service, rows, batch_rows=10, on_progress=seen.append)
+    assert seen[-1].kept >= 20
+    assert list(result) == [None if row == "bad" else row for row in rows]
+    assert [failed.place for failed in result.failed] == ["row 33"]
 
 
 def test_a_local_web_service_answers_on_a_port_of_its_own_on_this_machine(site: Site, name: str) -> None:

@@ -22,14 +22,18 @@ pytestmark = pytest.mark.system
 
 SCRIPT = """\
 import json
+from azureml.contrib.services.aml_response import AMLResponse
 
 def init():
     pass
 
 def run(data):
     rows = json.loads(data)["data"]
-    if any(row[0] == "bad" for row in rows):
-        raise ValueError("this row is bad")
+    for number, row in enumerate(rows):
+        if row[0] == "bad":
+            raise ValueError("this row is bad")
+        if row[0] == "short":
+            return AMLResponse({"message": f"Row {number} is short"}, 400, json_str=True)
     return rows
 """
 
@@ -84,6 +88,15 @@ def test_failed_rows_are_listed_and_all_others_have_results(service: Webservice)
     }
     assert [row for row in result if row is not None] == [row for row in rows if row != ["bad"]]
     assert result.frame()["error"].notna().sum() == 2
+
+
+def test_a_failed_row_is_named_with_its_file_and_its_number_there(service: Webservice, tmp_path: Path) -> None:
+    pd.DataFrame({"n": ["x"] * 40}).to_csv(tmp_path / "a.csv", index=False)
+    pd.DataFrame({"n": ["short" if row == 7 else "x" for row in range(40)]}).to_csv(tmp_path / "b.csv", index=False)
+    result = score_batch(service, tmp_path, batch_rows=30)
+    assert [(failed.row, failed.place) for failed in result.failed] == [(47, "row 7 of b.csv")]
+    assert result.text() == ("80 rows, 1 failed\n  row 7 of b.csv: status 400: Row 7 of b.csv is short")
+    assert "row 47: status 400: Row 47 is short" in score_batch(service, [["x"]] * 47 + [["short"]]).text()
 
 
 def test_an_interrupted_batch_goes_on_from_where_it_was(service: Webservice, tmp_path: Path) -> None:

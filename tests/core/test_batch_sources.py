@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mljupyter.core.batch.kept import KeptResults
 from mljupyter.core.batch.result import BatchResult, FailedRow
 from mljupyter.core.batch.sources import source_of
+from mljupyter.engine.requests.encoder import EncodingError, request_text
 from mljupyter.exceptions import UserErrorException
+from mljupyter.magics.commands.values import json_body
+from tests.engine.test_encoder import frames
 
 FRAME = pd.DataFrame(
     {
@@ -60,6 +69,73 @@ def test_a_directory_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     assert read(tmp_path) == [[1], [2], [3]]
 
 
+def test_a_row_is_named_with_its_file_and_its_number_there(tmp_path: Path) -> None:
+    for name, rows in (("a.csv", 2), ("b.csv", 0), ("c.csv", 3)):
+        (tmp_path / name).write_text("n\n" + "1\n" * rows)
+    source = source_of(tmp_path)
+    assert [source.place(row) for row in range(source.rows)] == [
+        *("row 0 of a.csv", "row 1 of a.csv"),
+        *("row 0 of c.csv", "row 1 of c.csv", "row 2 of c.csv"),
+    ]
+    assert source_of([1, 2]).place(1) == source_of(FRAME).place(1) == "row 1"
+
+
+INFINITE = pd.DataFrame({"n": [0.0] * 70 + [float("inf")] + [0.0] * 29})
+
+
+@pytest.mark.parametrize("size", [1, 30, 1000])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (INFINITE, "row 70: column 'n': infinity"),
+        (INFINITE.to_numpy(), "row 70: infinity"),
+        (scipy.sparse.csr_matrix(INFINITE.to_numpy()), "row 70: infinity"),
+        (pa.table(INFINITE), "row 70: column 'n': infinity"),
+        (INFINITE.to_numpy().tolist(), "row 70: infinity"),
+        ([[0]] * 70 + [[{1}]] * 30, "row 70: it contains a set"),
+        (pd.DataFrame({"n": [0] * 70 + [{1}] * 30}), "row 70: column 'n': it contains a set"),
+    ],
+)
+def test_a_value_that_cannot_be_sent_is_named_by_the_row_of_the_whole_input(data: object, said: str, size: int) -> None:
+    with pytest.raises(EncodingError, match=f"^{said}"):
+        list(source_of(data).parts(size))
+
+
+def test_a_value_of_a_file_that_cannot_be_sent_is_named_by_the_row_of_the_file(tmp_path: Path) -> None:
+    INFINITE.to_parquet(tmp_path / "b.parquet")
+    INFINITE[:10].to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(EncodingError, match=r"^row 70 of b.parquet: column 'n': infinity"):
+        list(source_of(tmp_path).parts(30))
+
+
+def test_files_of_rows_without_names_have_the_same_columns_in_the_same_order(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "b.csv").write_text("y,x\n2,1\n")
+    (tmp_path / "c.csv").write_text("")
+    with pytest.raises(UserErrorException, match=r"Column 0 of '.*b.csv' is 'y', and that of 'a.csv' is 'x'"):
+        source_of(tmp_path)
+    assert list(source_of(tmp_path, by_name=True).parts(5)) == [[{"x": 1, "y": 2}], [{"y": 2, "x": 1}]]
+    (tmp_path / "b.csv").write_text("x\n1\n")
+    with pytest.raises(UserErrorException, match=r"Column 1 of '.*b.csv' is missing, and that of 'a.csv' is 'y'"):
+        source_of(tmp_path)
+
+
+def test_a_column_of_several_csv_files_has_one_type_in_all(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("code,n\n1,1\n")
+    (tmp_path / "b.csv").write_text("code,n\nx,2.5\n")
+    assert [json.dumps(row) for row in read(tmp_path)] == ['["1", 1.0]', '["x", 2.5]']
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"n": np.random.default_rng(0).random(10_000)}).to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[4:200] = b"\xff" * 196  # the header of the first page
+    path.write_bytes(content)
+    with pytest.raises(UserErrorException, match=r"'.*a.parquet' cannot be read"):
+        list(source_of(path).parts(100))
+
+
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
     assert read(tmp_path / "a.csv") == []
@@ -104,3 +180,14 @@ def test_a_result_is_a_list_that_lists_its_failures() -> None:
     assert result == [{"risk": 0.5}, None]
     assert repr(result) == "2 rows, 1 failed\n  row 1: status 400: age is missing"
     assert result.frame().to_dict("list")["error"][1] == "status 400: age is missing"
+
+
+@settings(max_examples=30, deadline=None)
+@given(frames(), st.booleans())
+def test_everything_that_sends_a_frame_sends_the_same(frame: pd.DataFrame, by_name: bool) -> None:
+    text = request_text(frame, by_name=by_name)
+    rows = [row for part in source_of(frame, by_name=by_name).parts(2) for row in part]
+    assert json.dumps({"data": rows}) == text
+    assert json_body(frame, "frame", by_name=by_name) == text
+    assert source_of(rows).rows == len(frame)
+    assert [row for part in source_of(rows).parts(3) for row in part] == rows

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from mljupyter.core.estimator import EstimatorError, scoring_script
+from mljupyter.engine.requests.encoder import rows_of
 from mljupyter.scoring.protocol import Frame
 from mljupyter.scoring.worker.batches import ON, batches_of
 from mljupyter.scoring.worker.script import Script
@@ -72,6 +76,18 @@ class Served:
         return [found[number] for number in range(len(requests))]
 
 
+class Keeps(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A model that keeps the frame it was asked with."""
+
+    def fit(self, rows: pd.DataFrame) -> Keeps:
+        self.feature_names_in_ = np.array(list(rows.columns), dtype=object)
+        return self
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        self.seen = rows
+        return np.zeros(len(rows))
+
+
 @pytest.fixture(scope="module")
 def array() -> Served:
     return Served(LinearRegression().fit(FRAME.to_numpy(), TARGET))
@@ -114,6 +130,10 @@ def test_rows_that_do_not_fit_an_array_are_400_and_say_where(array: Served, data
     ("data", "said"),
     [
         ([{"age": 1, "bmi": 2}, {"age": 1}], "Row 1 lacks the column bmi: it needs the columns age, bmi."),
+        (
+            [{"age": 1, "BMI": 2, "x": 3}],
+            "Row 0 lacks the column bmi, and has the unknown columns BMI (did you mean bmi?), x: it needs the columns",
+        ),
         ([[1]], "Row 0 has 1 value, not 2: a list has the columns age, bmi."),
         (["x"], 'Row 0 is "x": a row is an object with the columns age, bmi'),
         ([{"age": "old", "bmi": 2}], "Row 0, column 'age': \"old\" is not a number; expected a number."),
@@ -160,6 +180,7 @@ def test_unknown_columns_are_ignored_or_refused_by_choice(frame: Served) -> None
     assert frame([row]) == frame([{"bmi": 2, "age": 1}])
     strict = Served(Ridge().fit(FRAME, TARGET), extra_columns="refuse")
     assert strict([row]) == (400, "Row 0 has the unknown column note: it may have age, bmi.")
+    assert "and has the unknown column bmu (did you mean bmi?)" in strict([{"age": 1, "bmu": 2}])[1]
     assert strict([{"bmi": 2, "age": 1}])[0] == 200
     with pytest.raises(EstimatorError, match="ignore, refuse"):
         scoring_script(Ridge().fit(FRAME, TARGET), extra_columns="drop")
@@ -211,3 +232,78 @@ def run(data):
     assert isinstance(body, bytes)
     assert (status, json.loads(body)["message"]) == (422, "data from 1999")
     assert script.answer(b"", b"new")[0] == 500  # only 4xx is the client's
+
+
+LARGE = 2**53 + 1
+BERLIN = "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([LARGE, LARGE + 2]),
+        pd.Series([1, 2**64 - 1], dtype="uint64"),
+        pd.Series([-(2**63), 2**63 - 1]),
+        pd.Series([0.1 + 0.2, 1e-300]),
+        pd.Series([True, False]),
+        pd.Series(["a", "b c"]),
+        pd.Series(pd.Categorical([LARGE, LARGE + 2])),
+        pd.Series(pd.Categorical(["b", "a"], categories=["a", "b"], ordered=True)),
+        pd.Series(pd.to_datetime(["2024-01-02", "2024-07-02 01:02:03.000000004"], format="ISO8601")),
+        pd.Series(pd.to_datetime(["2024-01-02", "2024-07-02"])).astype("datetime64[ns]"),
+        pd.Series(pd.to_datetime(["2024-01-02", "2024-07-02"])).astype("datetime64[s]"),
+        pd.Series(pd.to_datetime(["2024-07-02 12:00", "2024-01-02 12:00"])).dt.tz_localize(BERLIN),
+        pd.Series(pd.to_datetime(["2024-07-02 12:00", "2024-01-02 12:00"])).dt.tz_localize("UTC"),
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_a_model_gets_the_values_and_types_of_the_frame_that_is_sent(values: pd.Series) -> None:
+    frame = pd.DataFrame({"value": values, "x": 0.5})
+    model = Keeps().fit(frame)
+    assert Served(model, frame)(rows_of(frame, by_name=True))[0] == 200
+    pd.testing.assert_frame_equal(model.seen, frame)
+    assert Served(model, frame)(rows_of(frame))[0] == 200
+    pd.testing.assert_frame_equal(model.seen, frame)
+
+
+def test_categories_that_json_cannot_express_are_refused_before_a_script_is_written() -> None:
+    frame = pd.DataFrame({"range": pd.cut([1.0, 2.0], 2), "x": 0.5})
+    with pytest.raises(EstimatorError, match="Column 'range' of the sample holds a Interval"):
+        scoring_script(Keeps().fit(frame), frame)
+    frame = pd.DataFrame({"day": pd.Categorical(pd.to_datetime(["2024-01-02"])), "x": 0.5})
+    with pytest.raises(EstimatorError, match="Column 'day' of the sample holds a Timestamp"):
+        scoring_script(Keeps().fit(frame), frame)
+
+
+def test_predictions_of_large_ids_and_of_local_hours_are_those_of_the_model() -> None:
+    days = pd.to_datetime(["2024-07-02 12:00", "2024-01-02 12:00", "2024-01-02 13:00"])
+    frame = pd.DataFrame({"id": [LARGE, LARGE + 1, LARGE + 2], "at": days.tz_localize(BERLIN)})
+    hours = FunctionTransformer(lambda at: at.apply(lambda column: column.dt.hour))
+    model = make_pipeline(make_column_transformer((OneHotEncoder(), ["id"]), (hours, ["at"])), Ridge(1e-6))
+    model.fit(frame, [1.0, 2.0, 3.0])
+    served = Served(model, frame)
+    assert served(rows_of(frame, by_name=True)) == (200, pytest.approx(model.predict(frame).tolist()))
+    assert served.together(rows_of(frame, by_name=True), rows_of(frame[:1], by_name=True)) == [200, 200]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["A", "B"]),
+            st.floats(-1e6, 1e6) | st.none(),
+            st.booleans(),
+            st.sampled_from(["x", "y"]),
+            st.sampled_from(list(MIXED["since"])),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_predictions_for_a_frame_are_those_of_the_model(pipeline: Served, values: list[Any]) -> None:
+    frame = pd.DataFrame(values, columns=list(ROW)).astype({"rooms": float, "kind": MIXED["kind"].dtype})
+    frame.insert(1, "id", range(len(frame)))
+    expected = (200, pipeline.script.run.__globals__["model"].predict(frame).tolist())
+    assert pipeline(rows_of(frame, by_name=True)) == expected
+    assert pipeline(rows_of(frame)) == expected
+    assert pipeline(rows_of(frame.convert_dtypes(dtype_backend="pyarrow"), by_name=True)) == expected

@@ -15,6 +15,7 @@ from mljupyter.core.webservice.types import EncryptionProperties, VnetConfigurat
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.rollout import follow_rollout, told
 from mljupyter.deploy.spec_builder import new_endpoint
+from mljupyter.engine.requests.encoder import request_text
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointRecord
 
@@ -194,6 +195,26 @@ def test_a_table_is_sent_by_name_where_rows_are_objects_and_that_is_read_once_fo
     service.update_deployment_state()
     assert [service.run(TABLE), service.run(TABLE)] == [1, 1]
     assert router.bodies == [b"", BY_NAME, BY_NAME, b"", BY_PLACE, BY_PLACE]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame(
+            {"id": [2**53 + 1], "x": [0.5], "t": [pd.NaT], "z": [pd.Timestamp("2024-01-02", tz="Europe/Berlin")]}
+        ),
+        pd.DataFrame({"u": pd.Series([2**64 - 1], dtype="uint64"), "n": pd.Series([None], dtype="Int64")}),
+    ],
+)
+def test_a_request_and_its_snippets_hold_what_the_one_encoder_writes(
+    workspace: Workspace, endpoints: Endpoints, table: pd.DataFrame
+) -> None:
+    endpoints.records = [record(status=DESCRIBED)]
+    service = Webservice(workspace, "shown")
+    router = answering(service, (200, OBJECTS), (200, b"1"))
+    service.run(table)
+    assert router.bodies[-1].decode() == request_text(table, by_name=True)
+    assert request_text(table, by_name=True) in service.client_snippets(table).curl
 
 
 def test_a_table_is_not_sent_by_place_because_the_description_cannot_be_read_now(

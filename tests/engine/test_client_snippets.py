@@ -53,16 +53,37 @@ def test_no_text_changes_what_the_snippets_do(uri: str, version: str, sample: di
     body = json.dumps(sample)
     found = client_snippets(uri, Authentication.KEY, "iris", body=body, version=version, authority_file=uri)
     words = shlex.split(found.curl.replace(" \\\n  ", " "))
-    sent = body if len(body) <= 2000 else PLACEHOLDER
     assert words[:4] == ["curl", uri, "--cacert", uri]
-    assert json.loads(words[-1]) == json.loads(sent)
+    assert (json.loads(words[-1]) == sample) if len(body) <= 2000 else (words[-1] == "@request.json")
     assert f"azureml-model-deployment: {version}" in words
     arguments = posted(found)
     assert ast.literal_eval(arguments["uri"]) == uri
     assert ast.literal_eval(arguments["verify"]) == uri
-    assert ast.literal_eval(arguments["json"]) == json.loads(sent)
+    if len(body) <= 2000:
+        assert ast.literal_eval(arguments["json"]) == sample
 
 
-@pytest.mark.parametrize("body", ["no json", "[NaN]", "[" * 100_000, json.dumps(["x" * 5000])])
-def test_a_sample_that_is_no_json_or_too_long_is_replaced(body: str) -> None:
+@pytest.mark.parametrize("body", ["no json", "[NaN]", "[" * 100_000])
+def test_a_sample_that_is_no_json_is_replaced(body: str) -> None:
     assert shlex.split(client_snippets(URI, Authentication.NONE, "iris", body=body).curl)[-1] == PLACEHOLDER
+
+
+def test_the_numbers_of_a_long_sample_are_rounded_and_a_short_one_stays_exact() -> None:
+    def sent(row: list[float]) -> object:
+        found = client_snippets(URI, Authentication.NONE, "iris", body=json.dumps({"data": [row]}))
+        return json.loads(shlex.split(found.curl.replace(" \\\n  ", " "))[-1])
+
+    assert sent([1 / 3] * 4) == {"data": [[1 / 3] * 4]}
+    assert sent([1 / 3, 12345678.9, 7, *[2 / 3] * 150]) == {"data": [[0.3333, 12350000.0, 7, *[0.6667] * 150]]}
+
+
+def test_a_sample_that_is_too_long_comes_from_a_file_with_the_command_that_writes_it() -> None:
+    body = json.dumps(["x" * 5000])
+    found = client_snippets(URI, Authentication.KEY, "iris", body=body, swagger_uri="https://here/swagger.json")
+    assert found.curl.endswith("-d @request.json")
+    assert 'json=json.load(open("request.json"))' in found.python
+    assert found.python.startswith("import json\nimport os\n\nimport requests\n")
+    assert found.request_hint.startswith('curl https://here/swagger.json \\\n  -H "Authorization: Bearer $SCORING_KEY"')
+    assert found.request_hint.endswith("> request.json")
+    own = client_snippets(URI, Authentication.KEY, "iris", body=body)
+    assert (own.curl, own.request_hint) == (found.curl, "")

@@ -163,11 +163,19 @@ def test_every_kind_of_table_has_rows(value: Any, rows: Any) -> None:
         (pa.table({"a": [b"x"]}), "column 'a': row 0: it contains a bytes"),
         ({"a": [float("-inf")]}, "infinity"),
         ({(1, 2): 3}, "a key of an object is a tuple"),
+        ({1: 2, "1": 3}, "an object has two keys that are one text in JSON"),
+        ([{True: 2, "true": 3}], "an object has two keys that are one text in JSON"),
+        ("a\ud800", "character 1 is half of a pair, which UTF-8 does not have"),
     ],
 )
 def test_what_has_no_exact_form_is_refused_by_name(value: Any, said: str) -> None:
     with pytest.raises(EncodingError, match=said):
         request_text(value)
+
+
+@pytest.mark.parametrize("key", [1, 1.5, True, None, "a", np.float64(2)])
+def test_keys_of_objects_are_written_as_the_json_module_does(key: Any) -> None:
+    assert request_text({key: 1}) == json.dumps({key: 1})
 
 
 def test_what_is_circular_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mljupyter.engine.requests.form import WHOLE, form_of
+from mljupyter.engine.requests.form import WHOLE, example_request, form_of
 
 FRAME = {"data": [{"age": 1.5, "sex": "f", "ok": True, "note": None}, {"age": 2.0, "sex": "m", "ok": False, "note": 1}]}
 
@@ -61,3 +61,31 @@ def test_without_an_example_or_with_very_many_values_the_request_is_one_field(de
     assert (field.key, field.kind) == (WHOLE, "json")
     assert json.loads(form.body({})[0]) == json.loads(field.value)
     assert json.loads(form.body({WHOLE: '{"a": 1}'})[0]) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("example", "first"),
+    [
+        ({"data": [[1, 2], [3, 4]]}, {"data": [[1, 2]]}),
+        (FRAME, {"data": FRAME["data"][:1]}),
+        ({"data": [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]}, {"data": [[[1, 2], [3, 4]]]}),  # rows with a shape
+        ({"data": [{"tags": [["a"], ["b"]]}, {"tags": []}]}, {"data": [{"tags": [["a"], ["b"]]}]}),
+        ({"Inputs": {"data": [[1], [2]]}, "method": "predict"}, {"Inputs": {"data": [[1]]}, "method": "predict"}),
+        # MLflow's "split": the index belongs to the rows, the names of columns do not.
+        (
+            {"columns": ["a", "b"], "index": [0, 1], "data": [[1, 2], [3, 4]]},
+            {"columns": ["a", "b"], "index": [0], "data": [[1, 2]]},
+        ),
+        ({"data": [[1], [2]], "weights": [1, 2]}, {"data": [[1], [2]], "weights": [1, 2]}),  # they may belong together
+        ({"data": [[float("nan"), 1]]}, {"data": [[None, 1]]}),
+        ("a", "a"),
+    ],
+)
+def test_the_request_of_an_example_is_its_first_row_whole_and_as_json(example: Any, first: Any) -> None:
+    assert json.loads(str(example_request(described(example))), parse_constant=pytest.fail) == first
+    assert json.loads(form_of(described(example)).body({})[0], parse_constant=pytest.fail) == first
+
+
+@pytest.mark.parametrize("description", [{}, described({}), {"definitions": []}, {"definitions": {"ServiceInput": 1}}])
+def test_a_description_without_an_example_gives_no_request(description: dict[str, Any]) -> None:
+    assert example_request(description) is None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import Model, Workspace
+from tests.clients import answers
 from tests.magics.conftest import Shell
 
 pytestmark = pytest.mark.system
@@ -40,12 +41,16 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         Workspace.get("estimator-team").delete(delete_dependent_resources=True)
 
 
-def test_frames_arrays_and_objects_are_answered_as_the_estimator_would(live: Shell) -> None:
+def test_frames_arrays_and_objects_are_answered_as_the_estimator_would(live: Shell, tmp_path: Path) -> None:
     expected = pytest.approx(live.run("ridge.predict(X[:2])").tolist())
     assert live.run("%invoke diabetes X[:2]") == expected
     assert live.run("%invoke diabetes X[:2].to_numpy()") == expected
     live.run("rows = {'data': X[:2].to_dict('records')}")
     assert live.run("%invoke diabetes rows") == expected
+    assert live.run(f"%invoke diabetes {json.dumps(live.variables['rows']['data'])}") == expected
+    first = pytest.approx(live.run("ridge.predict(X[:1])").tolist())
+    assert answers(live.run("%endpoints diabetes").snippets, tmp_path) == (first, first)
+    assert '{"data": [{"age": ' in live.run("service.client_snippets(X[:1]).curl")
 
 
 def test_the_mistakes_of_clients_are_400_with_row_and_column_and_say_nothing_of_the_service(live: Shell) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,11 +18,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mljupyter.core import Workspace
+from mljupyter.core import Webservice, Workspace
 from mljupyter.core.batch import Progress
+from mljupyter.magics.commands import invoke
 from mljupyter.notebook.session import session_of
 from mljupyter.notebook.views.progress import ShownProgress
 from mljupyter.widgets.wizards.try_form import TryForm
+from tests.clients import answers
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import wait_until
 
@@ -35,9 +38,19 @@ from inference_schema.schema_decorators import input_schema
 def init():
     pass
 
-@input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5], "sex": ["f"]})))
+@input_schema("data", PandasParameterType(pd.DataFrame({"age": [1.5, 2], "sex": ["it's", "f"]})))
 def run(data):
     return data.to_dict("records")
+"""
+
+WAITING = """\
+import time
+
+def init():
+    time.sleep(600)
+
+def run(data):
+    return data
 """
 
 
@@ -123,6 +136,51 @@ def test_expressions_keep_their_quotes_and_brackets(live: Shell) -> None:
     assert live.run("%invoke adder frame[['b c']]") == [6, 8]
     assert live.run("%invoke adder {'data': frame[['a', 'b c']].to_numpy().tolist()}") == [8, 12]
     assert live.run("%invoke adder frame.query('a == 2')[:1]") == [12]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("%invoke adder {'data': [[(n := 5)]]}", [10]),
+        ("%invoke adder (lambda a: {'data': [[a, 1]]})(2)", [6]),
+        ("%invoke adder {'data': [[len(f'{name} it{chr(39)}s')]]}", [20]),
+        ("%invoke adder {'data': [[len('a b')], [len(\"c'd\")]]}", [6, 6]),
+        ("%invoke {name} {'data': [[1]]}", [2]),
+        ("%invoke $name {'data': [[1]]}", [2]),
+        ("%invoke {'ad' + 'der'} {'data': [[1]]}", [2]),
+        ("held.attr = %invoke adder {'data': [[3]]}\nheld.attr", [6]),
+        ("held.d['a b'] = %invoke adder {'data': [[4]]}\nheld.d['a b']", [8]),
+        ("def asked(name, rows):\n    r = %invoke {name} {'data': rows}\n    return r\nasked('adder', [[6]])", [12]),
+        ("def held_by(self):\n    r = %invoke adder self.rows\n    return r\nheld_by(held)", [14]),
+    ],
+)
+def test_expressions_and_names_are_those_of_python(live: Shell, line: str, answer: list[int]) -> None:
+    live.variables["name"] = "adder"
+    live.run("class Held: d, rows = {}, {'data': [[7]]}\nheld = Held()")
+    assert live.run(line) == answer
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("rows -o held.attr", "-o held.attr: that is not a name for a variable.*\nWrite TARGET = %invoke ..."),
+        ("rows -o class", "-o class: that is not a name for a variable"),
+        ("$rows", "'\\$rows' is not a Python expression: .* A variable is given by its name alone: rows"),
+        ("{rows}", "{rows} cannot be evaluated: TypeError: .* A variable is given by its name alone: rows"),
+        ("rows # the rows", "'#' is one value too many: .* and a comment onto a line of its own"),
+        ("-rows[0]", r"-rows\[0\] begins like an option: an expression that begins with - goes into parentheses"),
+        ("'some text'", "'some text' is not a Python expression: .*\n.* A text is JSON, with quotes of its own"),
+        ("''", "The data is empty"),
+        ("rows['a", '"rows\\[\'a" is not a Python expression: unterminated string literal'),
+        ("1/0", "1/0 cannot be evaluated: ZeroDivisionError: division by zero"),
+        ("rows.nope", "rows.nope cannot be evaluated: AttributeError: 'list' object has no attribute 'nope'"),
+        ("import os", "'os' is one value too many"),
+    ],
+)
+def test_an_expression_that_fails_says_what_failed(live: Shell, line: str, said: str) -> None:
+    live.variables["rows"] = [[1]]
+    assert re.match(said, live.error(f"%invoke adder {line}"))
+    assert re.match(r"\$nme in '\$nme' has no value: There is no variable 'nme'", live.error("%invoke $nme rows"))
 
 
 def test_a_table_is_sent_in_parts_with_progress_and_in_order(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,12 +296,15 @@ def test_an_endpoint_is_shown_with_the_code_of_its_clients_and_without_its_key(l
     live.run("%undeploy locked")
 
 
-def test_an_endpoint_is_tried_by_a_form_made_from_its_description(live: Shell) -> None:
+def test_an_endpoint_is_tried_by_its_example_in_a_form_and_in_the_code_of_clients(live: Shell, tmp_path: Path) -> None:
     live.run(f"%%score typed\n{TYPED}")
-    service = live.run("%deploy typed --score typed --kind aci")
+    service = live.run("%deploy typed --score typed --kind aci --auth key")
+    sample = [{"age": 1.5, "sex": "it's"}]
+    assert answers(live.run("%endpoints typed").snippets, tmp_path) == (sample, sample)
+    assert "it&#x27;s" in service._repr_html_() and "[[1, 2, 3]]" not in service._repr_html_()
     line = live.run("%mlj try typed").text()
-    assert line == """%invoke typed '{"data": [{"age": 1.5, "sex": "f"}]}'"""
-    assert live.run(line) == [{"age": 1.5, "sex": "f"}]
+    assert json.loads(shlex.split(line)[2]) == {"data": sample}
+    assert live.run(line) == sample
     form = TryForm("typed", service, service.get_swagger())
     age, sex = (field["key"] for field in form.view["fields"][:2])
     form.change(age, "much")
@@ -298,6 +359,12 @@ def test_an_init_that_fails_is_told_with_its_last_lines_and_can_be_mended(
     capsys.readouterr()
     live.error("%deploy fragile --score broken")
     assert capsys.readouterr().out.startswith("fragile → local: was Failed, trying again\n")
+    said = live.error("%invoke fragile 1")
+    assert re.match(
+        r"'fragile' is Failed and cannot answer: init\(\) failed in line \d+ of .*: OSError: 28\n%logs", said
+    )
+    live.variables["rows"] = [[1], [2]]
+    assert live.error("%invoke fragile rows --batch-rows 1") == said
     live.run(f"%%score broken\n{SCRIPT}")
     assert live.run("%deploy fragile --score broken").state == "Healthy"
     live.run("%undeploy fragile")
@@ -309,6 +376,29 @@ def test_not_waiting_returns_at_once_and_waiting_can_follow(live: Shell, capsys:
     assert "under way; follow it with %endpoints and %logs later" in capsys.readouterr().out
     assert live.run("%deploy later --score sums").state == "Healthy"
     live.run("%undeploy later --quiet")
+
+
+def test_an_endpoint_that_starts_or_is_deleted_while_it_is_asked_is_told_as_that(
+    live: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.run(f"%%score waiting\n{WAITING}")
+    live.run("%deploy starting --score waiting --kind aci --no-wait --quiet")
+    for line in ("%invoke starting 1", "%invoke starting [1]", "%invoke starting frame"):
+        live.variables["frame"] = pd.DataFrame({"a": [1]})
+        said = live.error(line)
+        assert re.match(
+            r"'starting' is starting(: 0/1 replicas are ready)?\. Try again when it is Healthy\.\n%end", said
+        )
+    find = invoke.webservice
+
+    def deleted(workspace: Workspace, name: str) -> Webservice:
+        service = find(workspace, name)
+        Webservice(workspace, name).delete()
+        return service
+
+    monkeypatch.setattr(invoke, "webservice", deleted)
+    assert live.error("%invoke starting 1").startswith("There is no endpoint 'starting' any more: it was deleted.")
+    assert live.error("%invoke starting 1").startswith("There is no endpoint 'starting' in this workspace.")
 
 
 def test_a_log_is_followed_until_interrupted(live: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,9 @@ def test_rows_as_objects_are_taken_by_name_in_any_order(kind: str, monkeypatch: 
     for row in ({"a": 2, "b": 10}, {"b": 10, "a": 2}, {"more": "x", "b": 10, "a": 2}):
         assert ask({"data": [row]}) == {"result": [pytest.approx(210)]}
     status, message = ask({"data": [{"a": 2, "b": 10}, {"b": 10}]})
-    assert (status, message) == (400, "row 1 lacks a; the model needs a, b")
+    assert (status, message) == (400, "row 1 lacks the column a: it needs the columns a, b")
+    status, message = ask({"data": [{"A": 2, "b": 10}]})
+    assert "lacks the column a, and has the unknown column A (did you mean a?)" in message
     assert ask({"data": [{"a": 2, "b": 10}, [2, 10]]})[0] == 400
 
 

@@ -19,13 +19,19 @@ class FailedRow:
     """A row without a result.
 
     Parameters:
-        row: its number in the input, from 0.
-        reason: the answer of the endpoint, or what is wrong with the row.
+        row: its number in the whole input, from 0; that of its result.
+        reason: the answer of the endpoint, or the fault of the row.
+        place: its place: ``row 7``, or with the file and the number in it, ``row 7 of b.csv``.
 
     """
 
     row: int
     reason: str
+    place: str = ""
+
+    def text(self) -> str:
+        """Return place and reason on one line."""
+        return f"{self.place or f'row {self.row}'}: {one_line(self.reason)}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class BatchResult(list[Any]):
         """Return the summary: counts, and the first rows that have failed."""
         missing = f", {self.missing:,} not sent" if self.missing else ""
         lines = [f"{len(self):,} rows, {len(self.failed):,} failed{missing}"]
-        lines += [f"  row {item.row}: {one_line(item.reason)}" for item in self.failed[:_MOST_SHOWN]]
+        lines += [f"  {item.text()}" for item in self.failed[:_MOST_SHOWN]]
         if len(self.failed) > _MOST_SHOWN:
             lines.append(f"  and {len(self.failed) - _MOST_SHOWN:,} more: .failed lists them")
         return "\n".join(lines)

@@ -16,7 +16,6 @@ from mljupyter.core.batch.kept import KeptResults, key_of
 from mljupyter.core.batch.result import BatchError, BatchResult, FailedRow, Progress
 from mljupyter.core.batch.sources import Source, source_of
 from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
-from mljupyter.engine.requests.encoder import request_text
 from mljupyter.engine.requests.parts import (
     MOST_HOPELESS_ROWS,
     Decision,
@@ -24,6 +23,7 @@ from mljupyter.engine.requests.parts import (
     after_failure,
     body_limit,
     parts_at_once,
+    reason_at,
     results_of,
     rows_for_part,
     state_of,
@@ -162,7 +162,7 @@ class Batch:
 
     def _body(self, part: _Part, kept: KeptResults, again: deque[_Part]) -> bytes | None:
         """Return the request of a part; None if its results are known, or it is sent in halves or not at all."""
-        body = request_text({"data": part.rows}).encode()
+        body = json.dumps({"data": part.rows}, allow_nan=False).encode()
         part.key = key_of(body)
         results = kept.results(part.key)
         if results is not None and len(results) == len(part.rows):
@@ -220,10 +220,14 @@ class Batch:
             raise self._ended(reason, status)
 
     def _fail(self, part: _Part, reason: str) -> None:
-        self.result.failed.append(FailedRow(part.start, reason))
+        place = self._source.place(part.start)
+        failed = FailedRow(part.start, reason_at(reason, place), place)
+        self.result.failed.append(failed)
         self.result.missing -= 1
         if not self._done and len(self.result.failed) >= min(MOST_HOPELESS_ROWS, len(self.result)):
-            raise self._ended(f"no row succeeds; {len(self.result.failed)} were tried. The last one: {reason}", None)
+            raise self._ended(
+                f"no row succeeds; {len(self.result.failed)} were tried. The last one: {failed.text()}", None
+            )
         self._report()
 
     def _take(self, part: _Part, results: list[Any]) -> None:
@@ -303,7 +307,7 @@ def _next(again: deque[_Part], fresh: Iterator[_Part]) -> _Part | None:
 def _reason(error: WebserviceException) -> str:
     """Return an error on one line: the status and the message of the answer, without advice for a single request."""
     _, answered, text = error.message.partition(" answered with ")
-    text = (text if answered else error.message).partition("\nIts log says more")[0]
+    text = (text if answered else error.message).partition("\nIts log says more")[0].partition(" First: ")[0]
     status, colon, body = text.partition(": ")
     try:
         message = json.loads(body)["message"]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
 from packaging.version import Version
 
-from mljupyter.engine.requests.encoder import is_table, row_count, rows_of, some_rows
+from mljupyter.engine.requests.encoder import EncodingError, is_table, json_value, row_count, rows_of, some_rows
 from mljupyter.exceptions import UserErrorException
 
 SUFFIXES = (".csv", ".parquet")
@@ -27,7 +28,32 @@ class Source(Protocol):
         """The number of rows."""
 
     def parts(self, size: int) -> Iterator[list[Any]]:
-        """Yield the rows as JSON values, at most `size` at a time."""
+        """Yield the rows as JSON values, at most `size` at a time.
+
+        Raises:
+            EncodingError: a value has no exact form in JSON; the message names the row of the whole input.
+
+        """
+
+    def place(self, row: int) -> str:
+        """Return where a row is: ``row 7``, or ``row 7 of b.csv``; both numbers begin at 0."""
+
+
+class _File(Protocol):
+    """A file with rows."""
+
+    path: Path
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns; none for an empty file."""
+
+    def tables(self, size: int) -> Iterator[Any]:
+        """Yield the rows as tables, at most `size` rows at a time."""
 
 
 def source_of(data: Any, *, by_name: bool = False) -> Source:
@@ -56,7 +82,7 @@ def source_of(data: Any, *, by_name: bool = False) -> Source:
     files = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES) if path.is_dir() else [path]
     if not files or any(file.suffix not in SUFFIXES for file in files):
         raise UserErrorException(f"{str(path)!r} is no file that can be sent in parts. Rule: {' or '.join(SUFFIXES)}.")
-    return _Files([_Csv(file, by_name) if file.suffix == ".csv" else _Parquet(file, by_name) for file in files])
+    return _Files([_Csv(file) if file.suffix == ".csv" else _Parquet(file) for file in files], by_name)
 
 
 @dataclass(frozen=True)
@@ -70,10 +96,13 @@ class _Table:
 
     def parts(self, size: int) -> Iterator[list[Any]]:
         if self.rows <= size:
-            yield rows_of(self.table, by_name=self.by_name)
+            yield _encoded(self.table, self.by_name, self.place, 0)
             return
         for start in range(0, self.rows, size):
-            yield rows_of(some_rows(self.table, start, start + size), by_name=self.by_name)
+            yield _encoded(some_rows(self.table, start, start + size), self.by_name, self.place, start)
+
+    def place(self, row: int) -> str:
+        return f"row {row}"
 
 
 @dataclass(frozen=True)
@@ -86,27 +115,102 @@ class _List:
 
     def parts(self, size: int) -> Iterator[list[Any]]:
         for start in range(0, len(self.items), size):
-            yield self.items[start : start + size]
+            yield [self._value(row) for row in range(start, min(start + size, len(self.items)))]
+
+    def place(self, row: int) -> str:
+        return f"row {row}"
+
+    def _value(self, row: int) -> Any:
+        try:
+            return json_value(self.items[row])
+        except EncodingError as error:
+            raise EncodingError(f"{self.place(row)}: {error.message}") from None
+        except RecursionError:
+            raise EncodingError(f"{self.place(row)}: it is circular, or nested too deep") from None
 
 
-@dataclass(frozen=True)
 class _Files:
-    files: list[Source]
+    """Files, one after the other. A column of CSV files has one type in all of them.
+
+    Raises:
+        UserErrorException: rows go without names, and the files have not the same columns in the same order.
+
+    """
+
+    def __init__(self, files: list[_File], by_name: bool) -> None:
+        self._files = files
+        self._by_name = by_name
+        if not by_name:
+            _check_columns(files)
+        tables = [file for file in files if isinstance(file, _Csv)]
+        for file in tables:
+            file.beside = tables
 
     @cached_property
     def rows(self) -> int:
-        return sum(file.rows for file in self.files)
+        return sum(file.rows for file in self._files)
 
     def parts(self, size: int) -> Iterator[list[Any]]:
-        for file in self.files:
-            yield from file.parts(size)
+        start = 0
+        for file in self._files:
+            for table in file.tables(size):
+                yield _encoded(table, self._by_name, self.place, start)
+                start += row_count(table)
+
+    def place(self, row: int) -> str:
+        for file in self._files:
+            if row < file.rows:
+                return f"row {row} of {file.path.name}"
+            row -= file.rows
+        return f"row {row} after the last file"
+
+
+def _check_columns(files: list[_File]) -> None:
+    """Refuse files whose columns differ: rows without names would be taken for those of other columns."""
+    known = [file for file in files if file.columns]
+    for file in known[1:]:
+        first = known[0]
+        for place, (name, expected) in enumerate(zip_longest(file.columns, first.columns)):
+            if name != expected:
+                raise UserErrorException(
+                    f"Column {place} of {str(file.path)!r} is {_column(name)}, and that of {first.path.name!r} is "
+                    f"{_column(expected)}.\n"
+                    "The endpoint takes rows without names, so all files must have the same columns in the same order."
+                )
+
+
+def _column(name: str | None) -> str:
+    return "missing" if name is None else repr(name[:60])
+
+
+def _encoded(table: Any, by_name: bool, place: Callable[[int], str], start: int) -> list[Any]:
+    """Return the rows of a table, whose first one has the number `start`; an error names the place of the row."""
+    try:
+        return rows_of(table, by_name=by_name)
+    except EncodingError as error:
+        found, message = 0, error.message
+        rows = row_count(table)
+        while rows > 1:  # the half with the first row that has no form, until it is a single one
+            half = rows // 2
+            part = some_rows(table, 0, half)
+            try:
+                rows_of(part, by_name=by_name)
+            except EncodingError as inner:
+                table, rows, message = part, half, inner.message
+            else:
+                table, rows, found = some_rows(table, half, rows), rows - half, found + half
+        try:
+            rows_of(table, by_name=by_name)
+        except EncodingError as inner:
+            message = inner.message
+        raise EncodingError(f"{place(start + found)}: {message.replace('row 0: ', '', 1)}") from None
 
 
 class _Parquet:
     """A Parquet file; only one part of it is in memory."""
 
-    def __init__(self, path: Path, by_name: bool) -> None:
-        self._by_name = by_name
+    def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             import pyarrow.parquet  # type: ignore[import-untyped]
         except ImportError:
@@ -122,9 +226,15 @@ class _Parquet:
     def rows(self) -> int:
         return int(self._file.metadata.num_rows)
 
-    def parts(self, size: int) -> Iterator[list[Any]]:
-        for batch in self._file.iter_batches(batch_size=size):
-            yield rows_of(batch, by_name=self._by_name)
+    @property
+    def columns(self) -> list[str]:
+        return [str(name) for name in self._file.schema_arrow.names]
+
+    def tables(self, size: int) -> Iterator[Any]:
+        try:
+            yield from self._file.iter_batches(batch_size=size)
+        except (OSError, ValueError) as error:
+            raise UserErrorException(f"{str(self.path)!r} cannot be read: {error}") from None
 
 
 class _Csv:
@@ -134,21 +244,29 @@ class _Csv:
     in some parts only is text in all of them.
     """
 
-    def __init__(self, path: Path, by_name: bool) -> None:
-        self._path = path
-        self._by_name = by_name
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.beside = [self]  # the files whose columns have the same types
 
     @property
     def rows(self) -> int:
-        return self._scanned[0]
-
-    def parts(self, size: int) -> Iterator[list[Any]]:
-        for chunk in self._read(size, self._scanned[1]):
-            yield rows_of(chunk, by_name=self._by_name)
+        return self.scanned[0]
 
     @cached_property
-    def _scanned(self) -> tuple[int, dict[str, Any]]:
-        """The number of rows, and the type of each column."""
+    def columns(self) -> list[str]:
+        return next((list(chunk.columns) for chunk in self._read(1, None)), [])
+
+    def tables(self, size: int) -> Iterator[Any]:
+        kinds: dict[str, set[str]] = {}
+        for file in self.beside:
+            for name, found in file.scanned[1].items():
+                kinds.setdefault(name, set()).update(found)
+        own = self.scanned[1]
+        return self._read(size, {name: _common(found) for name, found in kinds.items() if name in own})
+
+    @cached_property
+    def scanned(self) -> tuple[int, dict[str, set[str]]]:
+        """The number of rows, and the types of each column in the parts of the file."""
         rows = 0
         kinds: dict[str, set[str]] = {}
         for chunk in self._read(_SCAN_ROWS, None):
@@ -156,19 +274,17 @@ class _Csv:
             for name in chunk.columns:
                 if not chunk[name].isna().all():
                     kinds.setdefault(name, set()).add(str(chunk[name].dtype))
-        return rows, {name: _common(found) for name, found in kinds.items()}
+        return rows, kinds
 
     def _read(self, size: int, kinds: dict[str, Any] | None) -> Iterator[Any]:
         try:
             import pandas as pd
         except ImportError:
-            raise UserErrorException(
-                f"{str(self._path)!r}: CSV needs the package pandas: %pip install pandas"
-            ) from None
+            raise UserErrorException(f"{str(self.path)!r}: CSV needs the package pandas: %pip install pandas") from None
         exact: Any = {"float_precision": "round_trip"} if Version(pd.__version__) < _EXACT_PANDAS else {}
         try:
             yield from pd.read_csv(
-                self._path,
+                self.path,
                 chunksize=size,
                 dtype=kinds,
                 dtype_backend="numpy_nullable",
@@ -178,7 +294,7 @@ class _Csv:
         except pd.errors.EmptyDataError:
             return
         except (OSError, ValueError) as error:
-            raise UserErrorException(f"{str(self._path)!r} cannot be read: {error}") from None
+            raise UserErrorException(f"{str(self.path)!r} cannot be read: {error}") from None
 
 
 def _common(kinds: set[str]) -> str:

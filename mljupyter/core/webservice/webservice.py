@@ -27,7 +27,7 @@ from mljupyter.core.webservice.configuration import (
 from mljupyter.durations import seconds_of, seconds_since
 from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippets, client_snippets
 from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
-from mljupyter.engine.requests.form import rows_are_objects
+from mljupyter.engine.requests.form import example_request, rows_are_objects
 from mljupyter.engine.requests.parts import body_limit, size_problem
 from mljupyter.engine.rollout.traffic import shares_text
 from mljupyter.errors import MLJupyterError
@@ -250,6 +250,7 @@ class Webservice(EndpointAttributes):
 
     _classes: ClassVar[dict[EndpointKind, type[Webservice]]] = {}
     _takes_objects: tuple[int, bool] | None = None  # the generation of the endpoint, and the answer for it
+    _known_example: tuple[int, str | None] | None = None  # the same of the example in its description
     _unsettled: frozenset[str] | None = None  # the versions of this object's last change, until it has ended
     _keys: tuple[str, str] | None = None
     _token: AksServiceAccessToken | None = None
@@ -1306,7 +1307,8 @@ class Webservice(EndpointAttributes):
         """Return how other programs call the web service: URI, curl command and Python code, without its key.
 
         Parameters:
-            sample: a request for the example, as for `run`; None for a general one.
+            sample: a request for the example, as for `run`; None for the first row of the example in the description
+                of its API. A general one is taken if there is no example, or no replica that could give it now.
 
         Raises:
             WebserviceException: it has no scoring URI yet.
@@ -1323,8 +1325,32 @@ class Webservice(EndpointAttributes):
         authority = None
         if uri.startswith("https:"):
             authority = self.workspace.compute_targets[self._spec.compute_target].router.show().authority_file
-        body = PLACEHOLDER if sample is None else request_text(sample)
-        return client_snippets(uri, self._spec.authentication, self.name, body=body, authority_file=authority)
+        example = self._example() if sample is None else None
+        by_name = is_table(sample) and self.takes_objects()
+        return client_snippets(
+            uri,
+            self._spec.authentication,
+            self.name,
+            body=(example or PLACEHOLDER) if sample is None else request_text(sample, by_name=by_name),
+            authority_file=authority,
+            swagger_uri=None if example is None else self.swagger_uri,
+        )
+
+    def _example(self) -> str | None:
+        """Return the first row of the example in the description of its API; None if there is none now.
+
+        The description is read once for each change of the endpoint; a version without replicas is not woken for it.
+        """
+        record = self.record
+        if not any(version.replicas_ready and version.weight for version in record.status.versions.values()):
+            return None
+        if self._known_example is None or self._known_example[0] != record.generation:
+            try:
+                found = example_request(self.get_swagger())
+            except WebserviceException:
+                return None
+            self._known_example = (record.generation, found)
+        return self._known_example[1]
 
     def _repr_html_(self) -> str:
         table = super()._repr_html_()

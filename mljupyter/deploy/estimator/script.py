@@ -231,10 +231,28 @@ def _column(values: Any, name: str) -> str:
     kind = values.dtype
     value = values.iloc[0]
     if isinstance(kind, pd.CategoricalDtype):
-        return f"pd.Categorical({[_cell(value, name)]!r}, categories={_list(list(kind.categories))})"
+        ordered = ", ordered=True" if kind.ordered else ""
+        known = [_cell(category, name) for category in kind.categories]
+        return f"pd.Categorical({[_cell(value, name)]!r}, categories={known!r}{ordered})"
     if getattr(kind, "kind", "") == "M":
-        return f"pd.to_datetime([{_text(value.isoformat())}])"
+        return f"pd.to_datetime([{_text(value.isoformat())}]){_zone_and_unit(value, kind)}"
     return repr([_cell(value, name)])
+
+
+def _zone_and_unit(value: Any, kind: Any) -> str:
+    """Return the calls that give a date its time zone, with its changes in summer, and the unit of the column."""
+    import numpy as np
+    import pandas as pd
+
+    read = pd.to_datetime([value.isoformat()])
+    calls = ""
+    zone = getattr(value.tzinfo, "key", None) or getattr(value.tzinfo, "zone", None)
+    if zone is not None and str(read.tz) != zone:
+        calls += f".tz_convert({_text(zone)})"
+    unit = getattr(kind, "unit", None) or (np.datetime_data(kind)[0] if isinstance(kind, np.dtype) else None)
+    if unit is not None and unit != read.unit:
+        calls += f".as_unit({_text(unit)})"
+    return calls
 
 
 def _cell(value: Any, name: str) -> Any:

@@ -51,6 +51,11 @@ def request_text(value: Any, *, by_name: bool = False) -> str:
 
     """
     if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise EncodingError(f"character {error.start} is half of a pair, which UTF-8 does not have") from None
         return value
     if isinstance(value, (bytes, bytearray)):
         try:
@@ -59,10 +64,24 @@ def request_text(value: Any, *, by_name: bool = False) -> str:
             raise EncodingError("it holds bytes that are not UTF-8 text") from None
     try:
         return json.dumps(
-            {"data": rows_of(value, by_name=by_name)} if is_table(value) else _cell(value), allow_nan=False
+            {"data": rows_of(value, by_name=by_name)} if is_table(value) else json_value(value), allow_nan=False
         )
     except RecursionError:
         raise EncodingError("it is circular, or nested too deep") from None
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON text, as `request_text` does; but text becomes a string of JSON.
+
+    Raises:
+        EncodingError: something in it has no exact form in JSON.
+
+    Example:
+        >>> json_text("a"), json_text([float("nan")])
+        ('"a"', '[null]')
+
+    """
+    return json.dumps(value) if isinstance(value, str) else request_text(value)
 
 
 def is_table(value: Any) -> bool:
@@ -160,7 +179,7 @@ def _cells(values: Iterable[Any]) -> list[Any]:
     found = []
     for place, value in enumerate(values):
         try:
-            found.append(_cell(value))
+            found.append(json_value(value))
         except EncodingError as error:
             raise EncodingError(f"row {place}: {error.message}") from None
     return found
@@ -284,8 +303,13 @@ def _duration(nanoseconds: int) -> str:
     return f"{sign}P{day}DT{hour}H{minute}M{second}{fraction}S"
 
 
-def _cell(value: Any) -> Any:
-    """Return one value, nested or not, as a JSON value."""
+def json_value(value: Any) -> Any:
+    """Return a value, nested or not, as a JSON value.
+
+    Raises:
+        EncodingError: something in it has no exact form in JSON.
+
+    """
     if value is None or type(value) in (bool, int, str):
         return value
     if isinstance(value, float):
@@ -303,9 +327,12 @@ def _cell(value: Any) -> Any:
     if isinstance(value, (dt.date, dt.time)):
         return _iso(value)
     if isinstance(value, Mapping):
-        return {_key(key): _cell(item) for key, item in value.items()}
+        found = {_key(key): json_value(item) for key, item in value.items()}
+        if len(found) < len(value):
+            raise EncodingError("an object has two keys that are one text in JSON, such as 1 and '1'")
+        return found
     if isinstance(value, (list, tuple)):
-        return [_cell(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, (str, int)):
         return value
     if isinstance(value, uuid.UUID) or type(value).__name__ == "Period":
@@ -328,9 +355,16 @@ def _nanoseconds_of(value: dt.timedelta) -> int:
     return (value.days * 86_400 + value.seconds) * 1_000_000_000 + value.microseconds * 1000
 
 
-def _key(key: Any) -> Any:
-    if isinstance(key, (str, int, type(None))) or (isinstance(key, float) and math.isfinite(key)):
+def _key(key: Any) -> str:
+    """Return the key of an object, as JSON writes it."""
+    if isinstance(key, str):
         return key
+    if key is None or isinstance(key, bool):
+        return json.dumps(key)
+    if isinstance(key, int):
+        return str(int(key))
+    if isinstance(key, float) and math.isfinite(key):
+        return repr(float(key))
     raise EncodingError(f"a key of an object is a {type(key).__name__}")
 
 
@@ -342,5 +376,5 @@ def _foreign(value: Any) -> Any:
     for method in ("tolist", "isoformat"):
         convert = getattr(value, method, None)
         if callable(convert) and not isinstance(value, type):
-            return _cell(convert())
+            return json_value(convert())
     raise EncodingError(f"it contains a {type(value).__name__}")

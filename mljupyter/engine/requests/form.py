@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER
+from mljupyter.engine.requests.encoder import json_text
 
 WHOLE = "request"
 _MOST_FIELDS = 40
@@ -60,7 +61,7 @@ class RequestForm:
                 errors[field.label] = _RULES[field.kind]
                 continue
             found = _with(found, field.path, value)
-        return ("" if errors else json.dumps(found)), errors
+        return ("" if errors else json_text(found)), errors
 
 
 def form_of(description: Mapping[str, Any]) -> RequestForm:
@@ -75,12 +76,11 @@ def form_of(description: Mapping[str, Any]) -> RequestForm:
         (['age'], ('{"data": [{"age": 7}]}', {}))
 
     """
-    schemas = description.get("definitions") or (description.get("components") or {}).get("schemas") or {}
-    schema = schemas.get("ServiceInput") or {}
-    example = _first_rows(schema["example"] if "example" in schema else json.loads(PLACEHOLDER))
+    schema = _input_schema(description)
+    example = json.loads(json_text(_first_rows(schema["example"])) if "example" in schema else PLACEHOLDER)
     places = list(_places(example, ())) if "example" in schema else []
     if not 0 < len(places) <= _MOST_FIELDS:
-        return RequestForm((FormField(WHOLE, "Request", "json", json.dumps(example)),), example)
+        return RequestForm((FormField(WHOLE, "Request", "json", json_text(example)),), example)
     names = [_label(path) for path, _ in places]
     seen = Counter(names)
     fields = []
@@ -92,13 +92,51 @@ def form_of(description: Mapping[str, Any]) -> RequestForm:
     return RequestForm(tuple(fields), example)
 
 
+def example_request(description: Mapping[str, Any]) -> str | None:
+    """Return the example in the description of an API with its first row, as JSON text; None if it has none.
+
+    Example:
+        >>> example_request({"definitions": {"ServiceInput": {"example": {"data": [[1, 2], [3, 4]]}}}})
+        '{"data": [[1, 2]]}'
+
+    """
+    example = _input_schema(description).get("example")
+    return json_text(_first_rows(example)) if example else None
+
+
+def _input_schema(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of a request, in swagger 2.0 or OpenAPI 3; empty if the description has none."""
+    found: Any = description.get("definitions")
+    if not found:
+        components = description.get("components")
+        found = components.get("schemas") if isinstance(components, Mapping) else None
+    schema = found.get("ServiceInput") if isinstance(found, Mapping) else None
+    return schema if isinstance(schema, Mapping) else {}
+
+
 def _first_rows(value: Any) -> Any:
-    """Return an example with one row in each list of rows."""
-    if isinstance(value, dict):
-        return {str(key): _first_rows(item) for key, item in value.items()}
-    if isinstance(value, list) and value and isinstance(value[0], (dict, list)):
-        return [_first_rows(value[0])]
-    return value
+    """Return an example with one row in each list of rows; a row itself stays whole, whatever its shape.
+
+    The list ``index`` beside rows is cut like them. If another list beside them may belong to the rows too, since it is
+    as long, nothing is cut.
+    """
+    if _has_rows(value):
+        return [value[0]]
+    if not isinstance(value, dict):
+        return value
+    lengths = {len(item) for item in value.values() if _has_rows(item)}
+    for key, item in value.items():
+        others = isinstance(item, list) and not _has_rows(item) and key not in ("index", "columns")
+        if others and len(item) > 1 and len(item) in lengths:
+            return value
+    found = {str(key): _first_rows(item) for key, item in value.items()}
+    if isinstance(value.get("index"), list) and lengths == {len(value["index"])}:
+        found["index"] = value["index"][:1]
+    return found
+
+
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], (dict, list))
 
 
 def _places(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -141,6 +142,25 @@ def results_of(answer: Any, rows: int) -> list[Any] | None:
         lists = [value for value in answer.values() if isinstance(value, list) and len(value) == rows]
         return lists[0] if len(lists) == 1 else None
     return None
+
+
+def reason_at(reason: str, place: str) -> str:
+    """Return the reason why a part of one row has failed, with the place of the row: an answer calls it row 0.
+
+    Parameters:
+        reason: a status and a message, or a message.
+        place: the place of the row in the whole input.
+
+    Example:
+        >>> reason_at("status 400: Row 0 lacks the column age", "row 7 of b.csv")
+        'status 400: Row 7 of b.csv lacks the column age'
+
+    """
+
+    def placed(found: re.Match[str]) -> str:
+        return f"{found[1] or ''}{place[:1].upper() if found[2] == 'R' else place[:1]}{place[1:]}"
+
+    return re.sub(r"^(status \d+: )?([Rr])ow 0\b", placed, reason)
 
 
 def state_of(versions: dict[str, VersionSpec], asked: str | None) -> list[dict[str, Any]]:

@@ -10,19 +10,15 @@ from mljupyter.core.batch import Batch, BatchError
 from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
 from mljupyter.engine.requests.encoder import is_table, row_count, some_rows
 from mljupyter.engine.requests.parts import body_limit, size_problem
-from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import UserErrorException, WebserviceException
 from mljupyter.magics.commands.endpoints import version_of, webservice
 from mljupyter.magics.commands.values import data_of, is_file_of_rows, json_body, rows_in
 from mljupyter.magics.magic import Call, StoppedError, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.request_failures import InvokeError, request_failure
 from mljupyter.notebook.views.progress import ShownProgress
 
 _SAMPLE_ROWS = 100
-
-
-class InvokeError(MLJupyterError):
-    """An endpoint did not answer a request with a result."""
 
 
 def run(call: Call) -> Any:
@@ -46,7 +42,12 @@ def run(call: Call) -> Any:
             return _in_parts(call, asked, data)
         if problem := size_problem(_estimated(data, call["data"]) // 2, limit, service.name):  # sure to be above it
             raise InvokeError(problem)
-    by_name = (is_table(data) or isinstance(data, list)) and service.takes_objects()
+    if isinstance(data, str) and data.startswith("[") and data == call["data"]:  # a list of JSON, as a list of Python
+        data = json.loads(data)
+    try:
+        by_name = (is_table(data) or isinstance(data, list)) and service.takes_objects()
+    except WebserviceException as error:
+        raise InvokeError(request_failure(asked, error)) from error
     if by_name and isinstance(data, list):
         data = {"data": data}  # the parameter of its run(), by the description of its API
     return _sent(call, asked, json_body(data, call["data"], by_name=by_name))
@@ -64,7 +65,7 @@ def _sent(call: Call, asked: Webservice | AksEndpointVersion, body: str) -> Any:
     try:
         answer = asked.run(body)
     except WebserviceException as error:
-        raise InvokeError(error.message.replace("service.get_logs()", f"%logs {call['name']}")) from error
+        raise InvokeError(request_failure(asked, error)) from error
     return _delivered(call, answer)
 
 
@@ -75,6 +76,8 @@ def _in_parts(call: Call, asked: Webservice | AksEndpointVersion, data: Any) -> 
         batch = Batch(asked, data, batch_rows=call["batch_rows"], restart=call["restart"], on_progress=shown)
     except UserErrorException as error:
         raise WrongInputError(f"{call['data']}: {error.message}") from None
+    except WebserviceException as error:
+        raise InvokeError(request_failure(asked, error)) from None
     try:
         result = batch.run()
     except KeyboardInterrupt:
@@ -89,6 +92,8 @@ def _in_parts(call: Call, asked: Webservice | AksEndpointVersion, data: Any) -> 
         if call["output"]:
             call.deliver(error.result)
         raise InvokeError(error.message.replace("the same call", "the same line")) from None
+    except WebserviceException as error:
+        raise InvokeError(request_failure(asked, error)) from None
     except UserErrorException as error:
         raise WrongInputError(f"{call['data']}: {error.message}") from None
     shown.end()

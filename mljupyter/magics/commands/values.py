@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.sources.expressions import value_of
 
 _KINDS = "Data is JSON, a variable or a Python expression of variables, or @path for a file."
+_WORDS = re.compile(r"[\w,;:!?' -]+[\w.]*")
 MOST_BYTES = 100 * 1024 * 1024  # the limit of a service for request bodies
 
 
@@ -46,12 +48,15 @@ def data_of(text: str, namespace: Mapping[str, Any]) -> Any:
         return _file_body(Path(text[1:]).expanduser())
     if _is_json(text):
         return text
+    if not text.strip():
+        raise WrongInputError(f"The data is empty. {_KINDS}")
     try:
         return value_of(text, namespace)
     except WrongInputError as error:
         if is_expression(text):
             raise
-        raise WrongInputError(f"{error.message}\n{_KINDS}") from None
+        words = " A text is JSON, with quotes of its own: '\"some text\"'" if _WORDS.fullmatch(text) else ""
+        raise WrongInputError(f"{error.message}\n{_KINDS}{words}") from None
 
 
 def rows_in(text: str, namespace: Mapping[str, Any]) -> Any:

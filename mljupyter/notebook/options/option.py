@@ -26,6 +26,7 @@ NameKind = Literal[
     "version",
     "workspace",
 ]
+_NAMES = ("endpoint", "endpoint-version", "model", "score", "target", "version")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ class Option:
             return ()
         long = (f"--{self.name}", f"--no-{self.name}") if self.kind == "switch" else (f"--{self.name}",)
         return (self.short, *long) if self.short else long
+
+    @property
+    def names_one(self) -> bool:
+        """Whether the value is the name of something registered, in which ``$`` and ``{`` have no other meaning."""
+        return not self.expression and self.completes in _NAMES
 
     @property
     def takes_value(self) -> bool:

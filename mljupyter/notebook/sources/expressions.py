@@ -101,7 +101,7 @@ def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
-        raise WrongInputError(f"{_shown(text)} is not a Python expression: {_place(error)}.") from None
+        raise WrongInputError(f"{_shown(text)} is not a Python expression: {_place(error)}.{_bare(text)}") from None
     except (MemoryError, RecursionError, ValueError) as error:
         raise WrongInputError(
             f"{_shown(text)} is not a Python expression: {error or 'it is nested too deep'}."
@@ -114,7 +114,15 @@ def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
             raise WrongInputError(f"{text} cannot be evaluated: NameError: {error}") from error
         raise WrongInputError(f"There is no variable {error.name!r}.{_hint(error.name, namespace)}") from None
     except Exception as error:
-        raise WrongInputError(f"{text} cannot be evaluated: {type(error).__name__}: {error}") from error
+        raise WrongInputError(
+            f"{text} cannot be evaluated: {type(error).__name__}: {error}{_bare(text) and '.'}{_bare(text)}"
+        ) from error
+
+
+def _bare(text: str) -> str:
+    """Return how a variable is written here that has the form of a shell or of an f-string; empty for other texts."""
+    found = re.fullmatch(r"\$(\w+)|\{\s*([A-Za-z_][\w.]*)\s*\}", text)
+    return f" A variable is given by its name alone: {found[1] or found[2]}" if found else ""
 
 
 def _place(error: SyntaxError) -> str:

@@ -17,7 +17,8 @@ class Clients(View):
     def text(self) -> str:
         """Return the parts with headings."""
         found = self.snippets
-        parts = {"Scoring URI": found.uri, "Key": found.key_hint, "curl": found.curl, "Python": found.python}
+        parts = {"Scoring URI": found.uri, "Key": found.key_hint, "Example": found.request_hint}
+        parts |= {"curl": found.curl, "Python": found.python}
         return "\n\n".join(f"{name}:\n{text}" for name, text in parts.items() if text)
 
     def html(self) -> str:

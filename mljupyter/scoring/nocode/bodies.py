@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mljupyter.scoring.columns import missing_text
 from mljupyter.scoring.shims.aml_response import AMLResponse
+
+_MOST_TEXT = 1000  # characters; errors of a framework may list all columns
 
 
 class BodyError(ValueError):
@@ -25,7 +28,9 @@ def object_of(data: str) -> dict[str, Any]:
 
 def refusal(error: Exception) -> AMLResponse:
     """Return the answer 400 for a body that does not fit the model."""
-    return AMLResponse({"code": "BadRequest", "message": str(error)}, 400, json_str=True)
+    text = str(error)
+    text = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
+    return AMLResponse({"code": "BadRequest", "message": text}, 400, json_str=True)
 
 
 def frame_of(rows: list[dict[str, Any]], model: Any) -> Any:
@@ -44,9 +49,8 @@ def frame_of(rows: list[dict[str, Any]], model: Any) -> Any:
         )
     names = [str(name) for name in names]
     for number, row in enumerate(rows):
-        missing = [name for name in names if name not in row]
-        if missing:
-            raise BodyError(f"row {number} lacks {', '.join(missing)}; the model needs {', '.join(names)}")
+        if any(name not in row for name in names):
+            raise BodyError(f"row {number} {missing_text(row, names, names)}")
     import pandas
 
     return pandas.DataFrame([[row[name] for name in names] for row in rows], columns=names)

@@ -11,6 +11,7 @@ import base64
 import binascii
 from typing import Any
 
+from mljupyter.scoring.columns import MOST_NAMES, names_text
 from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
 from mljupyter.scoring.nocode.model_files import NoCodeError, only_file
 
@@ -66,17 +67,19 @@ def _output_names(wanted: Any) -> list[str]:
     present = [output.name for output in _session.get_outputs()]
     for name in wanted or ():
         if name not in present:
-            raise BodyError(f"the model has no output {name!r}; its outputs: {', '.join(present)}")
+            raise BodyError(f"the model has no output {name!r}; its outputs: {names_text(present, MOST_NAMES)}")
     return list(wanted or present)
 
 
 def _inputs(tensors: Any) -> dict[str, Any]:
     present = [one.name for one in _session.get_inputs()]
     if not isinstance(tensors, dict):
-        raise BodyError(f'the request body has no object "inputs"; the inputs of the model: {", ".join(present)}')
+        raise BodyError(
+            f'the request body has no object "inputs"; the inputs of the model: {names_text(present, MOST_NAMES)}'
+        )
     unknown = [name for name in tensors if name not in present]
     if unknown:
-        raise BodyError(f"the model has no input {unknown[0]!r}; its inputs: {', '.join(present)}")
+        raise BodyError(f"the model has no input {unknown[0]!r}; its inputs: {names_text(present, MOST_NAMES)}")
     return {name: _decoded(name, tensor) for name, tensor in tensors.items()}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from mljupyter.scoring.columns import MOST_NAMES, names_text
 from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
 from mljupyter.scoring.nocode.model_files import NoCodeError, only_directory_with
 
@@ -73,7 +74,7 @@ def _call(signature: Any, columns: dict[str, Any], expected: dict[str, Any]) -> 
     import tensorflow
 
     if columns.keys() != expected.keys():
-        raise BodyError(f"the inputs must be {', '.join(expected)}, not {', '.join(columns)}")
+        raise BodyError(f"the inputs must be {names_text(expected, MOST_NAMES)}, not {names_text(columns, MOST_NAMES)}")
     try:
         tensors = {
             name: tensorflow.constant(_bytes_in(value), dtype=expected[name].dtype) for name, value in columns.items()

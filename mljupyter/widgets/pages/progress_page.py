@@ -6,9 +6,8 @@ import threading
 from typing import Any
 
 from mljupyter.core import Webservice
-from mljupyter.core.router import Router
-from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippets, client_snippets
-from mljupyter.engine.requests.encoder import is_table, request_text
+from mljupyter.engine.endpoints.client_snippets import ClientSnippets, client_snippets
+from mljupyter.engine.requests.encoder import is_table
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.options.command_line import quoted
 from mljupyter.notebook.options.expression_text import expression_word
@@ -117,6 +116,9 @@ class ProgressPage(Page):
         found = [fields.code("use", "From this notebook", call), fields.code("uri", "Scoring URI", snippets.uri)]
         if snippets.key_hint:
             found.append(fields.code("key", "Put the key into a variable, in a shell", snippets.key_hint))
+        if snippets.request_hint:
+            title = "Write the example of its API into a file, in a shell"
+            found.append(fields.code("example", title, snippets.request_hint))
         return [
             *found,
             fields.code("curl", "With curl, in a shell", snippets.curl),
@@ -124,26 +126,23 @@ class ProgressPage(Page):
         ]
 
     def _read_snippets(self, service: Webservice) -> ClientSnippets:
-        uri = str(service.scoring_uri)
-        return client_snippets(
-            uri,
-            service.record.spec.authentication,
-            service.name,
-            body=self._sample(),
-            authority_file=_authority(service) if uri.startswith("https:") else None,
-        )
+        try:
+            return service.client_snippets(self._sample())
+        except MLJupyterError:  # the sample is no request, or the certificates cannot be read
+            spec = service.record.spec
+            return client_snippets(str(service.scoring_uri), spec.authentication, service.name)
 
-    def _sample(self) -> str:
-        """Return a request with the first row of the sample, as JSON; a general one without a sample."""
+    def _sample(self) -> Any:
+        """Return a request with the first row of the sample; None without a sample."""
         draft = self._review.draft
         text = str(draft.typed.get("sample") or "")
         if not text:
-            return PLACEHOLDER
+            return None
         try:
             rows = value_of(text, draft.namespace)
-            return request_text(rows[:1] if is_table(rows) else {"data": list(rows)[:1]})
+            return rows[:1] if is_table(rows) else {"data": list(rows)[:1]}
         except (MLJupyterError, KeyError, TypeError, ValueError):
-            return PLACEHOLDER
+            return None
 
     def _call(self, run: DeploymentRun) -> str:
         sample = str(self._review.draft.typed.get("sample") or "DATA")
@@ -162,14 +161,6 @@ class ProgressPage(Page):
             self.refresh()
         self._review.draft.session.cache.refresh_soon()
         self.refresh()
-
-
-def _authority(service: Webservice) -> str | None:
-    """Return the file with the certificates that clients trust; None if the certificate is the user's own."""
-    try:
-        return Router(service.workspace).show().authority_file
-    except MLJupyterError:
-        return None  # the target has a router of its own
 
 
 def _log_label(run: DeploymentRun) -> str:

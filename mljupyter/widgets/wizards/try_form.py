@@ -9,7 +9,9 @@ from typing import Any
 from mljupyter.core import Webservice
 from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
 from mljupyter.engine.requests.form import FormField, RequestForm, form_of
+from mljupyter.exceptions import WebserviceException
 from mljupyter.notebook.options.command_line import quoted
+from mljupyter.notebook.request_failures import InvokeError, request_failure
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.endpoint_pages import Action
@@ -73,7 +75,10 @@ class TryPage(Page):
 
     def _send(self, body: str) -> None:
         began = time.perf_counter()
-        answer = self._service.run(body)
+        try:
+            answer = self._service.run(body)
+        except WebserviceException as error:
+            raise InvokeError(request_failure(self._service, error)) from error
         self._milliseconds = (time.perf_counter() - began) * 1000
         text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, indent=1)
         self._answer = text if len(text) <= _MOST_ANSWER else f"{text[:_MOST_ANSWER]}…"
