@@ -98,7 +98,10 @@ class Rollout(Document):
         """
         plan = self.plan
         place = f"{self.share} % (step {self.step + 1} of {len(plan.steps)})"
-        seen = [f"{self.requests} requests", *(f"{name} {shown(name, value)}" for name, value in self.values.items())]
+        seen = ["no requests in this step"]
+        if self.requests:
+            values = (f"{name} {shown(name, value)}" for name, value in self.values.items())
+            seen = [f"{self.requests} requests", *values]
         line = f"{plan.version} {self.phase}: {', '.join([place, *seen])}"
         return f"{line}; {self.reason}" if self.reason else line
 
