@@ -12,7 +12,6 @@ from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
 from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, problem_of, short_problem, told_once
-from mljupyter.engine.endpoints.origin import content_of
 from mljupyter.engine.log_lines import failed_start, shown_lines
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.build_lines import BuildLines
@@ -45,7 +44,7 @@ def run(call: Call) -> Any:
         from mljupyter.widgets.panels.log_panel import LogPanel  # slow import; only if a widget is shown
         from mljupyter.widgets.panels.log_sources import DeploymentLog  # slow import; only if a widget is shown
 
-        return LogPanel(DeploymentLog(deployment))
+        return LogPanel(DeploymentLog(deployment, call.session.deployed))
     plan = deployment.plan()
     if call["dry_run"]:
         if call["json"]:
@@ -82,9 +81,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
     else:
         _say(call, f"{where}: {plan.action}")
     if plan.action == "update":
-        version = deployment.deployed_version or plan.wanted.default_version
-        known = call.session.deployed.get((deployment.workspace.name, deployment.name, version))
-        if line := plan.replaced(version, known):
+        if line := deployment.replaced(plan, call.session.deployed):
             _say(call, f"  {line}")
         for line in plan.told_lines():
             _say(call, f"  {line}")
@@ -100,9 +97,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
     if script := _script_name(call, deployment):
         _say(call, f"  script  {script} ✓")
     service = deployment.deploy(plan, BuildLines(partial(_say, call)))
-    spec = service.record.spec
-    for name in [deployment.deployed_version or spec.default_version] if plan.present is not None else spec.versions:
-        call.session.deployed[deployment.workspace.name, deployment.name, name] = content_of(spec, name)
+    deployment.remember(plan, service.record.spec, call.session.deployed)
     return _followed(call, service)
 
 

@@ -97,14 +97,15 @@ class DeploymentLog:
 
     Parameters:
         deployment: the deployment.
+        deployed: the content that this kernel has deployed, of the session.
 
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, deployed: dict[tuple[str, str, str], Any]) -> None:
         self.name = deployment.name
         self.again = f"%logs {deployment.name} -f"
         self._built: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.run = DeploymentRun(deployment, lambda: None, self._built.put)
+        self.run = DeploymentRun(deployment, lambda: None, deployed, self._built.put)
         self.run.start()
 
     def view(self) -> View:
