@@ -10,6 +10,7 @@ from typing import Any
 
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, problem_of, short_problem, told_once
 from mljupyter.engine.log_lines import failed_start, shown_lines
@@ -140,10 +141,10 @@ def _followed(call: Call, service: Webservice) -> Webservice:
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
-    place = "the cell" if call["score"] else ""
     tell = told_once(lambda cause: _say(call, f"  wait    {cause}"))
     record = follow(service.workspace.endpoints, service.name, timeout=call["timeout"], on_record=tell)
     service.update_deployment_state()
+    place = place_of(service.workspace.artifacts, record)
     if record.status.state in NOT_DEPLOYED:
         raise failure(record, str(service.state), place=place, with_log=call["json"] or not _show_log(call, record))
     healthy = record.status.state is EndpointState.HEALTHY

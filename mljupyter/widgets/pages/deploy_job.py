@@ -13,6 +13,7 @@ from mljupyter.build.failures import BuildCancelledError
 from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, follow, short_problem
 from mljupyter.errors import MLJupyterError
@@ -151,7 +152,8 @@ class DeploymentRun(BackgroundRun):
             return
         service.update_deployment_state()
         if record.status.state in NOT_DEPLOYED:
-            self._end("failed", short_problem(record))  # the log is shown beside it
+            place = place_of(service.workspace.artifacts, record)
+            self._end("failed", short_problem(record, place))  # the log is shown beside it
             return
         self._stage(START).end("ok")
         self._begin(ANSWER).end("ok")
