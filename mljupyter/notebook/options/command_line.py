@@ -25,6 +25,8 @@ def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], 
     Example:
         >>> values_of([Option("replicas", "how many", kind="integer")], {"replicas": "two"})
         ({}, {'replicas': "'two' is not a whole number"})
+        >>> values_of([Option("preload", "run init() once", kind="switch")], {})
+        ({'preload': None}, {})
 
     """
     values: dict[str, Any] = {}
