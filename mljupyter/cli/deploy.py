@@ -13,6 +13,7 @@ from mljupyter.cli.output import print_document, progress_on_stderr, say
 from mljupyter.core import Webservice
 from mljupyter.core.conda_file import read_text
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, told_once
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.deployment import deployment_of
@@ -148,6 +149,6 @@ def _applied(deployment: Deployment, plan: Plan, values: dict[str, Any], *, quie
     )
     service.update_deployment_state()
     if record.status.state in NOT_DEPLOYED:
-        raise failure(record, str(service.state))
+        raise failure(record, str(service.state), place=place_of(service.workspace.artifacts, record))
     tell(f"  {service.state}: {service.scoring_uri}")
     return service

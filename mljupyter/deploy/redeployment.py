@@ -14,6 +14,7 @@ from mljupyter.deploy.configuration_rules import PLACEMENT
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.spec_builder import SOURCE_PROPERTY, Settings, changed_version, new_endpoint
 from mljupyter.spec import EndpointKind, EndpointSpec, Placement, VersionSpec
+from mljupyter.spec.difference import differences
 
 # The fields of a version for each argument of a deployment configuration, as paths.
 _FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -139,6 +140,26 @@ def with_defaults(version: VersionSpec, default: VersionSpec, arguments: Iterabl
         )
         version = version.model_copy(update={part: None if inner == empty else inner})
     return version
+
+
+def away_from_defaults(version: VersionSpec, default: VersionSpec) -> dict[str, list[tuple[str, Any, Any]]]:
+    """Return what a return to the defaults would change in a version.
+
+    Parameters:
+        version: the version.
+        default: the version with the default values.
+
+    Returns:
+        For each argument of ``deploy_configuration`` whose fields differ: path, value and default of these fields.
+        Arguments with the same fields are one, the first of them.
+
+    """
+    found: dict[tuple[str, ...], tuple[str, list[tuple[str, Any, Any]]]] = {}
+    for name, paths in _FIELDS.items():
+        fields = differences(version.document(), with_defaults(version, default, [name]).document())
+        if fields and paths not in found:
+            found[paths] = name, fields
+    return dict(found.values())
 
 
 def arguments_of(version: VersionSpec, default: VersionSpec) -> dict[str, Any]:

@@ -139,10 +139,15 @@ def problem_of(record: EndpointRecord) -> Problem | None:
     return next((problem for problem in problems if problem is not None), None)
 
 
-def problem_text(record: EndpointRecord) -> str | None:
+def problem_text(record: EndpointRecord, place: str = "") -> str | None:
     """Return the problem of an endpoint with the last lines of the log, or None.
 
     A failed start has a sentence first, with the exception and its line.
+
+    Parameters:
+        record: the endpoint.
+        place: what the user calls the scoring script; see `short_problem`.
+
     """
     problem = problem_of(record)
     if problem is None:
@@ -150,7 +155,7 @@ def problem_text(record: EndpointRecord) -> str | None:
     reason = failed_start(problem.last_lines)
     lines = list(shown_lines(problem.last_lines, datetime.now(UTC)))
     text = problem.model_copy(update={"last_lines": lines}).text()
-    return text if reason is None else f"{reason.sentence()}\n{text}"
+    return text if reason is None else f"{reason.sentence(place)}\n{text}"
 
 
 def short_problem(record: EndpointRecord, place: str = "") -> str:
@@ -158,7 +163,7 @@ def short_problem(record: EndpointRecord, place: str = "") -> str:
 
     Parameters:
         record: the endpoint.
-        place: what the user calls the scoring script, for example ``the cell``; by default the name of its file.
+        place: what the user calls the scoring script, see `place_of`; by default the name of its file.
 
     """
     problem = problem_of(record)
@@ -180,7 +185,7 @@ def failure(record: EndpointRecord, state: str, *, place: str = "", with_log: bo
     """
     name = record.spec.name
     if with_log:
-        text = problem_text(record) or "No reason was reported."
+        text = problem_text(record, place) or "No reason was reported."
         return WebserviceException(f"{record.spec.kind} service {name!r} is {state}.\n{text}")
     return WebserviceException(
         f"{short_problem(record, place)}\n{record.spec.kind} service {name!r} is {state}; its log: %logs {name}"

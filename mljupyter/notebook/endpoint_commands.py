@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mljupyter import core
+from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.rollout import shares_now
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, in_force
 from mljupyter.engine.scaling.capacity import lack_of_room
@@ -234,7 +235,7 @@ def wait_until_healthy(service: Webservice) -> None:
     record = follow(service.workspace.endpoints, service.name, timeout=None, tick=lambda: None)
     service.update_deployment_state()
     if record.status.state in NOT_DEPLOYED:
-        raise failure(record, str(service.state))
+        raise failure(record, str(service.state), place=place_of(service.workspace.artifacts, record))
 
 
 def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[HistoryEntry, list[str]]:

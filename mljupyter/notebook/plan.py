@@ -17,14 +17,14 @@ from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.leftovers import Leftovers, discard, expected_leftovers
 from mljupyter.deploy.plan import DeploymentPlan, comparable, find, plan_new, size_warning
 from mljupyter.deploy.prepare import Prepared
-from mljupyter.deploy.redeployment import arguments_of, redeployed_endpoint
+from mljupyter.deploy.redeployment import arguments_of, away_from_defaults, redeployed_endpoint
 from mljupyter.deploy.spec_builder import SOURCE_PROPERTY, merged, new_version
 from mljupyter.deploy.wait import done
 from mljupyter.engine.endpoints.origin import Content, content_of, origin
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.notebook.code import script_of
 from mljupyter.notebook.options.autoscaling import autoscaling
-from mljupyter.notebook.options.kept_options import Said, without_record
+from mljupyter.notebook.options.kept_options import Said, resettable, without_record
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.rendered_files import generated_files
 from mljupyter.notebook.sources.preparation import Preparation
@@ -185,6 +185,44 @@ class Deployment:
     def present(self) -> EndpointRecord | None:
         """Return the endpoint of this name, if there is one."""
         return find(self.workspace.context, self.name)
+
+    def resettable(self) -> dict[str, list[tuple[str, Any, Any]]]:
+        """Return the settings of the existing version that are not at their defaults, by the names of ``--reset``.
+
+        Each has the fields that a reset changes: path, value and default. A new version has none.
+        """
+        present = self.present()
+        name = self.deployed_version or (present.spec.default_version if present is not None else None)
+        version = present.spec.versions.get(name) if present is not None and name is not None else None
+        if version is None:
+            return {}
+        content = VersionContent(code=version.code, image=version.image, no_code=version.no_code, models=version.models)
+        default = new_version(getattr(webservice, CLASSES[self.kind]).deploy_configuration(), content)
+        return resettable(away_from_defaults(version, default), version.properties)
+
+    def replaced(self, plan: Plan, deployed: Mapping[tuple[str, str, str], Content | None]) -> str:
+        """Return a line about the content that is replaced; empty if there is none, or if this process deployed it.
+
+        Parameters:
+            plan: the plan.
+            deployed: the content that this process deployed last, see `remember`.
+
+        """
+        version = self.deployed_version or plan.wanted.default_version
+        return plan.replaced(version, deployed.get((self.workspace.name, self.name, version)))
+
+    def remember(self, plan: Plan, spec: EndpointSpec, deployed: dict[tuple[str, str, str], Content | None]) -> None:
+        """Note what this process has deployed, so that a later plan does not say that it is replaced.
+
+        Parameters:
+            plan: the plan that was carried out.
+            spec: the endpoint that it made.
+            deployed: the content that this process deployed last, by the names of workspace, endpoint and version.
+
+        """
+        name = self.deployed_version or spec.default_version
+        for version in spec.versions if plan.present is None else [name]:
+            deployed[self.workspace.name, self.name, version] = content_of(spec, version)
 
     def leftovers(self, plan: Plan) -> Leftovers:
         """Return what this deployment will register and nobody else has asked for; call it before `register`."""

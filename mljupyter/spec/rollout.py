@@ -99,10 +99,11 @@ class Rollout(Document):
         """
         plan = self.plan
         place = f"{self.share} % (step {self.step + 1} of {len(plan.steps)})"
-        metrics = [condition.metric for condition in Guard.parse(plan.guard).conditions] if plan.guard else []
-        known = self.values if self.requests else {}
-        values = [f"{name} {shown(name, known[name]) if name in known else '-'}" for name in metrics]
-        seen = [f"{self.requests} requests", *values]
+        seen = ["no requests in this step"]
+        if self.requests:
+            metrics = [condition.metric for condition in Guard.parse(plan.guard).conditions] if plan.guard else []
+            values = (f"{name} {shown(name, self.values[name]) if name in self.values else '-'}" for name in metrics)
+            seen = [f"{self.requests} requests", *values]
         line = f"{plan.version} {self.phase}: {', '.join([place, *seen])}"
         return f"{line}; {self.reason}" if self.reason else line
 

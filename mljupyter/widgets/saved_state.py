@@ -15,6 +15,7 @@ from typing import Any
 
 from mljupyter.notebook.views.views import Table
 from mljupyter.visible import markup, visible
+from mljupyter.widgets.kernel import has_kernel
 
 _NO_VIEW = "<!-- the live view; its last state is below -->"  # for readers that prefer HTML and know no widgets
 _MOST_LINES = 20
@@ -73,21 +74,13 @@ class SavedState:
     def update(self, forms: Mapping[str, str]) -> None:
         """Replace the state in the notebook, if it has changed; may be called from any thread."""
         with self._lock:
-            if self._shown is None or self._shown == forms or not _has_kernel():
+            if self._shown is None or self._shown == forms or not has_kernel():
                 return
             from IPython.display import display
 
             self._shown, self._at = forms, time.monotonic()
             self._pause = min(2 * self._pause, self._most)
             display(forms, raw=True, display_id=self._id, update=True)  # type: ignore[no-untyped-call]
-
-
-def _has_kernel() -> bool:
-    from IPython.core.getipython import get_ipython
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = get_ipython() or (InteractiveShell.instance() if InteractiveShell.initialized() else None)
-    return getattr(shell, "kernel", None) is not None
 
 
 def state_of(text: str, html: str, again: str) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pandas as pd
+from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from tests.browser.lab import Notebook, serious_problems
@@ -181,8 +183,39 @@ def test_a_chart_is_read_with_the_mouse_and_zoomed_together_with_the_others(
     expect(reset).to_be_visible()
     page.keyboard.press("Escape")
     expect(reset).to_be_hidden()
+    keeps_what_it_shows(panel)
     notebook.run(5)
     assert notebook.errors() == []
+
+
+def keeps_what_it_shows(panel: Locator) -> None:
+    """Check that charts stand still while they are paused, and are saved as a table and as a picture."""
+    page, description = panel.page, panel.locator(".mlj-chart .mlj-plot").first
+    pause = panel.get_by_role("button", name="Pause")
+    pause.press("Enter")
+    expect(pause).to_have_attribute("aria-pressed", "true")
+    before = description.get_attribute("aria-label") or ""
+    with page.expect_download() as table:
+        panel.get_by_role("button", name="CSV").click()
+    with page.expect_download() as picture:
+        panel.get_by_role("button", name="PNG").click()
+    assert [table.value.suggested_filename, picture.value.suggested_filename] == ["charted.csv", "charted.png"]
+    frame = pd.read_csv(table.value.path(), parse_dates=["time"])
+    assert frame["time"].is_monotonic_increasing and frame["time"].dt.tz is not None
+    assert (frame["Latency (ms): p50"].dropna() >= 50).all(), "a request takes that long"
+    assert frame["Requests per second: charted"].max() > 1
+    assert frame.columns.is_unique
+    with Image.open(picture.value.path()) as image:
+        box = panel.locator(".mlj-charts").bounding_box()
+        assert box is not None and abs(image.width - box["width"]) <= 1
+        colours = image.convert("RGB").getcolors(2**24)
+        assert colours is not None and len(colours) > 20, "charts and their words are drawn"
+    requests = number(panel, "Requests per second")
+    seen = requests.inner_text()
+    expect(requests).not_to_have_text(seen)  # the numbers go on
+    assert description.get_attribute("aria-label") == before
+    pause.press("Enter")
+    expect(description).not_to_have_attribute("aria-label", before)
 
 
 def test_versions_are_compared_while_they_serve_and_one_is_promoted(

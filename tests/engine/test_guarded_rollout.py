@@ -239,3 +239,19 @@ def test_the_others_lose_in_proportion_and_nobody_gains(given_shares: list[int],
     total = sum(before[name] for name in others)
     kept = sum(found[name] for name in others)
     assert all(abs(found[name] - before[name] * kept / total) < 1 for name in others if total)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (RequestCounts(0, 0, {}), "no requests in this step"),
+        (counts(2), "2 requests, p95 50ms, errors 0%"),
+        (RequestCounts(2, 0, {}), "2 requests, errors 0%"),
+    ],
+)
+def test_a_latency_that_nobody_has_measured_is_not_said_to_be_0(seen: RequestCounts, said: str) -> None:
+    assert (
+        advance(rollout(5, 100), after(1), Observation(counts=seen))
+        .text()
+        .startswith(f"bbb Running: 5 % (step 1 of 2), {said}")
+    )

@@ -169,7 +169,9 @@ def test_a_deployment_that_is_not_waited_for_goes_on_and_waiting_for_it_can_be_g
     assert kernel.error("%undeploy slow-two")["ename"] == "EndpointMissingError"
 
 
-def test_following_an_endpoint_gives_a_panel_at_once_that_is_readable_without_widgets(kernel: Kernel) -> None:
+def test_following_an_endpoint_gives_a_panel_at_once_that_is_readable_without_widgets_and_lives_during_cells(
+    kernel: Kernel, tmp_path: Path
+) -> None:
     kernel.run(f"%%score quick\n{SCRIPT}\n")
     kernel.run("%deploy followed --score quick --kind aci")
     completed = ["%logs followed"]
@@ -179,7 +181,41 @@ def test_following_an_endpoint_gives_a_panel_at_once_that_is_readable_without_wi
         assert set(shown[0]) >= {"application/vnd.jupyter.widget-view+json", "text/plain", "text/html"}
         assert set(shown[1]) == {"text/plain", "text/html"}, "a reader that prefers a dead widget shows this"
         assert f"{line} shows it live again." in shown[1]["text/plain"]
+    kernel.run("from mljupyter.widgets.panels import live_panel; live_panel._UNWATCHED_AFTER = 1.5")
+    comm, whole = ticks_of_a_cell(kernel, "panel = %monitor followed\ndisplay(panel)", tmp_path / "seen")
+    assert any(whole), "a view whose first message is not read yet needs all data as well"
+    said = {"comm_id": comm, "data": {"method": "custom", "content": {"kind": "hello"}}}
+    kernel.client.shell_channel.send(kernel.client.session.msg("comm_msg", said))
+    ticks_of_a_cell(kernel, "", tmp_path / "seen-again", comm)
     kernel.run("%undeploy followed")
+
+
+def ticks_of_a_cell(kernel: Kernel, line: str, seen: Path, comm: str = "") -> tuple[str, list[bool]]:
+    """Run a cell that blocks the kernel until a panel has sent data three times.
+
+    Return the comm of the panel, and which of its messages had all data.
+
+    Parameters:
+        kernel: the kernel.
+        line: the first line of the cell.
+        seen: the path of the file that ends the cell.
+        comm: the comm of the panel; by default the last one that the cell opens.
+
+    """
+    cell = kernel.client.execute(f"{line}\nimport os, time\nwhile not os.path.exists({str(seen)!r}): time.sleep(0.05)")
+    is_new = not comm
+    found: list[bool] = []
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=HANG_SECONDS)
+        kind, content = message["msg_type"], message["content"]
+        if kind == "comm_open" and is_new:
+            comm = content["comm_id"]
+        sent = content["data"].get("content", {}) if kind == "comm_msg" and content["comm_id"] == comm else {}
+        found += [sent["whole"]] if sent.get("kind") == "tick" else []
+        if len(found) == 3:
+            seen.touch()
+        if content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == cell:
+            return comm, found
 
 
 def test_following_an_endpoint_in_a_terminal_ends_with_an_interrupt(kernel: Kernel, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from mljupyter.core.batch import Progress
 from mljupyter.magics.commands import invoke
 from mljupyter.notebook.session import session_of
 from mljupyter.notebook.views.progress import ShownProgress
+from mljupyter.widgets.panels.log_sources import EndpointLog
 from mljupyter.widgets.wizards.try_form import TryForm
 from tests.clients import answers
 from tests.magics.conftest import SCRIPT, Shell
@@ -350,6 +351,9 @@ def test_an_init_that_fails_is_told_with_its_last_lines_and_can_be_mended(
     line = 1 + SCRIPT.splitlines().index(next(line for line in SCRIPT.splitlines() if "factor = 2" in line)) + 1
     assert said.splitlines()[0].endswith(f"init() failed in line {line} of the cell: OSError: 28")
     assert len(said.splitlines()) == 2, "the log is above, folded"
+    service = Workspace.get("live-team").webservices["fragile"]
+    views = [str(EndpointLog(service).view()), str(service.error)]
+    assert [f"failed in line {line} of the cell: OSError: 28" in view for view in views] == [True, True]
     log = capsys.readouterr().out.partition("Last lines of the log:\n")[2]
     assert re.match(r"  \d\d:\d\d:\d\d\.\d{3} E init\(\) of the scoring script raised OSError: 28\n", log)
     assert "azmlinfsrv" not in log

@@ -114,7 +114,7 @@ def test_the_python_it_shows_does_the_same(live: Shell) -> None:
 def test_a_rollout_is_begun_shown_and_ended(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     live.run("%traffic shared version-b=10")
     live.run("%rollout shared version-b --steps 20,40 --every 10m --guard 'p95<5s'")
-    line = "version-b Running: 20 % (step 1 of 2), 0 requests, p95 -"
+    line = "version-b Running: 20 % (step 1 of 2), no requests in this step"
     assert live.run("%rollout shared").text() == line
     (row,) = [row for row in live.run("%endpoints").rows if row[0] == "shared"]
     assert row[1] == "Healthy, rollout of version-b Running at 20 %"

@@ -214,6 +214,11 @@ def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspa
     user.type(score="slow")
     go_to(user, "Is this what you want?")
     assert user.field("plan")["label"].startswith("The endpoint is changed")
+    assert not user.has("replaced"), "this kernel has deployed it"
+    user.wizard.page.draft.session.deployed.clear()  # another kernel
+    user.press("back")
+    user.press()
+    assert user.field("replaced")["value"].startswith("replaces answers.py, deployed by")
     user.press()
     wait_until(lambda: workspace.endpoints.endpoint("churn").spec != before, "the update")
     user.press("cancel")
@@ -221,6 +226,37 @@ def test_cancelling_an_update_gives_the_endpoint_what_it_was(user: User, workspa
     after = workspace.endpoints.endpoint("churn").spec
     assert after.versions["churn"].code == before.versions["churn"].code
     assert workspace.webservices["churn"].get_keys() == keys
+
+
+def test_what_an_endpoint_keeps_can_return_to_its_default_on_the_last_page(session: Session) -> None:
+    typed = {"name": "churn", "score": "answers", "cpu": "0.2", "max_queue_wait_ms": "900", "preload": True}
+    first = User(DeployWizard(session, {"answers": config("answers")}, typed))
+    go_to(first, "Is this what you want?")
+    assert not any(field["kind"] == "check" for field in first.view["fields"]), "a new endpoint keeps nothing"
+    first.press()
+    wait_until(lambda: first.view["heading"] == "Endpoint is ready", "the endpoint")
+    first.wizard.close()
+    user = User(DeployWizard(session, {"answers": config("answers")}, {"name": "churn", "score": "answers"}))
+    go_to(user, "Is this what you want?")
+    boxes = {field["key"]: field["help"] for field in user.view["fields"] if field["kind"] == "check"}
+    assert boxes == {
+        "reset cpu": "resources.cpu: 0.2 → 0.1",
+        "reset max-queue-wait-ms": "limits.maxQueueWaitMs: 900 → 500",
+        "reset preload": "preload: True → False",
+    }
+    assert user.field("plan")["label"].startswith("Nothing changes"), "a switch that nobody has touched stays"
+    user.type(**{"reset cpu": True})
+    assert user.field("line")["value"] == "%deploy churn --score answers --reset cpu"
+    assert user.field("plan")["rows"] == [["versions.churn.resources.cpu", "0.2", "0.1"]]
+    assert user.field("reset cpu")["value"] is True
+    user.type(**{"reset cpu": False})
+    assert user.field("plan")["label"].startswith("Nothing changes")
+    user.type(**{"reset cpu": True, "reset name": True, "name": True})
+    user.press("back"), user.press("back"), user.press("back")
+    user.type(cpu="0.3")
+    go_to(user, "Is this what you want?")
+    assert user.field("line")["value"] == "%deploy churn --score answers --cpu 0.3", "what is set is not reset"
+    user.wizard.close()
 
 
 def test_a_failure_names_the_step_and_shows_the_last_lines(session: Session) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import nbformat
 import pytest
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from nbconvert import HTMLExporter
 
+from mljupyter.notebook.views.views import Table
 from mljupyter.widgets import fields
+from mljupyter.widgets.panels.live_panel import LivePanel
 from mljupyter.widgets.saved_state import STYLE, SavedState, state_of, state_of_form
 from mljupyter.widgets.wizard import Page, Wizard
 
@@ -125,3 +130,38 @@ def test_every_kind_of_field_has_a_form_without_the_browser() -> None:
 
 def test_the_state_brings_the_rule_that_hides_a_dead_view_above_it() -> None:
     assert STYLE in state_of("1", "1", "again")["text/html"]
+
+
+class Counting(LivePanel):
+    """A panel of an endpoint that is nowhere."""
+
+    def _table(self) -> Table:
+        return Table(["Version", "Requests"], [["blue", 7]], [{}], "")
+
+    def _look(self, whole: bool) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("widget", "state", "line"),
+    [
+        (lambda: Wizard("Deploy a model", [Named(), Page()], "%deploy"), "Under which name?", "run %deploy."),
+        (lambda: Counting(None, "iris", "%monitor iris"), "blue", "%monitor iris shows it live again."),  # type: ignore[arg-type]
+    ],
+)
+def test_a_reader_without_widgets_sees_the_state_and_the_line_that_revives_it_and_no_error(
+    outputs: Outputs, widget: Callable[[], Any], state: str, line: str
+) -> None:
+    shown = widget()
+    shown._ipython_display_()
+    shown.close()
+    found = [nbformat.v4.new_output("display_data", data) for _, data in outputs.kept]
+    cell = nbformat.v4.new_code_cell("widget", outputs=found)
+    page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    assert "Error displaying widget" not in page and "Loading widget" not in page
+    assert state in page and line in page
+    alone = "".join(data["text/html"] for _, data in outputs.kept)  # VS Code, if it cannot draw the widget
+    assert state in alone and line in alone
+    assert "Error" not in alone
+    words = "".join(data["text/plain"] for _, data in outputs.kept)
+    assert state in words and line in words

@@ -47,3 +47,20 @@ def test_a_widget_is_one_small_module_that_loads_nothing(name: str) -> None:
         r"\bimport\s*[({\"'*]|\bfrom\s*[\"']|\bfetch\(|XMLHttpRequest|https?://(?!www\.w3\.org/)", source
     )
     assert not re.search(r"@import|url\(|https?://", styles(name))
+
+
+@pytest.mark.parametrize("widget", ["monitor", "comparison", "log"])
+def test_a_rule_of_one_widget_does_not_change_another_one_on_the_same_page(widget: str) -> None:
+    sources = {
+        name: re.sub(r"/\*.*?\*/", "", (ROOT / f"widgets-js/src/{name}.css").read_text(), flags=re.DOTALL)
+        for name in ("base", "panels", "monitor", "comparison", "log")
+    }
+    others = "".join(text for name, text in sources.items() if name != widget)
+    known = set(re.findall(r"\.(mlj[\w-]*)", others))
+    selectors = [one.split()[0] for rule in re.findall(r"([^{}]+)\{", sources[widget]) for one in rule.split(",")]
+    shared = [one for one in selectors if set(re.findall(r"\.(mlj[\w-]*)", one)) & known]
+    scopes = {
+        ".mlj",
+        *(one for one in selectors if one.startswith((".mlj-monitor", ".mlj-comparison", ".mlj-log-panel"))),
+    }
+    assert [one for one in shared if one not in scopes] == [], "name the widget first: .mlj-monitor .mlj-fields"

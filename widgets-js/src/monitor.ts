@@ -437,10 +437,11 @@ function render(view: View<MonitorTraits>): Stop {
     const wrong = rows.reduce((sum, { summary: seen }) => sum + (seen.error_ratio ?? 0) * (seen.requests ?? 0), 0);
     const ready = rows.reduce((sum, row) => sum + row.ready, 0);
     const wanted = rows.reduce((sum, row) => sum + row.wanted, 0);
+    const none = answered ? "–" : "no requests"; // an error before the model runs has no latency
     const numbers = [
       ["Requests per second, last 10 s", shown(total("requests_per_second"))],
-      ["p95 of the last minute", shown(slowest < 0 ? null : slowest, "ms")],
-      ["Errors of the last minute", shown(answered ? (100 * wrong) / answered : null, "%")],
+      ["p95 of the last minute", slowest < 0 ? none : shown(slowest, "ms")],
+      ["Errors of the last minute", answered ? shown((100 * wrong) / answered, "%") : none],
       ["Busy replicas, last 10 s", shown(total("busy_mean"))],
       ["Replicas ready", `${ready} / ${wanted}`],
     ];

@@ -137,7 +137,7 @@ export class Panel<Tick extends Message> {
     const submit = make("button", { type: "submit", class: "mlj-primary" }, action.submit ?? action.label);
     this.#ask.replaceChildren(
       ...(action.confirm ? [make("span", {}, action.confirm)] : []),
-      ...inputs.flatMap(({ label, input }) => [label, input]),
+      ...inputs.map(({ label, input }) => make("span", { class: "mlj-question" }, label, input)),
       submit,
       make("button", { type: "button", click: close }, "Cancel"),
       wrong,

@@ -92,8 +92,10 @@ describe("the monitor", () => {
     expect(number("Errors")).toBe("1 %");
     expect(number("Replicas ready")).toBe("1 / 2");
     tick({ summary: {} });
+    expect(number("p95 of the last minute")).toBe("no requests");
+    expect(number("Errors")).toBe("no requests");
+    tick({ summary: { a: seen({ latency_p95_ms: null }) } });
     expect(number("p95 of the last minute")).toBe("–");
-    expect(number("Errors")).toBe("–");
   });
 
   it("weighs the errors of versions by their requests", () => {

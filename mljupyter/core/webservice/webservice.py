@@ -89,7 +89,11 @@ class EndpointAttributes(HtmlRepr):
     @property
     def error(self) -> str | None:
         """The problem, with the last lines of the log; None when there is none."""
-        return deploy.wait.problem_text(self._record) if self._record else None
+        return deploy.wait.problem_text(self._record, self._script(self._record)) if self._record else None
+
+    def _script(self, record: EndpointRecord) -> str:
+        """Return what the user calls the scoring script that failed."""
+        return str(deploy.cell_script.place_of(self.workspace.artifacts, record))
 
     @property
     def description(self) -> str | None:
@@ -538,7 +542,7 @@ class Webservice(EndpointAttributes):
         self._unsettled = None
         if record.status.state in deploy.wait.NOT_DEPLOYED:
             say("\nFailed\n")
-            raise deploy.wait.failure(record, str(self.state))
+            raise deploy.wait.failure(record, str(self.state), place=self._script(record))
         say(f"\nSucceeded: {self.compute_type} service {self.name!r} is {self.state}\n")
 
     def delete(self) -> None:
@@ -697,7 +701,8 @@ class Webservice(EndpointAttributes):
         self._show(record)
         self._unsettled = None
         if failed := deploy.wait.failed_versions(record, versions):
-            raise deploy.wait.failure(record, f"{record.status.versions[failed[0]].state} since its last change")
+            state = f"{record.status.versions[failed[0]].state} since its last change"
+            raise deploy.wait.failure(record, state, place=self._script(record))
 
     @property
     def _wake_wait_ms(self) -> int:

@@ -10,9 +10,9 @@ from typing import Any
 
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, problem_of, short_problem, told_once
-from mljupyter.engine.endpoints.origin import content_of
 from mljupyter.engine.log_lines import failed_start, shown_lines
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.build_lines import BuildLines
@@ -45,7 +45,7 @@ def run(call: Call) -> Any:
         from mljupyter.widgets.panels.log_panel import LogPanel  # slow import; only if a widget is shown
         from mljupyter.widgets.panels.log_sources import DeploymentLog  # slow import; only if a widget is shown
 
-        return LogPanel(DeploymentLog(deployment))
+        return LogPanel(DeploymentLog(deployment, call.session.deployed))
     plan = deployment.plan()
     if call["dry_run"]:
         if call["json"]:
@@ -82,9 +82,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
     else:
         _say(call, f"{where}: {plan.action}")
     if plan.action == "update":
-        version = deployment.deployed_version or plan.wanted.default_version
-        known = call.session.deployed.get((deployment.workspace.name, deployment.name, version))
-        if line := plan.replaced(version, known):
+        if line := deployment.replaced(plan, call.session.deployed):
             _say(call, f"  {line}")
         for line in plan.told_lines():
             _say(call, f"  {line}")
@@ -100,9 +98,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
     if script := _script_name(call, deployment):
         _say(call, f"  script  {script} ✓")
     service = deployment.deploy(plan, BuildLines(partial(_say, call), _warn))
-    spec = service.record.spec
-    for name in [deployment.deployed_version or spec.default_version] if plan.present is not None else spec.versions:
-        call.session.deployed[deployment.workspace.name, deployment.name, name] = content_of(spec, name)
+    deployment.remember(plan, service.record.spec, call.session.deployed)
     return _followed(call, service)
 
 
@@ -145,10 +141,10 @@ def _followed(call: Call, service: Webservice) -> Webservice:
     if not call["wait"]:
         _say(call, f"  start   under way; follow it with %endpoints and %logs {service.name}")
         return service
-    place = "the cell" if call["score"] else ""
     tell = told_once(lambda cause: _say(call, f"  wait    {cause}"))
     record = follow(service.workspace.endpoints, service.name, timeout=call["timeout"], on_record=tell)
     service.update_deployment_state()
+    place = place_of(service.workspace.artifacts, record)
     if record.status.state in NOT_DEPLOYED:
         raise failure(record, str(service.state), place=place, with_log=call["json"] or not _show_log(call, record))
     healthy = record.status.state is EndpointState.HEALTHY

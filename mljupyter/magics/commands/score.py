@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mljupyter.deploy.cell_script import first_line
 from mljupyter.magics.commands.values import body_of
 from mljupyter.magics.magic import Call
 from mljupyter.notebook.options.option_values import WrongInputError, source_directory
@@ -20,9 +21,8 @@ def run(call: Call) -> Any:
         raise WrongInputError(f"The scoring script goes into the cell: start it with %%score {call['name']}")
     name = checked_name(call["name"])
     directory = source_directory(call["source_directory"])
-    # A comment replaces the %%score line, so that line numbers in errors and logs are those of the cell.
     workspace = call.session.workspace()
-    source = f"# Scoring script {name!r}, written with %%score\n{call.body}"
+    source = first_line(name) + call.body
     result = tried(
         workspace,
         source,

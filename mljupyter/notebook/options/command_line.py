@@ -25,6 +25,8 @@ def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], 
     Example:
         >>> values_of([Option("replicas", "how many", kind="integer")], {"replicas": "two"})
         ({}, {'replicas': "'two' is not a whole number"})
+        >>> values_of([Option("preload", "run init() once", kind="switch")], {})
+        ({'preload': None}, {})
 
     """
     values: dict[str, Any] = {}
@@ -32,7 +34,8 @@ def values_of(options: Iterable[Option], typed: Typed) -> tuple[dict[str, Any], 
     for option in options:
         given = typed.get(option.key)
         if not option.takes_value:
-            values[option.key] = bool(option.default) if given is None else bool(given)
+            is_open = given is None and option.kind == "switch" and option.default is None  # decided elsewhere
+            values[option.key] = None if is_open else bool(option.default if given is None else given)
             continue
         texts = _texts(given)
         if any(one_line(text) != text for text in texts):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter.notebook.options.deployment_options import EVERYTHING, RESETTABLE
 from mljupyter.notebook.options.option import TOLD
+from mljupyter.spec.difference import NOTHING
 
 if TYPE_CHECKING:
     from mljupyter.spec import EndpointSpec
@@ -79,6 +80,24 @@ def completed(values: Mapping[str, Any], present: EndpointSpec) -> dict[str, Any
         needed = {key for key in _OF_CONTENT if _goes_with(key, values)} - reset
         found |= {key: properties[_PROPERTY + key] for key in needed if _PROPERTY + key in properties}
     return {**values, **{key: value for key, value in found.items() if key not in told}}
+
+
+def resettable(
+    away: Mapping[str, list[tuple[str, Any, Any]]], properties: Mapping[str, str]
+) -> dict[str, list[tuple[str, Any, Any]]]:
+    """Return the settings of a version that ``--reset`` would change, by the name that it takes.
+
+    Parameters:
+        away: path, value and default of the fields that are not at their defaults, by argument of
+            ``deploy_configuration``.
+        properties: the properties of the version, with the recorded options of its content.
+
+    """
+    names = {argument: option for option, argument in _ARGUMENTS.items()}
+    found = {names.get(argument, argument): fields for argument, fields in away.items()}
+    recorded = {key: properties[_PROPERTY + key] for key in _OF_CONTENT if _PROPERTY + key in properties}
+    found |= {key: [(key, value, NOTHING)] for key, value in recorded.items()}
+    return {name: found[key] for name in RESETTABLE if (key := name.replace("-", "_")) in found}
 
 
 def without_record(properties: Mapping[str, str]) -> dict[str, str]:

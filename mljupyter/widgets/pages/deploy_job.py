@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from mljupyter.build.failures import BuildCancelledError
 from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import Webservice
 from mljupyter.deploy.apply import undo
+from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, follow, short_problem
 from mljupyter.errors import MLJupyterError
@@ -62,6 +64,7 @@ class DeploymentRun(BackgroundRun):
     Parameters:
         deployment: the deployment.
         changed: called, from any thread, when the state has changed.
+        deployed: the content that this kernel has deployed, of the session.
         built: called, from any thread, with each line of a build's log.
         plan: the plan that was shown; by default one is made first.
 
@@ -71,12 +74,14 @@ class DeploymentRun(BackgroundRun):
         self,
         deployment: Deployment,
         changed: Callable[[], None],
+        deployed: dict[tuple[str, str, str], Any],
         built: Callable[[str], object] = lambda line: None,
         plan: Plan | None = None,
     ) -> None:
         super().__init__(f"deploys {deployment.name}", changed)
         self.deployment = deployment
         self._plan = plan
+        self._deployed = deployed
         self.failed_at = ""
         self.service: Webservice | None = None
         names = [*([REGISTER] if deployment.preparation.estimator is not None else []), HAND_OVER, START, ANSWER]
@@ -108,7 +113,8 @@ class DeploymentRun(BackgroundRun):
         plan = self._plan or deployment.plan()
         before = plan.present
         self._leftovers = deployment.leftovers(plan)
-        for line in (*plan.told_lines(), *(f"Warning: {text}" for text in plan.warnings)):
+        replaced = deployment.replaced(plan, self._deployed)
+        for line in (*filter(None, [replaced]), *plan.told_lines(), *(f"Warning: {text}" for text in plan.warnings)):
             self._built(line)
         if plan.action == "unchanged" and plan.settled_as in ("Healthy", None):
             self._begin(HAND_OVER)
@@ -120,6 +126,7 @@ class DeploymentRun(BackgroundRun):
                 return
             self._begin(HAND_OVER)
             self.service = deployment.apply(plan)
+            deployment.remember(plan, self.service.record.spec, self._deployed)
         self._stage(HAND_OVER).end("ok")
         self._begin(START)
         self._follow(self.service, before)
@@ -145,7 +152,8 @@ class DeploymentRun(BackgroundRun):
             return
         service.update_deployment_state()
         if record.status.state in NOT_DEPLOYED:
-            self._end("failed", short_problem(record))  # the log is shown beside it
+            place = place_of(service.workspace.artifacts, record)
+            self._end("failed", short_problem(record, place))  # the log is shown beside it
             return
         self._stage(START).end("ok")
         self._begin(ANSWER).end("ok")

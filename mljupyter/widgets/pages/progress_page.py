@@ -63,7 +63,8 @@ class ProgressPage(Page):
         deployment = self._review.deployment
         if deployment is None:
             return  # the previous page continues only with a plan
-        self.run = DeploymentRun(deployment, self.refresh, plan=self._review.plan)
+        deployed = self._review.draft.session.deployed
+        self.run = DeploymentRun(deployment, self.refresh, deployed, plan=self._review.plan)
         self._snippets = None
         self._over.clear()
         self.run.start()

@@ -40,9 +40,6 @@ class SizePage(DraftPage):
 
     name = "Size"
     heading = "How large, and how many?"
-    about = (
-        "Empty fields have the default, shown in grey. Enter the expected load, and the number of replicas is computed."
-    )
     asks = (
         "replicas",
         "autoscale",
@@ -58,6 +55,16 @@ class SizePage(DraftPage):
         super().__init__(draft)
         self._own: dict[str, Any] = {"least": "1", "most": "10"}
         self._exists = False
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Return sentences about empty fields and the expected load."""
+        empty = (
+            "Empty fields stay as they are; the page Review can return them to their defaults."
+            if self._exists
+            else "Empty fields have the default, shown in grey."
+        )
+        return f"{empty} Enter the expected load, and the number of replicas is computed."
 
     def enter(self) -> None:
         """Read the present values, which another page may have changed."""

@@ -1,7 +1,12 @@
-"""Base class of panels for one endpoint: updated once a second while visible, otherwise idle."""
+"""Base class of panels for one endpoint: updated once a second while visible, otherwise idle.
+
+A kernel that runs a cell reads no messages of views. A panel therefore starts when it is displayed, and goes on as long
+as a cell runs.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import abstractmethod
@@ -14,11 +19,14 @@ from mljupyter.core import Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.views.views import Table
 from mljupyter.visible import visible
+from mljupyter.widgets.kernel import has_kernel, runs_a_cell
+from mljupyter.widgets.panels.attention import Attention, read_beside_cells
 from mljupyter.widgets.saved_state import SavedState, state_of
 from mljupyter.widgets.serial_executor import Worker
 
 EVERY_SECONDS = 1.0
 _UNWATCHED_AFTER = 12.0  # seconds; a visible view reports every four
+_WHOLE_SECONDS = 5.0  # between messages with all data, for a view whose first message is not read yet
 _SAVE_SECONDS = (2.0, 60.0)  # between updates of the saved state at first, and later
 
 
@@ -26,7 +34,8 @@ class LivePanel(anywidget.AnyWidget):
     """Base class of panels that show an endpoint.
 
     A panel has no state of its own: closing it changes nothing. Visible views send a message every few seconds. If
-    there are none, the thread that polls the controller ends; the next message starts it again.
+    there are none although the kernel could read them, the thread that polls the controller ends; the next message
+    starts it again. Until a view has been heard, all data is sent at intervals.
 
     Parameters:
         workspace: the workspace of the endpoint.
@@ -48,8 +57,9 @@ class LivePanel(anywidget.AnyWidget):
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._last_watch = 0.0
-        self._whole = True
+        self._attention = Attention(_UNWATCHED_AFTER)
+        self._whole_from = 0.0  # the time from which the next message has all data
+        self._is_heard = False
         self._worker = Worker(f"mljupyter {name} actions", self._failed)
         self.on_msg(self._received)
 
@@ -85,25 +95,34 @@ class LivePanel(anywidget.AnyWidget):
             self._hear(message)
 
     def _watch(self, *, afresh: bool) -> None:
+        """Take a message of a view; the first one of each view asks for all data."""
         with self._lock:
-            self._whole = self._whole or afresh
-            self._last_watch = time.monotonic()
-            if self._thread is None and not self._closed.is_set():
-                self._thread = threading.Thread(target=self._run, name=f"mljupyter {self._endpoint}", daemon=True)
-                self._thread.start()
+            self._is_heard = True
+            self._attention.word(time.monotonic(), beside_cells=read_beside_cells())
+            if afresh:
+                self._whole_from = 0.0
+            self._start()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._closed.is_set():
+            self._thread = threading.Thread(target=self._run, name=f"mljupyter {self._endpoint}", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while True:
+            began = time.monotonic()
             with self._lock:
-                if self._closed.is_set() or time.monotonic() - self._last_watch > _UNWATCHED_AFTER:
+                lasts = self._attention.lasts(began, is_busy=runs_a_cell())
+                if self._closed.is_set() or not lasts:
                     self._thread = None
                     break
-                whole, self._whole = self._whole, False
-            began = time.monotonic()
+                whole = began >= self._whole_from
+                self._whole_from = math.inf if self._is_heard else began + _WHOLE_SECONDS if whole else self._whole_from
             try:
                 self.send({"kind": "tick", "whole": whole, "time": time.time(), **self._look(whole)})
             except MLJupyterError as error:
-                self._whole = self._whole or whole
+                if whole:
+                    self._whole_from = 0.0
                 self.send({"kind": "problem", "problem": str(error).partition("\n")[0]})
             if self._saved.wait_seconds() == 0:
                 self._save()
@@ -129,6 +148,10 @@ class LivePanel(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_()
         found = bundle[0] if isinstance(bundle, tuple) else bundle
         self._saved.show(found or {}, self._endpoint, self._state(self._static))
+        if has_kernel():
+            with self._lock:
+                self._attention.word(time.monotonic())
+                self._start()
 
     def _state(self, table: Table) -> dict[str, str]:
         return state_of(
@@ -136,6 +159,8 @@ class LivePanel(anywidget.AnyWidget):
         )
 
     def _save(self) -> None:
-        """Update the saved state; an endpoint that cannot be asked keeps the one that it has."""
+        """Update the saved state once a view was heard; an endpoint that cannot be asked keeps the one that it has."""
+        if not self._is_heard:  # a notebook that runs without a reader: its outputs stay as its cells left them
+            return
         with suppress(MLJupyterError):
             self._saved.update(self._state(self._table()))

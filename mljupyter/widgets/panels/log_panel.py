@@ -20,6 +20,7 @@ from mljupyter.widgets.static_files import module, styles
 
 MOST_LINES = 5000
 _PAUSE_SECONDS = 0.25  # at most four messages a second
+_UNHEARD_LINES = 200  # in a message before the first one of a view
 _SHOWN_IN_TEXT = 20
 _SAVE_SECONDS = (2.0, 60.0)  # between updates of the saved state at first, and later
 
@@ -77,8 +78,11 @@ class LogPanel(anywidget.AnyWidget):
     def _flush(self) -> None:
         with self._lock:
             lines, self._new = self._new, []
+            whole = not self._seen  # a view may be there whose first message waits for the end of a cell
+            if lines and whole:
+                lines = list(self._held)[-_UNHEARD_LINES:]
         if lines:
-            self.send({"kind": "lines", "whole": False, "lines": lines[-MOST_LINES:]})
+            self.send({"kind": "lines", "whole": whole, "lines": lines[-MOST_LINES:]})
         view = self._source.view()
         if view != self.view:
             self.view = view

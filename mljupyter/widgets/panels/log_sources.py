@@ -9,10 +9,12 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from mljupyter.core import Webservice
+from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.wait import short_problem
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.plan import Deployment
 from mljupyter.notebook.views.log_lines import Filter
+from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import EndpointRecord, EndpointState
 from mljupyter.widgets.pages.deploy_job import DeploymentRun
 
@@ -77,7 +79,7 @@ class EndpointLog:
                 self._record = self._service.workspace.endpoints.endpoint(self.name)
             except MLJupyterError:
                 return {"title": self.name, "status": "It was deleted.", "stages": [], "cancel": ""}
-        return view_of(self._record, time.monotonic() - self._began)
+        return view_of(self._record, time.monotonic() - self._began, self._service.workspace.artifacts)
 
     def lines(self) -> Iterator[str]:
         """Yield lines of all replicas, through updates and restarts, until the endpoint is deleted."""
@@ -97,14 +99,15 @@ class DeploymentLog:
 
     Parameters:
         deployment: the deployment.
+        deployed: the content that this kernel has deployed, of the session.
 
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, deployed: dict[tuple[str, str, str], Any]) -> None:
         self.name = deployment.name
         self.again = f"%logs {deployment.name} -f"
         self._built: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.run = DeploymentRun(deployment, lambda: None, self._built.put)
+        self.run = DeploymentRun(deployment, lambda: None, deployed, self._built.put)
         self.run.start()
 
     def view(self) -> View:
@@ -135,16 +138,17 @@ class DeploymentLog:
         self.run.cancel()
 
 
-def view_of(record: EndpointRecord, seconds: float) -> View:
+def view_of(record: EndpointRecord, seconds: float, artifacts: ArtifactStore) -> View:
     """Return the stages of a deployment, and whether it can be cancelled.
 
     Parameters:
         record: the endpoint.
         seconds: seconds since the panel was opened.
+        artifacts: the artifact store of its workspace.
 
     """
     status = record.status
-    problem = short_problem(record) if status.problem else ""
+    problem = short_problem(record, place_of(artifacts, record)) if status.problem else ""
     ready, _, wanted = status.replicas.partition("/")
     if status.state is EndpointState.HEALTHY:
         start, answer = "ok", "ok"

@@ -31,13 +31,17 @@ class TargetsPage(Page):
 
     name = "Targets"
     heading = "Where can endpoints run?"
-    about = "Each target is being checked. A problem is shown with its solution."
 
     def __init__(self, session: Session, pages: Mapping[str, list[Page]]) -> None:
         self.session = session
         self._pages = pages
         self._chosen = ENGINE
         self._checks = TargetChecks(lambda: self.refresh())
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        """Return a sentence about the checks."""
+        return "Each target is being checked." if self._checks.looking else "A problem is shown with its solution."
 
     @property
     def next_label(self) -> str:  # type: ignore[override]
