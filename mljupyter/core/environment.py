@@ -31,6 +31,7 @@ from mljupyter.core.python_section import PythonSection
 from mljupyter.core.r_section import RSection
 from mljupyter.core.spark_section import SparkPackage, SparkSection
 from mljupyter.exceptions import UserErrorException, as_user_error
+from mljupyter.files import expanded
 from mljupyter.outside import json_value, whole
 from mljupyter.spec.version import LARGEST_NUMBER
 
@@ -288,7 +289,7 @@ class Environment(HtmlRepr):
         environment.python.conda_dependencies_file = file_path
         packages = environment.python.conda_dependencies
         assert packages is not None  # noqa: S101 - narrows the type
-        core.package_sources.make_paths_absolute(packages, Path(file_path).expanduser().parent)
+        core.package_sources.make_paths_absolute(packages, expanded(file_path).parent)
         environment.environment_variables = dict(packages.definition().variables)
         return environment
 
@@ -305,7 +306,7 @@ class Environment(HtmlRepr):
 
         """
         environment = Environment(name)
-        packages = core.package_sources.read_pip_requirements(Path(file_path).expanduser(), pip_version)
+        packages = core.package_sources.read_pip_requirements(expanded(file_path), pip_version)
         environment.python.conda_dependencies = packages
         return environment
 
@@ -450,7 +451,7 @@ class Environment(HtmlRepr):
             UserErrorException: the directory exists and `overwrite` is not set, or it cannot be written.
 
         """
-        directory = Path(path).expanduser()
+        directory = expanded(path)
         definition = self.definition()
         if directory.exists() and not overwrite:
             raise UserErrorException(
@@ -482,7 +483,7 @@ class Environment(HtmlRepr):
         Azure: directories that its SDK has written can be read as well.
 
         """
-        directory = Path(path).expanduser()
+        directory = expanded(path)
         where = directory / DOCUMENT
         text = conda_file.read_text(where, "environment file")
         try:

@@ -58,7 +58,7 @@ class Authority:
             write_private(self._key_file, _private_pem(_new_key()))
         key = self._key()
         try:
-            text = self.file.read_text()
+            text = self.file.read_text(encoding="utf-8")
             fits = x509.load_pem_x509_certificate(text.encode()).public_key() == key.public_key()
         except (OSError, ValueError):
             fits = False
