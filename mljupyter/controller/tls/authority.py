@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LEAF_DAYS = 90
 _AUTHORITY_DAYS = 3650
-_BEFORE = timedelta(hours=1)  # tolerance for slow clocks of clients
+_BEFORE = timedelta(days=2)  # for slow clocks of clients, and for one of ours that is set back by a day
 
 
 class Authority:
