@@ -21,6 +21,10 @@ from typing import Any
 import pytest
 
 import mljupyter
+from mljupyter.controller.storage.database import STEPS
+from mljupyter.controller.storage.formats import FIELDS_SINCE
+from mljupyter.spec import EndpointSpec, RouterSpec
+from mljupyter.spec.placement import Placement
 from tests.steady_load import SteadyLoad
 from tests.waiting import COMMAND_SECONDS
 
@@ -99,7 +103,7 @@ class Installation:
         draft.symlink_to(package)
         draft.replace(self.directory / "release" / "mljupyter")
 
-    def run(self, text: str) -> tuple[dict[str, Any], str]:
+    def run(self, text: str) -> tuple[Any, str]:
         """Run code of a user; return what it tells, and what it writes to standard error."""
         code = f"SCRIPT, KEY = {SCRIPT!r}, {KEY!r}\n" + textwrap.dedent(_BEGIN) + textwrap.dedent(text)
         done = subprocess.run(
@@ -129,7 +133,8 @@ def installation(short_path: Path) -> Iterator[Installation]:
     made.install(short_path / "old" / "mljupyter")
     yield made
     made.install(Path(mljupyter.__file__).parent)
-    made.run('workspace = Workspace.get("live"); workspace.controller.stop(force=True); tell()')
+    if (short_path / "home").exists():
+        made.run('workspace = Workspace.get("live"); workspace.controller.stop(force=True); tell()')
 
 
 def test_an_upgrade_and_the_way_back_lose_no_request_of_live_endpoints(installation: Installation) -> None:
@@ -164,3 +169,23 @@ def test_an_upgrade_and_the_way_back_lose_no_request_of_live_endpoints(installat
         assert again["answers"] == changed["answers"]
         load.runs(50)
     assert load.failures == []
+
+
+def test_every_field_that_an_older_release_cannot_read_has_a_number_of_the_format(installation: Installation) -> None:
+    schemas = """
+        from mljupyter.spec import EndpointSpec, RouterSpec
+
+        print(json.dumps([EndpointSpec.model_json_schema(), RouterSpec.model_json_schema()]))
+    """
+    old, _ = installation.run(schemas)
+    new = [EndpointSpec.model_json_schema(), RouterSpec.model_json_schema()]
+    numbered = set().union(*FIELDS_SINCE.values()) | _names(Placement.model_json_schema())  # the latter are below it
+    assert set().union(*map(_names, new)) - set().union(*map(_names, old)) <= numbered, (
+        "an older release refuses documents with a new field: add it to formats.py, with the next number"
+    )
+    assert len(STEPS) == max(FIELDS_SINCE)
+
+
+def _names(schema: dict[str, Any]) -> set[str]:
+    """Return the names of all fields of a schema."""
+    return set(schema.get("properties", {})).union(*map(_names, schema.get("$defs", {}).values()))
