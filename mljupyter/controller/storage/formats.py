@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 FIELDS_SINCE: Mapping[int, frozenset[str]] = {
-    4: frozenset({"gpuResource", "maxMemoryMb", "modelBytes", "modelDelivery", "placement", "secret"}),
+    4: frozenset({"gpuResource", "hosts", "maxMemoryMb", "modelBytes", "modelDelivery", "placement", "secret"}),
 }
 """The fields of endpoints and of the router that came after release 788ba90, by the number that they need. A new field
 gets the next number, and `database.STEPS` an entry for it."""
