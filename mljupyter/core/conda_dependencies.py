@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from mljupyter import core
@@ -18,6 +17,7 @@ from mljupyter.build.environments.definition import CondaDefinition, redacted
 from mljupyter.build.environments.requirements import name_of
 from mljupyter.core import conda_file
 from mljupyter.exceptions import UserErrorException
+from mljupyter.files import expanded
 
 DEFAULT_FILE = "conda_dependencies.yml"
 DEFAULT_NAME = "project_environment"
@@ -261,12 +261,12 @@ class CondaDependencies:
     ) -> str:
         """Write a conda file into a directory, and return its path relative to it."""
         path = os.fspath(conda_file_path) if conda_file_path is not None else DEFAULT_FILE
-        conda_file.write(Path(base_directory).expanduser() / path, self.serialize_to_string())
+        conda_file.write(expanded(base_directory) / path, self.serialize_to_string())
         return path
 
     def save(self, path: str | os.PathLike[str] | None = None) -> str:
         """Write a conda file, ``conda_dependencies.yml`` in the current directory by default; return its path."""
-        target = Path(path if path is not None else DEFAULT_FILE).expanduser()
+        target = expanded(path if path is not None else DEFAULT_FILE)
         target = target / DEFAULT_FILE if target.is_dir() else target
         conda_file.write(target, self.serialize_to_string())
         return str(target)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mljupyter import core
@@ -23,6 +22,7 @@ from mljupyter.deploy.images.registered_image import make_present
 from mljupyter.deploy.images.tag import tag_image
 from mljupyter.deploy.prepare import code_reference
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.files import expanded
 
 DEFAULT_NAME = "package"
 
@@ -183,7 +183,7 @@ class ModelPackage:
                 "This package is an image: pull() gets it.\n"
                 "Model.package(..., generate_dockerfile=True) makes a directory."
             )
-        target = Path(output_directory).expanduser()
+        target = expanded(output_directory)
         with as_webservice_exception():
             save_context(pins_for_saving(self._plan, print), self.workspace.artifacts, target)
         print(f"Package saved to {target}")

@@ -103,7 +103,7 @@ class Rollout(Document):
         if self.requests:
             metrics = [condition.metric for condition in Guard.parse(plan.guard).conditions] if plan.guard else []
             values = (f"{name} {shown(name, self.values[name]) if name in self.values else '-'}" for name in metrics)
-            seen = [f"{self.requests} requests", *values]
+            seen = [f"{self.requests} request{'s' * (self.requests != 1)}", *values]
         line = f"{plan.version} {self.phase}: {', '.join([place, *seen])}"
         return f"{line}; {self.reason}" if self.reason else line
 

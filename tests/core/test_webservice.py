@@ -331,16 +331,16 @@ class TestFollowRollout:
         assert told(record("AKSENDPOINT", both)) == ""
         assert told(record("AKSENDPOINT", both, rollout=rollout("Running"))).count("\n") == 0
         ended = told(record("AKSENDPOINT", both, rollout=rollout("Aborted")))
-        assert ended == "two Aborted: 10 % (step 1 of 2), 0 requests\nShares now: one 100 %, two 0 %"
+        assert ended == "two Aborted: 10 % (step 1 of 2), no requests in this step\nShares now: one 100 %, two 0 %"
 
     def test_a_value_is_not_shown_before_a_request_has_told_it(self) -> None:
         state = self.guarded("Running", 0).rollout
         assert state is not None
-        assert state.text() == "two Running: 10 % (step 1 of 2), 0 requests, p95 -"
+        assert state.text() == "two Running: 10 % (step 1 of 2), no requests in this step"
         earlier = state.model_copy(update={"values": {"p95": 0.0}})  # by a control plane of an earlier release
         assert earlier.text() == state.text()
         seen = state.model_copy(update={"values": {"p95": 12.0}, "requests": 1})
-        assert seen.text() == "two Running: 10 % (step 1 of 2), 1 requests, p95 12ms"
+        assert seen.text() == "two Running: 10 % (step 1 of 2), 1 request, p95 12ms"
 
     def test_it_waits_until_the_router_has_taken_the_share_back(self) -> None:
         both = ["one", "two"]

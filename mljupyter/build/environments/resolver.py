@@ -120,7 +120,7 @@ class Resolver:
         arguments += ["--only-binary", ":all:"] if wheels_only else []
         finished = self.uv.run(*arguments, asked, shown=shown, output=answer)
         if finished.status == 0:
-            exact = [line for line in answer.read_text().splitlines() if line.strip()]
+            exact = [line for line in answer.read_text(encoding="utf-8").splitlines() if line.strip()]
             return Resolution(exact, wheels_only, finished)
         if not cannot_be_satisfied(finished.lines):
             raise failed(_STEP, finished)
@@ -158,7 +158,7 @@ class Resolver:
         """Write a requirements file that begins with the options of pip."""
         path = self.scratch / name
         path.touch(mode=0o600)
-        path.write_text("\n".join([*self._kept, *lines, ""]))
+        path.write_text("\n".join([*self._kept, *lines, ""]), encoding="utf-8")
         return path
 
     def refusal(self, resolution: Resolution) -> Exception:

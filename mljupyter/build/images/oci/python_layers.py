@@ -35,7 +35,7 @@ def install_wheels(uv: Uv, requirements: str, target: Path, *, minor: int, platf
     """
     target.mkdir(parents=True, exist_ok=True)
     file = uv.directory / f"{target.name}.txt"
-    file.write_text(requirements)
+    file.write_text(requirements, encoding="utf-8")
     file.chmod(0o600)  # the URL of an index may hold a password
     uv.checked(
         "installing packages",

@@ -96,7 +96,7 @@ def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=_TIMEOUT_SECONDS,
                 check=False,

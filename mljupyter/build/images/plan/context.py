@@ -51,9 +51,11 @@ def save_context(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ImageError(f"{directory} is not an empty directory: give one that does not exist yet.")
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / DOCKERFILE).write_text(text)
-    (directory / MODEL_MAP).write_text(f"{json.dumps(plan.model_config_map(), indent=2)}\n")
-    (directory / names.SERVER_FILE).write_text("".join(f"{line}\n" for line in plan.server_requirements))
+    (directory / DOCKERFILE).write_text(text, encoding="utf-8")
+    (directory / MODEL_MAP).write_text(f"{json.dumps(plan.model_config_map(), indent=2)}\n", encoding="utf-8")
+    (directory / names.SERVER_FILE).write_text(
+        "".join(f"{line}\n" for line in plan.server_requirements), encoding="utf-8"
+    )
     _write_packages(plan, directory)
     for relative, path in layout.server_files().items():
         target = directory / names.SERVER_FOLDER / relative
@@ -96,11 +98,11 @@ def _write_packages(plan: ImagePlan, directory: Path) -> None:
     packages = plan.packages
     if packages.kind == "own":
         script = directory / names.INTERPRETER_FILE
-        script.write_text(interpreter_script(packages.interpreter))
+        script.write_text(interpreter_script(packages.interpreter), encoding="utf-8")
         script.chmod(0o755)
     elif packages.kind == "conda" and packages.conda is not None:
         # JSON is valid YAML, and conda reads it.
         text = json.dumps(packages.conda.document(), indent=2)
-        (directory / names.CONDA_FILE).write_text(f"{text}\n")
+        (directory / names.CONDA_FILE).write_text(f"{text}\n", encoding="utf-8")
     elif packages.requirements:
-        (directory / names.REQUIREMENTS_FILE).write_text(packages.requirements_text())
+        (directory / names.REQUIREMENTS_FILE).write_text(packages.requirements_text(), encoding="utf-8")
