@@ -289,7 +289,7 @@ class Environment(HtmlRepr):
         """Return an environment with the packages of a conda environment file."""
         environment = Environment(name)
         environment.python.conda_dependencies_file = file_path
-        environment._file = Path(file_path).expanduser()
+        environment._file = expanded(file_path)
         packages = environment.python.conda_dependencies
         assert packages is not None  # noqa: S101 - narrows the type
         core.package_sources.make_paths_absolute(packages, expanded(file_path).parent)
@@ -311,7 +311,7 @@ class Environment(HtmlRepr):
         environment = Environment(name)
         packages = core.package_sources.read_pip_requirements(expanded(file_path), pip_version)
         environment.python.conda_dependencies = packages
-        environment._file = Path(file_path).expanduser()
+        environment._file = expanded(file_path)
         return environment
 
     @staticmethod
