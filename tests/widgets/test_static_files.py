@@ -47,3 +47,15 @@ def test_a_widget_is_one_small_module_that_loads_nothing(name: str) -> None:
         r"\bimport\s*[({\"'*]|\bfrom\s*[\"']|\bfetch\(|XMLHttpRequest|https?://(?!www\.w3\.org/)", source
     )
     assert not re.search(r"@import|url\(|https?://", styles(name))
+
+
+def test_the_style_of_one_widget_is_not_that_of_another_on_the_same_page() -> None:
+    """A page has the style sheets of all its widgets: rules of one of them must not be about classes of others."""
+    classes: dict[str, set[str]] = {}
+    for path in (ROOT / "widgets-js" / "src").glob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        selectors = [part.strip() for rule in re.findall(r"([^{}]+)\{", text) for part in rule.split(",")]
+        classes[path.stem] = {found.group(1) for part in selectors if (found := re.match(r"\.(mlj-[\w-]+)", part))}
+    for widget in WIDGETS:
+        for other in classes.keys() - {widget}:
+            assert classes.get(widget, set()) & classes[other] == set(), (widget, other)

@@ -76,7 +76,7 @@ function render({ model, el }: View<LogTraits>): Stop {
     stages,
     make(
       "div",
-      { class: "mlj-tools" },
+      { class: "mlj-log-tools" },
       search,
       level,
       found,

@@ -242,7 +242,7 @@ function render(view: View<MonitorTraits>): Stop {
   const decided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the number of replicas" });
   const whyPart = part("Scaling decisions", decided);
 
-  const routerFields = make("dl", { class: "mlj-fields" });
+  const routerFields = make("dl", { class: "mlj-facts" });
   const routerDecided = make("ol", { class: "mlj-decisions", "aria-label": "Decisions about the router" });
   const routerPart = part("Router of the cluster", routerFields, routerDecided);
 

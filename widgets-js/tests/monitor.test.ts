@@ -215,17 +215,17 @@ describe("the monitor", () => {
 });
 
 describe("the router of a cluster", () => {
-  const fields = () => [...shown.el.querySelectorAll(".mlj-fields div")].map((item) => item.textContent);
+  const fields = () => [...shown.el.querySelectorAll(".mlj-facts div")].map((item) => item.textContent);
   const router = (changed = {}) => ({ fields: [["Pods", "2/3, 0.5 cores each"]], decisions: [], ...changed });
 
   it("is not shown for an endpoint on one machine", () => {
     tick({ whole: true });
-    expect(one(shown.el, ".mlj-fields").parentElement?.hidden).toBe(true);
+    expect(one(shown.el, ".mlj-facts").parentElement?.hidden).toBe(true);
   });
 
   it("is shown with its size and its newest decisions, and stays while nothing changes", () => {
     tick({ router: router() });
-    expect(one(shown.el, ".mlj-fields").parentElement?.hidden).toBe(false);
+    expect(one(shown.el, ".mlj-facts").parentElement?.hidden).toBe(false);
     expect(fields()).toEqual(["Pods2/3, 0.5 cores each"]);
     const decision = (time: number, step: string, change: string) => ({ time, words: [step, change, "slow"] });
     const decisions = [decision(NOW - 5, "Out", "3 → 4 pods"), decision(NOW - 9, "Up", "0.5 → 1 cores")];
