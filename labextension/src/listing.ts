@@ -1,4 +1,4 @@
-import type { IEndpoint, IEndpointsMessage } from './documents';
+import type { IEndpoint, IEndpointsMessage, IModel } from './documents';
 
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 30;
@@ -45,4 +45,13 @@ export function matching(rows: Iterable<IEndpoint>, search: string): IEndpoint[]
       return words.every(word => text.includes(word));
     })
     .sort((one, other) => one.name.localeCompare(other.name));
+}
+
+/** Return the names of the endpoints that use a version of a model. */
+export function usersOf(rows: Iterable<IEndpoint>, model: IModel): string[] {
+  const id = `${model.name}:${model.version}`;
+  return [...rows]
+    .filter(row => row.versions.some(version => version.models.includes(id)))
+    .map(row => row.name)
+    .sort();
 }

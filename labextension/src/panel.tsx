@@ -9,7 +9,7 @@ import { CommandIDs } from './commands';
 import type { IEndpoint, IModel, ITarget, IVersion } from './documents';
 import type { Endpoints } from './endpoints';
 import { readableSize } from './format';
-import { matching } from './listing';
+import { matching, usersOf } from './listing';
 
 const MARKS: Record<string, string> = {
   Healthy: '●',
@@ -375,49 +375,52 @@ function Body(
         button={trans.__('Register a model')}
         onButton={() => void commands.execute(CommandIDs.register)}
         trans={trans}
-        line={(model, again) => (
-          <li key={`${model.name}:${model.version}`} className="mljlab-model">
-            <b>
-              {model.name}:{model.version}
-            </b>{' '}
-            <span className="mljlab-quiet">
-              {[
-                model.framework,
-                readableSize(model.size),
-                model.usedBy.length > 0 ? trans.__('used by %1', model.usedBy.join(', ')) : ''
-              ]
-                .filter(Boolean)
-                .join(' · ')}
-            </span>
-            <span className="mljlab-buttons">
-              <button
-                type="button"
-                onClick={() =>
-                  void commands.execute(CommandIDs.deploy, {
-                    model: `${model.name}:${model.version}`
-                  })
-                }
-                aria-label={trans.__('Deploy %1:%2', model.name, model.version)}
-              >
-                {trans.__('Deploy')}
-              </button>
-              <button
-                type="button"
-                disabled={model.usedBy.length > 0}
-                onClick={() => {
-                  void props.deleteModel(model).then(deleted => {
-                    if (deleted) {
-                      again();
-                    }
-                  });
-                }}
-                aria-label={trans.__('Delete %1:%2', model.name, model.version)}
-              >
-                {trans.__('Delete')}
-              </button>
-            </span>
-          </li>
-        )}
+        line={(model, again) => {
+          const users = usersOf(endpoints.rows.values(), model);
+          return (
+            <li key={`${model.name}:${model.version}`} className="mljlab-model">
+              <b>
+                {model.name}:{model.version}
+              </b>{' '}
+              <span className="mljlab-quiet">
+                {[
+                  model.framework,
+                  readableSize(model.size),
+                  users.length > 0 ? trans.__('used by %1', users.join(', ')) : ''
+                ]
+                  .filter(Boolean)
+                  .join(' · ')}
+              </span>
+              <span className="mljlab-buttons">
+                <button
+                  type="button"
+                  onClick={() =>
+                    void commands.execute(CommandIDs.deploy, {
+                      model: `${model.name}:${model.version}`
+                    })
+                  }
+                  aria-label={trans.__('Deploy %1:%2', model.name, model.version)}
+                >
+                  {trans.__('Deploy')}
+                </button>
+                <button
+                  type="button"
+                  disabled={users.length > 0}
+                  onClick={() => {
+                    void props.deleteModel(model).then(deleted => {
+                      if (deleted) {
+                        again();
+                      }
+                    });
+                  }}
+                  aria-label={trans.__('Delete %1:%2', model.name, model.version)}
+                >
+                  {trans.__('Delete')}
+                </button>
+              </span>
+            </li>
+          );
+        }}
       />
       <Section<ITarget>
         title={trans.__('Compute targets')}

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import type { IEndpoint } from "../../labextension/src/documents";
+import type { IEndpoint, IModel } from "../../labextension/src/documents";
 import { readableSize } from "../../labextension/src/format";
-import { matching, pauseAfter, updated, worstState } from "../../labextension/src/listing";
+import { matching, pauseAfter, updated, usersOf, worstState } from "../../labextension/src/listing";
 
 /** An endpoint as the server lists it. */
 function endpoint(name: string, parts: Partial<IEndpoint> = {}): IEndpoint {
@@ -48,6 +48,13 @@ describe("the list of endpoints in the side panel", () => {
     expect(names("FAIL")).toEqual(["c"]);
     expect(names("ridge local")).toEqual(["a"]);
     expect(names("ridge docker")).toEqual([]);
+  });
+
+  it("says which endpoints use a version of a model", () => {
+    const version = { name: "blue", models: ["ridge:3"] } as unknown as IEndpoint["versions"][number];
+    const rows = [endpoint("b", { versions: [version] }), endpoint("c"), endpoint("a", { versions: [version] })];
+    expect(usersOf(rows, { name: "ridge", version: 3 } as IModel)).toEqual(["a", "b"]);
+    expect(usersOf(rows, { name: "ridge", version: 4 } as IModel)).toEqual([]);
   });
 
   it("tells the worst state, and takes one that it does not know for the worst", () => {
