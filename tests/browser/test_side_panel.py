@@ -96,7 +96,7 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     shot("side-panel-monitor")
 
     choose(page, "line-one", "Try it")
-    page.get_by_label("Request").fill('{"data": [[3.0]]}')
+    page.get_by_role("textbox", name="Request", exact=True).fill('{"data": [[3.0]]}')
     send = page.get_by_role("button", name="Send", exact=True)
     press(page, send)
     expect(page.get_by_text("Answered in")).to_be_visible()
