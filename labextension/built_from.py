@@ -25,7 +25,7 @@ def digest() -> str:
 
 def sources() -> list[Path]:
     """Return the sources, sorted."""
-    return sorted((HERE / "src").rglob("*.ts"))
+    return sorted(path for place in ("src", "schema", "style") for path in (HERE / place).rglob("*.*"))
 
 
 def is_current() -> bool:

@@ -10,6 +10,12 @@ export default defineConfig([
   {
     plugins: { jupyter },
     languageOptions: { parserOptions: { project: 'tsconfig.json' } },
-    rules: { curly: ['error', 'all'], eqeqeq: 'error', 'no-console': 'error' }
+    rules: {
+      curly: ['error', 'all'],
+      eqeqeq: 'error',
+      'no-console': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/unbound-method': 'off' // signals of Lumino get the object beside the method
+    }
   }
 ]);

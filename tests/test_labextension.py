@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import mljupyter
+
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "labextension" / "prebuilt"
 PLACE = "data/share/jupyter/labextensions/mljupyter-labextension/"
-MOST_BYTES = 30_000
+MOST_BYTES = 100_000
+CONFIGURATION = "data/etc/jupyter/jupyter_server_config.d/mljupyter.json"
 
 
 def test_what_is_kept_was_built_from_the_sources_beside_it() -> None:
@@ -38,3 +42,12 @@ def test_an_installation_without_node_brings_it(kind: str, tmp_path: Path) -> No
     built = {path.relative_to(BUILT).as_posix() for path in BUILT.rglob("*") if path.is_file()}
     packed = {name.partition(PLACE)[2] for name in names if PLACE in name}
     assert packed == {*built, "install.json"}
+    assert any(name.endswith(CONFIGURATION) for name in names)  # the server extension needs no command to be on
+
+
+def test_python_npm_and_the_page_have_one_version() -> None:
+    package = json.loads((ROOT / "labextension" / "package.json").read_text())["version"]
+    page = re.search(r"VERSION = '(.+)'", (ROOT / "labextension" / "src" / "version.ts").read_text())
+    assert page is not None
+    assert mljupyter.__version__ == package == page.group(1)
+    assert json.loads((ROOT / "labextension" / "install.json").read_text())["packageName"] == "mljupyter"

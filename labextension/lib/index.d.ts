@@ -1,4 +1,5 @@
-import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
-/** Listens for wizards that have code for the notebook they are in. */
-declare const plugin: JupyterFrontEndPlugin<void>;
-export default plugin;
+import { type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { IMLJupyter } from './tokens';
+export { IMLJupyter } from './tokens';
+declare const _default: (JupyterFrontEndPlugin<void> | JupyterFrontEndPlugin<IMLJupyter>)[];
+export default _default;

@@ -7,13 +7,15 @@ const KEY = 'mljupyter';
  * Nothing is replaced and nothing is run: what happens next is the reader's decision. One undo takes the cells away.
  *
  * @param panel - the notebook
- * @param element - anything inside one of its cells, such as a widget in an output
+ * @param element - anything inside one of its cells, such as a widget in an output; for a wizard in a tab of its own, the
+ *   code goes below the active cell
  * @param sources - the texts of the new cells, in order
  * @returns whether the code is there: the element may be elsewhere, and a notebook may be read-only
  */
 export function insertBelow(panel, element, sources) {
     const notebook = panel.content;
-    const index = notebook.widgets.findIndex(cell => cell.node.contains(element));
+    const inside = notebook.widgets.findIndex(cell => cell.node.contains(element));
+    const index = inside < 0 && !panel.node.contains(element) ? notebook.activeCellIndex : inside;
     const model = notebook.model;
     if (index < 0 || model === null || model.readOnly) {
         return false;

@@ -1,7 +1,32 @@
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRunningSessionManagers } from '@jupyterlab/running';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { type Widget } from '@lumino/widgets';
 
+import { addActions, deleteModel, textOf } from './actions';
+import { Api } from './api';
+import { Channel } from './channel';
+import { CommandIDs } from './commands';
+import { Endpoints } from './endpoints';
+import { endpointsIcon } from './icon';
 import { insertBelow } from './insert';
+import { MissingPanel, SidePanel } from './panel';
+import { runningEndpoints } from './running';
+import { StatusItem } from './status';
+import { IMLJupyter } from './tokens';
+import { VERSION } from './version';
+import { addViews } from './views';
+
+export { IMLJupyter } from './tokens';
 
 /** What a wizard sends with its event; whoever has put the code into the notebook says so in `done`. */
 interface IInsertion {
@@ -11,6 +36,7 @@ interface IInsertion {
 
 const EVENT = 'mljupyter:insert-cell';
 const MOST_CHARACTERS = 100_000;
+const DOMAIN = 'mljupyter';
 
 /** Whether the detail of an event, which any script of the page may have sent, is what a wizard sends. */
 function isInsertion(detail: unknown): detail is IInsertion {
@@ -23,10 +49,10 @@ function isInsertion(detail: unknown): detail is IInsertion {
   );
 }
 
-/** Listens for wizards that have code for the notebook they are in. */
-const plugin: JupyterFrontEndPlugin<void> = {
+/** Listens for wizards that have code for the notebook they are in, or for the current one. */
+const insertion: JupyterFrontEndPlugin<void> = {
   id: 'mljupyter-labextension:insert-cell',
-  description: 'Puts the code that a wizard writes into new cells below it.',
+  description: 'Puts the code that a wizard writes into new cells.',
   autoStart: true,
   requires: [INotebookTracker],
   activate: (_app: JupyterFrontEnd, tracker: INotebookTracker) => {
@@ -35,10 +61,150 @@ const plugin: JupyterFrontEndPlugin<void> = {
       if (!isInsertion(detail) || !(target instanceof Node)) {
         return;
       }
-      const panel = tracker.find(candidate => candidate.content.node.contains(target));
-      detail.done = panel !== undefined && insertBelow(panel, target, detail.sources);
+      const around = tracker.find(candidate => candidate.content.node.contains(target));
+      const panel = around ?? tracker.currentWidget;
+      detail.done = panel !== null && insertBelow(panel, target, detail.sources);
     });
   }
 };
 
-export default plugin;
+/** Follows the endpoints of the chosen workspace. */
+const service: JupyterFrontEndPlugin<IMLJupyter> = {
+  id: 'mljupyter-labextension:service',
+  description: 'Follows the endpoints of a workspace.',
+  autoStart: true,
+  provides: IMLJupyter,
+  activate: (app: JupyterFrontEnd) => {
+    const settings = app.serviceManager.serverSettings;
+    const channel = new Channel(settings);
+    return { api: new Api(settings), channel, endpoints: new Endpoints(channel) };
+  }
+};
+
+/** The commands, the tabs, and the side panel. */
+const panel: JupyterFrontEndPlugin<void> = {
+  id: 'mljupyter-labextension:panel',
+  description:
+    'The side panel with endpoints, models and compute targets, and the tabs that it opens.',
+  autoStart: true,
+  requires: [IMLJupyter],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher, ISettingRegistry, ITranslator],
+  activate: async (
+    app: JupyterFrontEnd,
+    mlj: IMLJupyter,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    registry: ISettingRegistry | null,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    const { commands, shell } = app;
+    const show = (widget: Widget) => {
+      widget.title.icon = endpointsIcon;
+      shell.add(widget, 'left', { rank: 650 });
+      restorer?.add(widget, widget.id);
+    };
+    commands.addCommand(CommandIDs.showPanel, {
+      label: trans.__('Show endpoints'),
+      execute: () => {
+        shell.activateById('mljupyter-endpoints');
+      }
+    });
+    addActions(commands, mlj, trans);
+    addViews(app, mlj, restorer, trans);
+    if (palette !== null) {
+      const category = trans.__('mljupyter');
+      Object.values(CommandIDs)
+        .filter(command => command !== CommandIDs.openView)
+        .forEach(command => {
+          palette.addItem({ command, category, args: { isPalette: true } });
+        });
+    }
+    launcher?.add({ command: CommandIDs.deploy, category: trans.__('Other'), rank: 1 });
+
+    let version: string | null;
+    try {
+      version = await mlj.api.version();
+    } catch (error) {
+      show(new MissingPanel(textOf(error), ''));
+      return;
+    }
+    if (version === null) {
+      const message = trans.__(
+        'This Jupyter server does not have the server extension of mljupyter. Enable it, and start the server again:'
+      );
+      show(new MissingPanel(message, 'jupyter server extension enable mljupyter.labserver'));
+      return;
+    }
+    if (version !== VERSION) {
+      const message = trans.__(
+        'The page has version %1 of mljupyter, the server %2. Install one version, start the server again, and reload:',
+        VERSION,
+        version
+      );
+      show(new MissingPanel(message, 'pip install --upgrade "mljupyter[lab]"'));
+      return;
+    }
+    show(
+      new SidePanel({
+        api: mlj.api,
+        commands,
+        endpoints: mlj.endpoints,
+        trans,
+        deleteModel: model => deleteModel(mlj, model, trans)
+      })
+    );
+    if (registry !== null) {
+      const chosen = (await registry.load(panel.id)).get('workspace').composite;
+      if (typeof chosen === 'string' && chosen !== '') {
+        mlj.endpoints.choose(chosen);
+      }
+    }
+    mlj.channel.connect();
+  }
+};
+
+/** The endpoints in the section of what runs. */
+const running: JupyterFrontEndPlugin<void> = {
+  id: 'mljupyter-labextension:running',
+  description: 'Lists endpoints among what runs, and deletes them there.',
+  autoStart: true,
+  requires: [IMLJupyter, IRunningSessionManagers],
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    mlj: IMLJupyter,
+    managers: IRunningSessionManagers,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    managers.add(runningEndpoints(mlj, app.commands, trans));
+  }
+};
+
+/** The number of endpoints in the status bar. */
+const status: JupyterFrontEndPlugin<void> = {
+  id: 'mljupyter-labextension:status',
+  description: 'The number of endpoints and their worst state in the status bar.',
+  autoStart: true,
+  requires: [IMLJupyter, IStatusBar],
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    mlj: IMLJupyter,
+    bar: IStatusBar,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    bar.registerStatusItem(status.id, {
+      item: new StatusItem(mlj.endpoints, app.commands, trans),
+      align: 'left',
+      rank: 50,
+      isActive: () => mlj.endpoints.rows.size > 0,
+      activeStateChanged: mlj.endpoints.changed
+    });
+  }
+};
+
+export default [insertion, service, panel, running, status];

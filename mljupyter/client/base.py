@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
-from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
+from mljupyter.spec import EndpointChanges, EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
 from mljupyter.spec.collected import CollectedFile
 from mljupyter.spec.history import HistoryEntry
 
@@ -177,4 +177,18 @@ class EndpointClient(Protocol):
 
     def scaling_history(self, name: str, version: str | None = None, most: int = 1000) -> list[ScalingDecision]:
         """Return the newest autoscaling decisions, oldest first."""
+        ...
+
+
+class ControlPlaneClient(EndpointClient, Protocol):
+    """The client of one control plane, which also tells of changes of any endpoint."""
+
+    def changes(self, after: str, timeout: float) -> EndpointChanges:
+        """Return what has changed in any endpoint since the state of a token, as soon as there is something.
+
+        Parameters:
+            after: the token of an earlier answer; empty for all endpoints, at once.
+            timeout: the longest wait in seconds; then the answer has no endpoints.
+
+        """
         ...

@@ -16,7 +16,7 @@ from mljupyter.client.bounds import (
     count_within,
 )
 from mljupyter.client.transport import Transport
-from mljupyter.spec import EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
+from mljupyter.spec import EndpointChanges, EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
 from mljupyter.spec.collected import CollectedFile
 from mljupyter.spec.history import HistoryEntry
 
@@ -76,6 +76,17 @@ class HttpEndpointClient:
         query = {"after": after, "timeout": timeout}
         answer = self._transport.ask("GET", _path(name), query=query, within=timeout + _POLL_SPARE)
         return self._read(answer.body)
+
+    def changes(self, after: str, timeout: float) -> EndpointChanges:
+        """Return what has changed in any endpoint since the state of a token; see `EndpointClient.changes`."""
+        query = {"after": after, "timeout": timeout}
+        found = self._transport.ask("GET", "/v1/changes", query=query, within=timeout + _POLL_SPARE).json()
+        return EndpointChanges(
+            token=found["token"],
+            whole=found["whole"],
+            records=[self._read(item) for item in found["records"]],
+            removed=found["removed"],
+        )
 
     def start_rollout(self, name: str, plan: RolloutPlan) -> EndpointRecord:
         """Start a rollout of a version; return the endpoint with the rollout in its first step."""

@@ -9,6 +9,10 @@ class Changes:
     """Numbers each change of a key, so that several readers can each ask which keys have changed since they asked last.
 
     An answer costs the work for the keys in it, however many others there are. Of a key, only the last change counts.
+    A reader in another process gets a token instead of a number, which the numbers of another source do not match.
+
+    Parameters:
+        epoch: a text without a dot, which other sources do not have: their numbers begin again.
 
     Attributes:
         number: the number of the last change; 0 before the first one.
@@ -24,7 +28,8 @@ class Changes:
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: str = "") -> None:
+        self._epoch = epoch
         self._numbers: OrderedDict[str, int] = OrderedDict()
         self.number = 0
 
@@ -43,3 +48,15 @@ class Changes:
                 break
             found.append(key)
         return found
+
+    @property
+    def token(self) -> str:
+        """The number of the last change as a text for a reader in another process."""
+        return f"{self._epoch}.{self.number}"
+
+    def number_of(self, token: str) -> int | None:
+        """Return the number in a token; None if the token is of another source, or of no source."""
+        epoch, _, number = token.partition(".")
+        if epoch != self._epoch or not (number.isascii() and number.isdigit()):
+            return None
+        return int(number) if int(number) <= self.number else None

@@ -20,6 +20,7 @@ from mljupyter.spec.router import (
 )
 from mljupyter.spec.status import (
     CertificateStatus,
+    EndpointChanges,
     EndpointRecord,
     EndpointState,
     EndpointStatus,
@@ -51,6 +52,7 @@ __all__ = [
     "CodeReference",
     "ConnectionLimits",
     "Document",
+    "EndpointChanges",
     "EndpointKind",
     "EndpointRecord",
     "EndpointSpec",

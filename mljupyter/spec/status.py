@@ -133,6 +133,19 @@ class EndpointRecord(Document):
     rollout: Rollout | None = None
 
 
+class EndpointChanges(Document):
+    """The endpoints of a control plane that have changed since a reader has asked last.
+
+    `token` is for the next question. `whole` says that `records` has all endpoints, since the token of the reader was not
+    known.
+    """
+
+    token: str
+    whole: bool
+    records: list[EndpointRecord] = []
+    removed: list[str] = []
+
+
 class RouterSize(Document):
     """The size of a cluster's router: what the self-scaler wants, what it has measured, and its last decisions.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from mljupyter.client.base import EndpointClient
+from mljupyter.client.base import ControlPlaneClient
 from mljupyter.client.reach import Reach
 from mljupyter.runtimes.base import Usage
 from mljupyter.spec import ReplicaStatus, RouterSize
@@ -113,7 +113,7 @@ class Target:
         """
         return self
 
-    def endpoints(self) -> EndpointClient:
+    def endpoints(self) -> ControlPlaneClient:
         """Return the client of the control plane that runs this target's endpoints.
 
         Targets with the same control plane return the same object.

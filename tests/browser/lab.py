@@ -82,6 +82,7 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
         "--LabApp.expose_app_in_browser=True",
         "--JupyterNotebookApp.expose_app_in_browser=True",
         "--LabApp.extension_manager=readonly",
+        "--ServerApp.jpserver_extensions={'mljupyter.labserver': True}",
     ]
     log = home / "lab.log"
     with log.open("wb") as output:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mljupyter.client import errors
+from mljupyter.engine.changes import Changes
 from mljupyter.engine.replicas.revision import revision
 from mljupyter.engine.rollout import canary
 from mljupyter.engine.rollout.request_counts import RequestCounts
@@ -34,6 +35,7 @@ from mljupyter.engine.rollout.traffic import weights
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import (
     Authentication,
+    EndpointChanges,
     EndpointKind,
     EndpointRecord,
     EndpointSpec,
@@ -205,6 +207,7 @@ class FakeControlPlane:
         self._endpoints: dict[str, _Endpoint] = {}
         self._changed = threading.Condition(threading.RLock())
         self._resource_version = 0
+        self._numbers = Changes(secrets.token_hex())
         self._closed = threading.Event()
         threading.Thread(target=self._advance_rollouts, daemon=True).start()
 
@@ -255,6 +258,7 @@ class FakeControlPlane:
         with self._changed:
             endpoint = self._find(name)
             del self._endpoints[name]
+            self._numbers.note(name)
             self._changed.notify_all()
         if endpoint.server is not None:
             endpoint.server.shutdown()
@@ -264,6 +268,18 @@ class FakeControlPlane:
         with self._changed:
             self._changed.wait_for(lambda: self._find(name).record.resource_version > after, timeout)
             return self._find(name).record
+
+    def changes(self, after: str, timeout: float) -> EndpointChanges:
+        with self._changed:
+            if (known := self._numbers.number_of(after)) is not None:
+                self._changed.wait_for(lambda: self._numbers.number > known, timeout)
+            names = list(self._endpoints) if known is None else self._numbers.since(known)
+            return EndpointChanges(
+                token=self._numbers.token,
+                whole=known is None,
+                records=[self._endpoints[name].record for name in names if name in self._endpoints],
+                removed=[name for name in names if name not in self._endpoints],
+            )
 
     def start_rollout(self, name: str, plan: RolloutPlan) -> EndpointRecord:
         with self._changed:
@@ -565,6 +581,7 @@ class FakeControlPlane:
     def _update(self, name: str, **fields: Any) -> EndpointRecord:
         endpoint = self._find(name)
         self._resource_version += 1
+        self._numbers.note(endpoint.record.spec.name)
         endpoint.record = endpoint.record.model_copy(update={**fields, "resource_version": self._resource_version})
         self._changed.notify_all()
         return endpoint.record

@@ -268,6 +268,30 @@ def test_watch_returns_on_a_change_or_after_its_timeout(site: Site, name: str) -
     assert changes[0] > record.resource_version
 
 
+def test_changes_are_told_of_all_endpoints_once_each_and_of_their_removal(site: Site, name: str) -> None:
+    before = site.client.changes("", 0)
+    assert before.whole
+    site.healthy(site.spec(name))
+    names: list[str] = []
+    token = before.token
+    while name not in names:
+        found = site.client.changes(token, 5)
+        assert not found.whole
+        names += [record.spec.name for record in found.records]
+        token = found.token
+    record = site.client.endpoint(name)
+    while (found := site.client.changes(token, 0.3)).token != token:  # until nothing changes any more
+        token = found.token
+    assert (found.records, found.removed) == ([], [])
+    site.client.replace(record.spec.model_copy(update={"description": "changed"}))
+    found = site.client.changes(token, HANG_SECONDS)
+    assert [item.spec.description for item in found.records if item.spec.name == name] == ["changed"]
+    site.client.delete(name)
+    while name not in (found := site.client.changes(found.token, HANG_SECONDS)).removed:
+        assert found.records, "nothing was told within the time limit"
+    assert site.client.changes("of another source.3", HANG_SECONDS).whole
+
+
 def test_after_a_deletion_nothing_answers_and_the_name_is_free(site: Site, name: str) -> None:
     record = site.healthy(site.spec(name))
     site.client.delete(name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mljupyter.core import InferenceConfig, Workspace
+from mljupyter.core import InferenceConfig, Model, Workspace
 from mljupyter.core.compute import AksCompute, ComputeTarget
 from mljupyter.notebook.session import Session
 from mljupyter.targets.docker import DockerTarget
@@ -119,6 +119,23 @@ def newcomer(session: Session) -> Iterator[User]:
     }
     wizard = DeployWizard(session, namespace)
     yield User(wizard)
+    wizard.close()
+
+
+@pytest.mark.parametrize(("model", "served"), [("line", True), ("line:2", True), ("line:1", False), ("line:9", False)])
+def test_a_version_of_a_model_that_its_framework_serves_needs_no_script(
+    session: Session, workspace: Workspace, model: str, served: bool
+) -> None:
+    Path("line.pkl").write_bytes(b"content")
+    Model.register(workspace, "line.pkl", "line")
+    Model.register(workspace, "line.pkl", "line", model_framework=Model.Framework.SCIKITLEARN)
+    wizard = DeployWizard(session, {"one": config("one"), "two": config("two")}, {"name": "churn", "model": model})
+    user = User(wizard)
+    assert ("framework" in user.choice("score", "")["label"]) is served
+    assert (user.press()["heading"] != "What do you want to deploy?") is served
+    if served:
+        go_to(user, "Is this what you want?")
+        assert ["Script", "none: the model is served by sklearn"] in [list(row) for row in user.field("plan")["rows"]]
     wizard.close()
 
 

@@ -62,6 +62,7 @@ class Api:
             Route("/v1/stop", self._stop_process, methods=["POST"]),
             Route("/v1/endpoints", self._list, methods=["GET"]),
             Route("/v1/endpoints", self._create, methods=["POST"]),
+            Route("/v1/changes", self._watch_all, methods=["GET"]),
             Route("/v1/endpoints/{name}", self._get, methods=["GET"]),
             Route("/v1/endpoints/{name}", self._replace, methods=["PUT"]),
             Route("/v1/endpoints/{name}", self._delete, methods=["DELETE"]),
@@ -107,6 +108,10 @@ class Api:
 
     async def _list(self, _: Request) -> Response:
         return JSONResponse([record.document() for record in self._service.endpoints()])
+
+    async def _watch_all(self, request: Request) -> Response:
+        changes = await self._service.changes(request.query_params.get("after", ""), poll_timeout(request))
+        return Response(changes.json_text(), media_type="application/json")
 
     async def _create(self, request: Request) -> Response:
         body = await document_of(request)

@@ -38,7 +38,15 @@ from mljupyter.engine.rollout.canary import aborted, collides
 from mljupyter.engine.rollout.rules import Refusal, refuse_change
 from mljupyter.runtimes.base import ReplicaLog, Runtime, Runtimes
 from mljupyter.runtimes.ports import PortReservations
-from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, EndpointStatus, ScalingDecision
+from mljupyter.spec import (
+    Authentication,
+    EndpointChanges,
+    EndpointKind,
+    EndpointRecord,
+    EndpointSpec,
+    EndpointStatus,
+    ScalingDecision,
+)
 
 
 class Service:
@@ -164,6 +172,27 @@ class Service:
             timeout_seconds,
         )
         return self.find(name)
+
+    async def changes(self, after: str, timeout_seconds: float) -> EndpointChanges:
+        """Return what has changed in any endpoint since the state of a token, at the latest after `timeout_seconds`.
+
+        Parameters:
+            after: the token of an earlier answer; empty for all endpoints.
+            timeout_seconds: the longest wait for a change.
+
+        """
+        changes = self._store.changes
+        known = changes.number_of(after)
+        if known is not None:
+            await self._changes.wait_until(lambda: self.ending or changes.number > known, timeout_seconds)
+        names = self._store.names() if known is None else changes.since(known)
+        found = {name: self._store.find(name) for name in names}
+        return EndpointChanges(
+            token=changes.token,
+            whole=known is None,
+            records=[record for record in found.values() if record is not None],
+            removed=[name for name, record in found.items() if record is None],
+        )
 
     async def delete(self, name: str, timeout_seconds: float) -> bool:
         """Delete an endpoint. Return whether it is gone within `timeout_seconds`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -38,7 +39,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self.changes = Changes()
+        self.changes = Changes(uuid.uuid4().hex)
         self._database = Database(path)
         self.scaling = ScalingHistory(self._database)
         try:

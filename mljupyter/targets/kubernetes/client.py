@@ -27,6 +27,7 @@ from mljupyter.runtimes.base import RuntimeUnavailableError, Usage
 from mljupyter.spec import (
     CertificateFiles,
     CertificateSecret,
+    EndpointChanges,
     EndpointRecord,
     EndpointSpec,
     EndpointTls,
@@ -47,6 +48,8 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE--
 _PROBE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 1.0
 _PROBE_AGAIN_SECONDS = 30.0
+_STORED = "stored"
+"""The token of endpoints that were read from custom resources. It is unknown to an operator, which then sends all."""
 _DIRECT = "answers at the address of the routers: {}"
 _FORWARDED = "goes through a port-forward of this process: other processes use `kubectl port-forward`"
 
@@ -111,6 +114,19 @@ class ClusterClient(HttpEndpointClient):
                 time.sleep(min(_LOOK_AGAIN_SECONDS, left))
                 record = self._stored_one(name, error)
             return record
+
+    def changes(self, after: str, timeout: float) -> EndpointChanges:
+        """Return what has changed in any endpoint since the state of a token.
+
+        If the operator does not answer, all endpoints are read from the custom resources, once a second at most.
+        """
+        try:
+            return super().changes(after, timeout)
+        except ControllerStartError as error:
+            if after == _STORED:
+                time.sleep(min(_LOOK_AGAIN_SECONDS, timeout))
+            records = [self._stored(item) for item in self._resources(error)]
+            return EndpointChanges(token=_STORED, whole=True, records=records)
 
     def router(self) -> RouterRecord:
         """Return the settings of the routers, their certificates, and their problems."""

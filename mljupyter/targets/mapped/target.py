@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mljupyter.client.base import EndpointClient
+from mljupyter.client.base import ControlPlaneClient
 from mljupyter.client.reach import Reach
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.runtimes.base import Usage
@@ -58,7 +58,7 @@ class MappedTarget(Target):
         except ComputeTargetException as error:
             return error.message
 
-    def endpoints(self) -> EndpointClient:
+    def endpoints(self) -> ControlPlaneClient:
         """Return the client of the control plane of the target that stands in."""
         return self.serving().endpoints()
 

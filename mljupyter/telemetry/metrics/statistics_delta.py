@@ -28,8 +28,7 @@ class StatisticsSource:
     """
 
     def __init__(self, epoch: str) -> None:
-        self._epoch = epoch
-        self._changes = Changes()
+        self._changes = Changes(epoch)
         self.statistics = RouterStatistics({})
 
     def put(self, statistics: RouterStatistics) -> None:
@@ -51,10 +50,10 @@ class StatisticsSource:
             token: that of an earlier answer; empty for the whole state.
 
         """
-        known, clusters = self._number_of(token), self.statistics.clusters
+        known, clusters = self._changes.number_of(token), self.statistics.clusters
         changed = list(clusters) if known is None else self._changes.since(known)
         return {
-            "token": f"{self._epoch}.{self._changes.number}",
+            "token": self._changes.token,
             "whole": known is None,
             "denied": self.statistics.denied,
             "clusters": {name: _document(clusters[name]) for name in changed if name in clusters},
@@ -65,12 +64,6 @@ class StatisticsSource:
             },
             "gone": [name for name in changed if name not in clusters],
         }
-
-    def _number_of(self, token: str) -> int | None:
-        epoch, _, number = token.partition(".")
-        if epoch != self._epoch or not (number.isascii() and number.isdigit()):
-            return None
-        return int(number) if int(number) <= self._changes.number else None
 
 
 class StatisticsCopy:

@@ -147,8 +147,12 @@ class ModelPage(DraftPage):
 
     @property
     def _is_served_by_framework(self) -> bool:
-        chosen = self.draft.typed.get("model")
-        return any(model.name == chosen and model.model_framework not in _CUSTOM for model in self._models)
+        chosen = str(self.draft.typed.get("model") or "")
+        name, _, version = chosen.partition(":")
+        found = [model for model in self._models if model.name == name]
+        if version and found and found[0].id != chosen:  # an older version, of which the framework may be another
+            found = [model for model in Model.list(self.draft.session.workspace(), name=name) if model.id == chosen]
+        return any(model.model_framework not in _CUSTOM for model in found)
 
     def _offered_models(self) -> list[Choice]:
         """Return the estimators, the models, and none; what cannot be served has a reason."""

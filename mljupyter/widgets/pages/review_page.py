@@ -144,7 +144,7 @@ def summary_of(spec: EndpointSpec) -> list[tuple[str, str]]:
         ("Name", spec.name),
         ("Where", f"{spec.compute_target}, in {'containers' if version.image else 'processes'}"),
         ("Models", ", ".join(model.id for model in version.models) or "none"),
-        ("Script", version.code.entry_script if version.code else "that of the image"),
+        ("Script", _script(version)),
         ("Replicas", _replicas(version)),
         ("Each replica", f"{version.resources.cpu:g} cores, {version.resources.memory_in_gb:g} GB"),
         ("Requests", _limits(version)),
@@ -155,6 +155,12 @@ def summary_of(spec: EndpointSpec) -> list[tuple[str, str]]:
     if spec.default_version != spec.name:
         rows.insert(1, ("Version", spec.default_version))
     return rows
+
+
+def _script(version: VersionSpec) -> str:
+    if version.no_code is not None:
+        return f"none: the model is served by {version.no_code}"
+    return version.code.entry_script if version.code else "that of the image"
 
 
 def _replicas(version: VersionSpec) -> str:

@@ -1,0 +1,103 @@
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+
+import type { IClients, IModel, ITarget } from './documents';
+
+/** An error of the server extension: the message for people, and the way out. */
+export class MLJupyterError extends Error {
+  constructor(
+    message: string,
+    readonly hint: string,
+    readonly status: number
+  ) {
+    super(message);
+  }
+}
+
+const NOT_FOUND = 404;
+
+/** The requests to the server extension. */
+export class Api {
+  constructor(readonly settings: ServerConnection.ISettings) {}
+
+  /** Return the version of the Python package of the server; null if the server does not have the extension. */
+  async version(): Promise<string | null> {
+    try {
+      return (await this.ask<{ version: string }>('GET', 'version')).version;
+    } catch (error) {
+      if (error instanceof MLJupyterError && error.status === NOT_FOUND) {
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  workspaces(): Promise<{ names: string[]; default: string }> {
+    return this.ask('GET', 'workspaces');
+  }
+
+  module(name: string): Promise<{ module: string; styles: string }> {
+    return this.ask('GET', 'modules', name);
+  }
+
+  models(workspace: string): Promise<IModel[]> {
+    return this.ask('GET', 'workspaces', workspace, 'models');
+  }
+
+  targets(workspace: string): Promise<ITarget[]> {
+    return this.ask('GET', 'workspaces', workspace, 'targets');
+  }
+
+  clients(workspace: string, name: string): Promise<IClients> {
+    return this.ask('GET', 'workspaces', workspace, 'endpoints', name, 'clients');
+  }
+
+  /** Do what a button of a panel does; return the sentence about it. */
+  async act(
+    workspace: string,
+    name: string,
+    action: string,
+    values: Record<string, string> = {}
+  ): Promise<string> {
+    const path = ['workspaces', workspace, 'endpoints', name, 'actions', action];
+    return (await this.send<{ said: string }>('POST', path, values)).said;
+  }
+
+  async deleteEndpoint(workspace: string, name: string): Promise<string> {
+    const path = ['workspaces', workspace, 'endpoints', name];
+    return (await this.send<{ said: string }>('DELETE', path)).said;
+  }
+
+  async deleteModel(workspace: string, model: IModel): Promise<string> {
+    const path = ['workspaces', workspace, 'models', model.name, String(model.version)];
+    return (await this.send<{ said: string }>('DELETE', path)).said;
+  }
+
+  private ask<T>(method: string, ...path: string[]): Promise<T> {
+    return this.send<T>(method, path);
+  }
+
+  private async send<T>(method: string, path: string[], body?: object): Promise<T> {
+    const url = URLExt.join(
+      this.settings.baseUrl,
+      'mljupyter',
+      ...path.map(part => encodeURIComponent(part))
+    );
+    const init: RequestInit = { method };
+    if (body !== undefined) {
+      init.body = JSON.stringify(body);
+    }
+    const answer = await ServerConnection.makeRequest(url, init, this.settings);
+    const text = await answer.text();
+    let found: { message?: string; hint?: string };
+    try {
+      found = JSON.parse(text) as { message?: string; hint?: string };
+    } catch {
+      found = { message: `The server answered ${answer.status} ${answer.statusText}.` };
+    }
+    if (!answer.ok) {
+      throw new MLJupyterError(found.message ?? answer.statusText, found.hint ?? '', answer.status);
+    }
+    return found as T;
+  }
+}

@@ -1,0 +1,73 @@
+/** The reason why something does not start or work. */
+export interface IProblem {
+  code: string;
+  message: string;
+}
+
+/** A version of an endpoint, as the server lists it. */
+export interface IVersion {
+  name: string;
+  isDefault: boolean;
+  share: number;
+  weight: number;
+  state: string;
+  problem: IProblem | null;
+  ready: number;
+  wanted: number;
+  models: string[];
+  replicas: { id: string; phase: string }[];
+}
+
+/** An endpoint, as the server lists it. */
+export interface IEndpoint {
+  name: string;
+  kind: string;
+  target: string;
+  state: string;
+  problem: IProblem | null;
+  uri: string;
+  authentication: string;
+  rollout: boolean;
+  ready: number;
+  wanted: number;
+  updated: number;
+  versions: IVersion[];
+}
+
+/** A version of a registered model. */
+export interface IModel {
+  name: string;
+  version: number;
+  framework: string;
+  size: number;
+  created: number;
+  usedBy: string[];
+}
+
+/** A compute target. */
+export interface ITarget {
+  name: string;
+  type: string;
+  about: string;
+  problem: string;
+}
+
+/** How other programs call an endpoint. */
+export interface IClients {
+  uri: string;
+  curl: string;
+  python: string;
+  key_hint: string;
+}
+
+/** The endpoints of a workspace, or those that have changed. */
+export interface IEndpointsMessage {
+  is: 'endpoints';
+  workspace: string;
+  whole: boolean;
+  gone?: boolean;
+  known?: boolean;
+  rows: IEndpoint[];
+  removed?: string[];
+  problems?: { target: string; message: string }[];
+}

@@ -1,0 +1,483 @@
+import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { CommandRegistry } from '@lumino/commands';
+import { Menu } from '@lumino/widgets';
+import * as React from 'react';
+
+import type { Api } from './api';
+import { CommandIDs } from './commands';
+import type { IEndpoint, IModel, ITarget, IVersion } from './documents';
+import type { Endpoints } from './endpoints';
+import { readableSize } from './format';
+import { matching, usersOf } from './listing';
+
+const MARKS: Record<string, string> = {
+  Healthy: '●',
+  Transitioning: '◐',
+  Deleting: '◐',
+  Unschedulable: '▲',
+  Unhealthy: '■',
+  Failed: '■'
+};
+
+const ROW_PIXELS = 52;
+const SPARE_ROWS = 10;
+
+/** What the parts of the panel need. */
+interface IParts {
+  api: Api;
+  commands: CommandRegistry;
+  endpoints: Endpoints;
+  trans: TranslationBundle;
+}
+
+/** The actions in the menu of an endpoint, in order. */
+const ACTIONS = [
+  CommandIDs.monitor,
+  CommandIDs.tryIt,
+  CommandIDs.logs,
+  CommandIDs.compare,
+  CommandIDs.traffic,
+  CommandIDs.scale,
+  CommandIDs.restart,
+  CommandIDs.rollBack,
+  CommandIDs.copyUri,
+  CommandIDs.copyClient,
+  CommandIDs.remove
+];
+
+/** Open the menu with the actions that are possible on an endpoint. */
+function openMenu(commands: CommandRegistry, name: string, x: number, y: number): void {
+  const menu = new Menu({ commands });
+  ACTIONS.forEach(command => menu.addItem({ command, args: { name } }));
+  menu.open(x, y);
+}
+
+/** The dot and the word of a state. A reader who does not see colours reads the word. */
+function State(props: { state: string }): React.JSX.Element {
+  return (
+    <span className={`mljlab-state mljlab-state-${props.state.toLowerCase()}`}>
+      <span aria-hidden="true">{MARKS[props.state] ?? '○'}</span> {props.state}
+    </span>
+  );
+}
+
+/** A version of an endpoint; `told` is the problem that the endpoint's own line tells already. */
+function Version(props: {
+  version: IVersion;
+  told: string;
+  trans: TranslationBundle;
+}): React.JSX.Element {
+  const { version, told, trans } = props;
+  return (
+    <li className="mljlab-version">
+      <b>{version.name}</b> {version.share} %{version.isDefault ? ` ${trans.__('default')}` : ''}{' '}
+      <span className="mljlab-quiet">
+        {trans.__('%1/%2 replicas', version.ready, version.wanted)}
+        {version.models.length > 0 ? ` · ${version.models.join(', ')}` : ''}
+      </span>
+      {version.problem && version.problem.message !== told ? (
+        <p className="mljlab-problem">{version.problem.message}</p>
+      ) : null}
+    </li>
+  );
+}
+
+/** A line of the list, its menu, and its versions when it is expanded. */
+function Endpoint(props: {
+  row: IEndpoint;
+  expanded: boolean;
+  onToggle: () => void;
+  parts: IParts;
+}): React.JSX.Element {
+  const { row, expanded, onToggle, parts } = props;
+  const { commands, trans } = parts;
+  const shares = row.versions.map(version => `${version.name} ${version.share} %`).join(', ');
+  return (
+    <li
+      className="mljlab-endpoint"
+      onContextMenu={event => {
+        event.preventDefault();
+        event.stopPropagation();
+        openMenu(commands, row.name, event.clientX, event.clientY);
+      }}
+    >
+      <div className="mljlab-line">
+        <button
+          type="button"
+          className="mljlab-toggle"
+          aria-expanded={expanded}
+          aria-label={trans.__('Versions of %1', row.name)}
+          onClick={onToggle}
+        >
+          {expanded ? '▾' : '▸'}
+        </button>
+        <button
+          type="button"
+          className="mljlab-name"
+          title={trans.__('Open the monitor of %1', row.name)}
+          onClick={() => void commands.execute(CommandIDs.monitor, { name: row.name })}
+        >
+          {row.name}
+        </button>
+        <State state={row.state} />
+      </div>
+      <div className="mljlab-line mljlab-quiet">
+        <span className="mljlab-grow">
+          {row.target} · {trans.__('%1/%2 replicas', row.ready, row.wanted)}
+          {row.versions.length > 1 ? ` · ${shares}` : ''}
+        </span>
+        <button
+          type="button"
+          className="mljlab-toggle"
+          aria-haspopup="menu"
+          aria-label={trans.__('Actions on %1', row.name)}
+          onClick={event => {
+            const { left, bottom } = event.currentTarget.getBoundingClientRect();
+            openMenu(commands, row.name, left, bottom);
+          }}
+        >
+          ⋯
+        </button>
+      </div>
+      {row.problem ? <p className="mljlab-problem">{row.problem.message}</p> : null}
+      {expanded ? (
+        <ul className="mljlab-versions">
+          {row.versions.map(version => (
+            <Version
+              key={version.name}
+              version={version}
+              told={row.problem?.message ?? ''}
+              trans={trans}
+            />
+          ))}
+        </ul>
+      ) : null}
+    </li>
+  );
+}
+
+/** The list of endpoints. Only the lines near the visible part are drawn, so a thousand stay smooth. */
+function EndpointList(props: { search: string; parts: IParts }): React.JSX.Element {
+  const { search, parts } = props;
+  const { endpoints, commands, trans } = parts;
+  const [expanded, setExpanded] = React.useState<ReadonlySet<string>>(new Set());
+  const [top, setTop] = React.useState(0);
+  const box = React.useRef<HTMLDivElement>(null);
+  const rows = matching(endpoints.rows.values(), search);
+  const height = box.current?.clientHeight ?? 800;
+  const few = rows.length <= 100;
+  const first = few ? 0 : Math.max(Math.floor(top / ROW_PIXELS) - SPARE_ROWS, 0);
+  const last = few ? rows.length : first + Math.ceil(height / ROW_PIXELS) + 2 * SPARE_ROWS;
+  const toggle = (name: string) => {
+    const next = new Set(expanded);
+    if (!next.delete(name)) {
+      next.add(name);
+    }
+    setExpanded(next);
+  };
+  if (endpoints.error !== '') {
+    return <p className="mljlab-problem">{endpoints.error}</p>;
+  }
+  if (rows.length === 0) {
+    if (endpoints.freshness === 'loading') {
+      return <p className="mljlab-quiet">{trans.__('Loading …')}</p>;
+    }
+    if (endpoints.rows.size > 0) {
+      return <p className="mljlab-quiet">{trans.__('No endpoint matches “%1”.', search)}</p>;
+    }
+    return (
+      <div className="mljlab-empty">
+        <p>
+          {trans.__(
+            'An endpoint answers requests with a model. There is none in this workspace yet.'
+          )}
+        </p>
+        <button
+          type="button"
+          className="jp-mod-styled jp-mod-accept"
+          onClick={() => void commands.execute(CommandIDs.deploy)}
+        >
+          {trans.__('Deploy a model')}
+        </button>
+        <p>
+          {trans.__('Or in a notebook:')} <code>{'%deploy NAME ESTIMATOR'}</code>
+        </p>
+      </div>
+    );
+  }
+  return (
+    <div
+      className="mljlab-scroll"
+      ref={box}
+      onScroll={event => {
+        setTop(event.currentTarget.scrollTop);
+      }}
+    >
+      <ul
+        className="mljlab-list"
+        style={
+          few
+            ? {}
+            : {
+                paddingTop: first * ROW_PIXELS,
+                paddingBottom: Math.max(rows.length - last, 0) * ROW_PIXELS
+              }
+        }
+      >
+        {rows.slice(first, last).map(row => (
+          <Endpoint
+            key={row.name}
+            row={row}
+            expanded={expanded.has(row.name)}
+            onToggle={() => {
+              toggle(row.name);
+            }}
+            parts={parts}
+          />
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+/** A part that is read when it is opened, and again when somebody asks for it. */
+function Section<T>(props: {
+  title: string;
+  read: () => Promise<T[]>;
+  line: (item: T, again: () => void) => React.JSX.Element;
+  empty: string;
+  button: string;
+  onButton: () => void;
+  workspace: string;
+  trans: TranslationBundle;
+}): React.JSX.Element {
+  const [items, setItems] = React.useState<T[] | null>(null);
+  const [problem, setProblem] = React.useState('');
+  const [open, setOpen] = React.useState(false);
+  const read = () => {
+    props.read().then(
+      found => {
+        setItems(found);
+        setProblem('');
+      },
+      (error: unknown) => {
+        setProblem(error instanceof Error ? error.message : String(error));
+      }
+    );
+  };
+  React.useEffect(() => {
+    setItems(null);
+    if (open && props.workspace !== '') {
+      read();
+    }
+  }, [open, props.workspace]);
+  return (
+    <details
+      className="mljlab-section"
+      onToggle={event => {
+        setOpen(event.currentTarget.open);
+      }}
+    >
+      <summary>{props.title}</summary>
+      {problem !== '' ? <p className="mljlab-problem">{problem}</p> : null}
+      {items === null && problem === '' ? (
+        <p className="mljlab-quiet">{props.trans.__('Loading …')}</p>
+      ) : null}
+      {items?.length === 0 ? <p className="mljlab-quiet">{props.empty}</p> : null}
+      <ul className="mljlab-list">{(items ?? []).map(item => props.line(item, read))}</ul>
+      <p>
+        <button type="button" className="mljlab-button" onClick={props.onButton}>
+          {props.button}
+        </button>{' '}
+        <button type="button" className="mljlab-button" onClick={read}>
+          {props.trans.__('Refresh')}
+        </button>
+      </p>
+    </details>
+  );
+}
+
+function Body(
+  props: IParts & { deleteModel: (model: IModel) => Promise<boolean> }
+): React.JSX.Element {
+  const { api, commands, endpoints, trans } = props;
+  const [names, setNames] = React.useState<string[]>([]);
+  const [search, setSearch] = React.useState('');
+  const [problem, setProblem] = React.useState('');
+  React.useEffect(() => {
+    api.workspaces().then(
+      found => {
+        setNames(found.names);
+        if (endpoints.workspace === '') {
+          endpoints.choose(found.default);
+        }
+      },
+      (error: unknown) => {
+        setProblem(error instanceof Error ? error.message : String(error));
+      }
+    );
+  }, []);
+  return (
+    <div className="mljlab-Panel-body">
+      {problem !== '' ? <p className="mljlab-problem">{problem}</p> : null}
+      <div className="mljlab-line">
+        <label className="mljlab-grow">
+          {trans.__('Workspace')}{' '}
+          <select
+            value={endpoints.workspace}
+            onChange={event => {
+              endpoints.choose(event.target.value);
+            }}
+          >
+            {names.map(name => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button
+          type="button"
+          className="mljlab-button"
+          onClick={() => void commands.execute(CommandIDs.deploy)}
+        >
+          {trans.__('Deploy')}
+        </button>
+      </div>
+      {endpoints.freshness === 'stale' ? (
+        <p className="mljlab-problem" role="status">
+          {trans.__('The server does not answer: this is what was there before.')}
+        </p>
+      ) : null}
+      {endpoints.problems.map(({ target, message }) => (
+        <p className="mljlab-problem" key={target}>
+          {target}: {message}
+        </p>
+      ))}
+      <h3>{trans.__('Endpoints')}</h3>
+      <input
+        type="search"
+        className="mljlab-search"
+        aria-label={trans.__('Search endpoints')}
+        placeholder={trans.__('Search')}
+        value={search}
+        onChange={event => {
+          setSearch(event.target.value);
+        }}
+      />
+      <EndpointList search={search} parts={props} />
+      <Section<IModel>
+        title={trans.__('Models')}
+        workspace={endpoints.workspace}
+        read={() => api.models(endpoints.workspace)}
+        empty={trans.__('No models yet.')}
+        button={trans.__('Register a model')}
+        onButton={() => void commands.execute(CommandIDs.register)}
+        trans={trans}
+        line={(model, again) => {
+          const users = usersOf(endpoints.rows.values(), model);
+          return (
+            <li key={`${model.name}:${model.version}`} className="mljlab-model">
+              <b>
+                {model.name}:{model.version}
+              </b>{' '}
+              <span className="mljlab-quiet">
+                {[
+                  model.framework,
+                  readableSize(model.size),
+                  users.length > 0 ? trans.__('used by %1', users.join(', ')) : ''
+                ]
+                  .filter(Boolean)
+                  .join(' · ')}
+              </span>
+              <span className="mljlab-buttons">
+                <button
+                  type="button"
+                  onClick={() =>
+                    void commands.execute(CommandIDs.deploy, {
+                      model: `${model.name}:${model.version}`
+                    })
+                  }
+                  aria-label={trans.__('Deploy %1:%2', model.name, model.version)}
+                >
+                  {trans.__('Deploy')}
+                </button>
+                <button
+                  type="button"
+                  disabled={users.length > 0}
+                  onClick={() => {
+                    void props.deleteModel(model).then(deleted => {
+                      if (deleted) {
+                        again();
+                      }
+                    });
+                  }}
+                  aria-label={trans.__('Delete %1:%2', model.name, model.version)}
+                >
+                  {trans.__('Delete')}
+                </button>
+              </span>
+            </li>
+          );
+        }}
+      />
+      <Section<ITarget>
+        title={trans.__('Compute targets')}
+        workspace={endpoints.workspace}
+        read={() => api.targets(endpoints.workspace)}
+        empty=""
+        button={trans.__('Attach a cluster')}
+        onButton={() => void commands.execute(CommandIDs.attach)}
+        trans={trans}
+        line={target => (
+          <li key={target.name} className="mljlab-target">
+            <b>{target.name}</b> <span className="mljlab-quiet">{target.about}</span>
+            {target.problem !== '' ? <p className="mljlab-problem">{target.problem}</p> : null}
+          </li>
+        )}
+      />
+    </div>
+  );
+}
+
+/** The side panel: a workspace with its endpoints, models and compute targets. */
+export class SidePanel extends ReactWidget {
+  constructor(
+    private readonly parts: IParts & { deleteModel: (model: IModel) => Promise<boolean> }
+  ) {
+    super();
+    this.id = 'mljupyter-endpoints';
+    this.addClass('mljlab-Panel');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', parts.trans.__('mljupyter endpoints'));
+    this.title.caption = parts.trans.__('Endpoints, models and compute targets of mljupyter');
+  }
+
+  protected render(): React.JSX.Element {
+    return (
+      <UseSignal signal={this.parts.endpoints.changed}>{() => <Body {...this.parts} />}</UseSignal>
+    );
+  }
+}
+
+/** What the side panel says where the server does not have the extension, or another version of it. */
+export class MissingPanel extends ReactWidget {
+  constructor(
+    private readonly message: string,
+    private readonly command: string
+  ) {
+    super();
+    this.id = 'mljupyter-endpoints';
+    this.addClass('mljlab-Panel');
+  }
+
+  protected render(): React.JSX.Element {
+    return (
+      <div className="mljlab-Panel-body" role="alert">
+        <p>{this.message}</p>
+        <pre>{this.command}</pre>
+      </div>
+    );
+  }
+}

@@ -1,0 +1,147 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
+
+import type { Api } from './api';
+import type { Channel, ServerMessage } from './channel';
+import { RemoteModel } from './remote';
+
+/** What a view shows: its kind, the workspace, and what it was opened for. */
+export interface IViewRequest {
+  id: string;
+  kind: string;
+  workspace: string;
+  given: Partial<Record<string, string>>;
+}
+
+interface IWidgetModule {
+  default: { render(view: { model: RemoteModel; el: HTMLElement }): (() => void) | undefined };
+}
+
+/** The modules that draw views, each loaded once: those of the widgets in notebooks. */
+export class Modules {
+  constructor(private readonly api: Api) {}
+
+  load(name: string): Promise<IWidgetModule> {
+    let found = this.loaded.get(name);
+    if (found === undefined) {
+      found = this.fetch(name);
+      found.catch(() => this.loaded.delete(name));
+      this.loaded.set(name, found);
+    }
+    return found;
+  }
+
+  private async fetch(name: string): Promise<IWidgetModule> {
+    const { module, styles } = await this.api.module(name);
+    const url = URL.createObjectURL(new Blob([module], { type: 'text/javascript' }));
+    try {
+      const found = (await import(/* webpackIgnore: true */ url)) as IWidgetModule;
+      const style = document.createElement('style');
+      style.textContent = styles;
+      document.head.append(style);
+      return found;
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+  }
+
+  private readonly loaded = new Map<string, Promise<IWidgetModule>>();
+}
+
+/** A monitor, a log or a wizard in a tab of its own. It lives in the server, so it needs no kernel. */
+export class View extends Widget {
+  constructor(
+    readonly request: IViewRequest,
+    private readonly channel: Channel,
+    private readonly modules: Modules,
+    private readonly trans: TranslationBundle
+  ) {
+    super();
+    this.addClass('mljlab-View');
+    this.said.className = 'mljlab-View-said';
+    this.said.setAttribute('role', 'status');
+    this.node.append(this.said, this.place);
+    channel.heard.connect(this.hear, this);
+    channel.opened.connect(this.ask, this);
+    channel.lost.connect(this.lose, this);
+  }
+
+  dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    this.channel.heard.disconnect(this.hear, this);
+    this.channel.opened.disconnect(this.ask, this);
+    this.channel.lost.disconnect(this.lose, this);
+    this.stop?.();
+    this.channel.tell({ do: 'close', view: this.request.id });
+    super.dispose();
+  }
+
+  protected onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    if (this.model === null) {
+      this.say(this.trans.__('Loading …'));
+      this.ask();
+    }
+  }
+
+  private ask(): void {
+    const { id, kind, workspace, given } = this.request;
+    this.channel.tell({ do: 'open', view: id, kind, workspace, given });
+  }
+
+  private lose(): void {
+    if (this.model !== null) {
+      this.say(
+        this.trans.__('The server does not answer: this is what was there before. Trying again …')
+      );
+      this.place.inert = true;
+    }
+  }
+
+  private hear(_: Channel, message: ServerMessage): void {
+    if (!('view' in message) || message.view !== this.request.id) {
+      return;
+    }
+    if (message.is === 'view') {
+      void this.draw(message.module, message.state);
+    } else if (message.is === 'error') {
+      this.say([message.message, message.hint].filter(Boolean).join('\n'));
+    } else if (message.is === 'ended') {
+      this.ask();
+    } else {
+      this.model?.hear(message);
+    }
+  }
+
+  private async draw(name: string, state: Record<string, unknown>): Promise<void> {
+    let module: IWidgetModule;
+    try {
+      module = await this.modules.load(name);
+    } catch (error) {
+      this.say(String(error instanceof Error ? error.message : error));
+      return;
+    }
+    if (this.isDisposed) {
+      return;
+    }
+    this.stop?.();
+    this.place.replaceChildren();
+    this.place.inert = false;
+    this.model = new RemoteModel(this.channel, this.request.id, state);
+    this.stop = module.default.render({ model: this.model, el: this.place });
+    this.say('');
+  }
+
+  private say(text: string): void {
+    this.said.textContent = text;
+    this.said.hidden = text === '';
+  }
+
+  private readonly said = document.createElement('p');
+  private readonly place = document.createElement('div');
+  private model: RemoteModel | null = null;
+  private stop: (() => void) | undefined;
+}

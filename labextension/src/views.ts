@@ -1,0 +1,122 @@
+import { type ILayoutRestorer, type JupyterFrontEnd } from '@jupyterlab/application';
+import { InputDialog, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { CommandIDs } from './commands';
+import { endpointsIcon } from './icon';
+import type { IMLJupyter } from './tokens';
+import { type IViewRequest, Modules, View } from './view';
+
+/** Add the commands that open monitors, logs and wizards in tabs, and bring the tabs back after a reload. */
+export function addViews(
+  app: JupyterFrontEnd,
+  mlj: IMLJupyter,
+  restorer: ILayoutRestorer | null,
+  trans: TranslationBundle
+): void {
+  const { commands, shell } = app;
+  const { channel, endpoints } = mlj;
+  const modules = new Modules(mlj.api);
+  const tracker = new WidgetTracker<MainAreaWidget<View>>({ namespace: 'mljupyter-views' });
+
+  commands.addCommand(CommandIDs.openView, {
+    label: trans.__('Open a view of mljupyter'),
+    isVisible: () => false,
+    execute: args => {
+      const request = args as unknown as IViewRequest;
+      const { name } = request.given;
+      const content = new View(request, channel, modules, trans);
+      const widget = new MainAreaWidget({ content });
+      widget.toolbar.hide();
+      widget.id = `mljupyter-${request.id}`;
+      const title = titles(trans)[request.kind] ?? request.kind;
+      widget.title.label = name === undefined ? title : `${title}: ${name}`;
+      widget.title.icon = endpointsIcon;
+      widget.title.closable = true;
+      shell.add(widget, 'main');
+      shell.activateById(widget.id);
+      void tracker.add(widget);
+    }
+  });
+  if (restorer !== null) {
+    void restorer.restore(tracker, {
+      command: CommandIDs.openView,
+      args: widget => widget.content.request as unknown as ReadonlyPartialJSONObject,
+      name: widget => widget.content.request.id
+    });
+  }
+
+  const open = (kind: string, given: IViewRequest['given']) => {
+    const { workspace } = endpoints;
+    const known = tracker.find(({ content: { request } }) => {
+      const same = request.kind === kind && request.workspace === workspace;
+      return same && request.given.name === given.name && given.name !== undefined;
+    });
+    if (known !== undefined) {
+      shell.activateById(known.id);
+      return;
+    }
+    const request: IViewRequest = { id: UUID.uuid4(), kind, workspace, given };
+    void commands.execute(CommandIDs.openView, request as unknown as ReadonlyPartialJSONObject);
+  };
+
+  const ofEndpoint = (
+    id: string,
+    kind: string,
+    isVisible: (name: string) => boolean = () => true
+  ) => {
+    commands.addCommand(id, {
+      label: args =>
+        args.isPalette
+          ? trans.__('%1 of an endpoint …', titles(trans)[kind])
+          : (titles(trans)[kind] ?? ''),
+      isVisible: args => typeof args.name !== 'string' || isVisible(args.name),
+      execute: async args => {
+        let name = typeof args.name === 'string' ? args.name : null;
+        if (name === null) {
+          const items = [...endpoints.rows.keys()].sort();
+          name = (await InputDialog.getItem({ title: trans.__('Endpoint'), items })).value;
+        }
+        if (name !== null) {
+          open(kind, { name });
+        }
+      }
+    });
+  };
+  const hasVersions = (name: string) => (endpoints.rows.get(name)?.versions.length ?? 0) > 1;
+  ofEndpoint(CommandIDs.monitor, 'monitor');
+  ofEndpoint(CommandIDs.logs, 'logs');
+  ofEndpoint(CommandIDs.tryIt, 'try');
+  ofEndpoint(CommandIDs.compare, 'comparison', hasVersions);
+  ofEndpoint(CommandIDs.traffic, 'traffic', hasVersions);
+
+  const wizard = (id: string, kind: string) => {
+    commands.addCommand(id, {
+      label: titles(trans)[kind],
+      caption: trans.__('mljupyter: %1', titles(trans)[kind]),
+      icon: args => (args.isPalette ? undefined : endpointsIcon),
+      execute: args => {
+        const given: IViewRequest['given'] =
+          typeof args.model === 'string' ? { model: args.model } : {};
+        open(kind, given);
+      }
+    });
+  };
+  wizard(CommandIDs.deploy, 'deploy');
+  wizard(CommandIDs.register, 'register');
+  wizard(CommandIDs.attach, 'attach');
+}
+
+function titles(trans: TranslationBundle): Record<string, string> {
+  return {
+    monitor: trans.__('Monitor'),
+    logs: trans.__('Logs'),
+    try: trans.__('Try it'),
+    comparison: trans.__('Compare versions'),
+    traffic: trans.__('Shift traffic'),
+    deploy: trans.__('Deploy a model'),
+    register: trans.__('Register a model'),
+    attach: trans.__('Attach a cluster')
+  };
+}

@@ -1,0 +1,186 @@
+"""Channel: the one WebSocket of a page. It tells of endpoints as they change, and carries the views.
+
+Messages of the page: ``follow`` and ``unfollow`` a workspace; ``open``, ``tell`` and ``close`` a view. Each is a JSON
+object with the word under ``do``. Messages to the page have their kind under ``is``: ``endpoints``, ``view``,
+``update``, ``message``, ``error``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.auth.decorator import ws_authenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from jupyter_server.utils import ensure_async
+from tornado import web
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.labserver.handler import RESOURCE, STATE, RequestError, error_document
+
+if TYPE_CHECKING:
+    from mljupyter.labserver.state import ServerState
+
+_MOST_BYTES = 2_000_000
+_MOST_WAITING = 2000
+
+log = logging.getLogger(__name__)
+
+
+class FailedError(MLJupyterError):
+    """The extension itself has failed."""
+
+
+class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
+    """The connection of one page."""
+
+    auth_resource = RESOURCE
+    _track_activity = False
+
+    def initialize(self) -> None:
+        """Prepare what the messages change."""
+        self._followed: dict[str, Callable[[], None]] = {}
+        self._waiting = 0
+        self._ended = False
+
+    @property
+    def state(self) -> ServerState:
+        """What the routes share."""
+        found: ServerState = self.settings[STATE]
+        return found
+
+    @property
+    def max_message_size(self) -> int:
+        """The largest message that a page may send, in bytes."""
+        return _MOST_BYTES
+
+    @ws_authenticated
+    async def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Open the connection, if the user may do what the views do."""
+        allowed = self.authorizer.is_authorized(self, self.current_user, "execute", self.auth_resource)
+        if not await ensure_async(allowed):
+            raise web.HTTPError(HTTPStatus.FORBIDDEN)
+        return await super().get(*args, **kwargs)
+
+    def open(self, *args: Any, **kwargs: Any) -> None:
+        """Remember the event loop: threads send through it."""
+        super().open(*args, **kwargs)
+        self._loop = asyncio.get_running_loop()
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Handle a message of the page."""
+        asked: dict[str, Any] = {}
+        try:
+            asked = _message(message)
+            await self._do(asked)
+        except MLJupyterError as error:
+            self._refuse(asked, error)
+        except Exception:
+            log.exception("a message of a page failed")
+            self._refuse(asked, FailedError("The extension of the server failed; the log of Jupyter Server says how."))
+
+    def on_close(self) -> None:
+        """Stop following; the views are kept for a while."""
+        self._ended = True
+        super().on_close()
+        for stop in self._followed.values():
+            stop()
+        self._followed.clear()
+        self.state.views.leave(self)
+
+    def _refuse(self, asked: dict[str, Any], error: MLJupyterError) -> None:
+        about = {name: asked[name] for name in ("view", "workspace") if name in asked}
+        self._send({"is": "error", **about, **error_document(error)})
+
+    async def _do(self, asked: dict[str, Any]) -> None:
+        match asked.get("do"):
+            case "follow":
+                await self._follow(_text(asked, "workspace"))
+            case "unfollow":
+                if (stop := self._followed.pop(_text(asked, "workspace"), None)) is not None:
+                    stop()
+            case "open":
+                await self._show(asked)
+            case "tell":
+                view = _text(asked, "view")
+                if not self.state.views.receive(view, asked.get("content")):
+                    self._send({"is": "ended", "view": view})
+            case "close":
+                await self._aside(self.state.views.end, _text(asked, "view"))
+            case other:
+                raise RequestError(f"{other!r} is nothing that a page can ask for.")
+
+    async def _follow(self, name: str) -> None:
+        feed = await self._aside(self.state.feed, name)
+        if name not in self._followed and not self._ended:
+            self._followed[name] = feed.listen(
+                lambda message: self._send_soon({"is": "endpoints", "workspace": name, **message})
+            )
+
+    async def _show(self, asked: dict[str, Any]) -> None:
+        view = _text(asked, "view")
+        given = {str(key): str(value) for key, value in dict(asked.get("given") or {}).items()}
+        workspace = await self._aside(self.state.workspace, _text(asked, "workspace"))
+        opened = await self._aside(
+            self.state.views.show,
+            view,
+            _text(asked, "kind"),
+            workspace,
+            given,
+            self,
+            lambda message: self._send_soon({"view": view, **message}),
+        )
+        self._send({"is": "view", "view": view, **opened})
+
+    async def _aside(self, work: Callable[..., Any], *values: Any) -> Any:
+        """Return the result of slow work, which is done on a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.state.pool, work, *values)
+
+    def _send_soon(self, message: dict[str, Any]) -> None:
+        """Send a message from any thread."""
+        if not self._ended:
+            try:
+                self._loop.call_soon_threadsafe(self._send, message)
+            except RuntimeError:  # the server is ending
+                self._ended = True
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._ended:
+            return
+        if self._waiting > _MOST_WAITING:  # the page does not read any more, such as on a laptop that sleeps
+            self.close(1013, "too slow")
+            return
+        try:
+            sent = self.write_message(json.dumps(message))
+        except WebSocketClosedError:
+            self._ended = True
+            return
+        self._waiting += 1
+        sent.add_done_callback(self._sent)
+
+    def _sent(self, done: Any) -> None:
+        self._waiting -= 1
+        done.exception()  # a connection that has ended is no fault
+
+
+def _message(text: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise RequestError(f"A message is no JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise RequestError(f"A message is a {type(found).__name__}: it must be a JSON object.")
+    return found
+
+
+def _text(asked: dict[str, Any], name: str) -> str:
+    found = asked.get(name)
+    if not isinstance(found, str) or not found:
+        raise RequestError(f"A message lacks {name!r}.")
+    return found

@@ -1,0 +1,172 @@
+"""WorkspaceFeed: follows the endpoints of a workspace on all its control planes, while somebody listens."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mljupyter.client.base import ControlPlaneClient
+from mljupyter.client.errors import ControllerError
+from mljupyter.errors import MLJupyterError
+from mljupyter.labserver.rows import row_of
+from mljupyter.workspace import index
+from mljupyter.workspace.context import WorkspaceContext
+
+Message = dict[str, Any]
+Listener = Callable[[Message], None]
+
+_POLL_SECONDS = 20.0
+_LOOK_SECONDS = 2.0
+_RETRY_SECONDS = 3.0
+
+
+class WorkspaceFeed:
+    """Tells listeners of the endpoints of a workspace: all of them first, then those that change.
+
+    One thread looks for control planes, one for each follows its changes. They end when nobody listens. No control
+    plane is started for it: without one, no endpoint runs.
+
+    Parameters:
+        context: the workspace.
+
+    """
+
+    def __init__(self, context: WorkspaceContext) -> None:
+        self.directory = context.directory
+        self._context = context
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+        self._planes: dict[str, _Plane] = {}
+        self._gone = False
+        self._looked = False
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call a function with all endpoints as soon as they are known, then with each change; return what ends that.
+
+        Parameters:
+            listener: is called on any thread, and must return at once.
+
+        """
+        with self._lock:
+            self._listeners.append(listener)
+            listener(self._all())
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="mljupyter feed", daemon=True)
+                self._thread.start()
+        return lambda: self._forget(listener)
+
+    def close(self) -> None:
+        """Forget all listeners; the threads end."""
+        with self._lock:
+            self._listeners.clear()
+        self._wake.set()
+
+    def _forget(self, listener: Listener) -> None:
+        with self._lock, contextlib.suppress(ValueError):
+            self._listeners.remove(listener)
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            gone = not (self.directory / index.DOCUMENT_NAME).is_file()
+            present = {} if gone else self._find()
+            with self._lock:
+                if not self._listeners:
+                    self._thread = None
+                    for plane in self._planes.values():
+                        plane.ended = True
+                    self._planes.clear()
+                    return
+                changed = gone is not self._gone or not self._looked
+                self._gone, self._looked = gone, True
+                for name in self._planes.keys() - present.keys():
+                    self._planes.pop(name).ended = True
+                    changed = True
+                for name in present.keys() - self._planes.keys():
+                    self._planes[name] = plane = _Plane(name, present[name])
+                    threading.Thread(
+                        target=self._follow, args=(plane,), name=f"mljupyter feed of {name}", daemon=True
+                    ).start()
+                if changed:
+                    self._tell(self._all())
+            self._wake.wait(_LOOK_SECONDS)
+            self._wake.clear()
+
+    def _find(self) -> dict[str, ControlPlaneClient]:
+        """Return the control planes that may have endpoints, by the name of their first target."""
+        found: dict[str, ControlPlaneClient] = {}
+        with contextlib.suppress(MLJupyterError):
+            for name, target in self._context.targets.items():
+                if target.stands_for or not target.has_endpoints() or not target.is_running():
+                    continue
+                client = target.endpoints()
+                if not any(client is other for other in found.values()):
+                    found[name] = client
+        return found
+
+    def _follow(self, plane: _Plane) -> None:
+        while not plane.ended:
+            try:
+                changes = plane.client.changes(plane.token, _POLL_SECONDS)
+            except ControllerError as error:
+                self._became(plane, problem=error.message)
+                time.sleep(_RETRY_SECONDS)
+                continue
+            rows = {record.spec.name: row_of(record) for record in changes.records}
+            with self._lock:
+                if plane.ended:
+                    return
+                plane.token = changes.token
+                whole = changes.whole or plane.problem is not None or not plane.read
+                plane.problem, plane.read = None, True
+                if changes.whole:
+                    plane.rows = rows
+                else:
+                    plane.rows.update(rows)
+                    for name in changes.removed:
+                        plane.rows.pop(name, None)
+                if whole:
+                    self._tell(self._all())
+                elif rows or changes.removed:
+                    self._tell({"whole": False, "rows": list(rows.values()), "removed": list(changes.removed)})
+
+    def _became(self, plane: _Plane, problem: str) -> None:
+        with self._lock:
+            if not plane.ended and plane.problem != problem:
+                plane.problem = problem
+                self._tell(self._all())
+
+    def _all(self) -> Message:
+        """Return the message with all endpoints. If a control plane does not answer, they stay, with the reason."""
+        return {
+            "whole": True,
+            "gone": self._gone,
+            "known": self._looked and all(plane.read or plane.problem for plane in self._planes.values()),
+            "rows": [row for plane in self._planes.values() for row in plane.rows.values()],
+            "problems": [
+                {"target": plane.name, "message": plane.problem} for plane in self._planes.values() if plane.problem
+            ],
+            "time": time.time(),
+        }
+
+    def _tell(self, message: Message) -> None:
+        for listener in self._listeners:
+            listener(message)
+
+
+class _Plane:
+    """A control plane that is followed."""
+
+    def __init__(self, name: str, client: ControlPlaneClient) -> None:
+        self.name = name
+        self.client = client
+        self.token = ""
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.problem: str | None = None
+        self.read = False
+        self.ended = False

@@ -1,0 +1,130 @@
+"""Base class of the routes: who may ask, where slow work is done, and how errors are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from mljupyter.errors import MLJupyterError
+from mljupyter.outside import whole
+
+if TYPE_CHECKING:
+    from mljupyter.core import Workspace
+    from mljupyter.labserver.state import ServerState
+
+RESOURCE = "mljupyter"
+"""The resource that an authorizer of the server is asked about: read for GET, write for the other methods."""
+STATE = "mljupyter_state"
+_MOST_BYTES = 1_000_000
+
+
+class RequestError(MLJupyterError):
+    """A request of the page breaks a rule."""
+
+
+def error_document(error: MLJupyterError) -> dict[str, str]:
+    """Return an error as the page gets it: a word to search for, the message, and the way out if it has a line."""
+    message, _, hint = error.message.partition("\n")
+    return {"code": str(getattr(error, "code", type(error).__name__)), "message": message, "hint": hint}
+
+
+def status_of(error: MLJupyterError) -> int:
+    """Return the HTTP status of an error."""
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return status
+    return HTTPStatus.NOT_FOUND if "NotFound" in error.message else HTTPStatus.BAD_REQUEST
+
+
+class Handler(APIHandler):
+    """A route. Subclasses override `read`, `change` or `remove`, which run on a thread and return a JSON value.
+
+    Every method asks for the user and for the right to do so here, so that no route can forget it. No request counts as
+    activity: a page that is only open must not keep a server of a hub alive.
+    """
+
+    auth_resource = RESOURCE
+    _track_activity = False
+
+    @property
+    def state(self) -> ServerState:
+        """What the routes share."""
+        found: ServerState = self.settings[STATE]
+        return found
+
+    def workspace(self, name: str) -> Workspace:
+        """Return the workspace of a name, or raise `WorkspaceException`."""
+        return self.state.workspace(name)
+
+    def body(self) -> Mapping[str, Any]:
+        """Return the JSON object that was sent; an empty one if nothing was.
+
+        Raises:
+            RequestError: it is none.
+
+        """
+        if not self.request.body:
+            return {}
+        try:
+            found = json.loads(self.request.body)
+        except ValueError as error:
+            raise RequestError(f"The request is no JSON: {error}.") from None
+        if not isinstance(found, dict):
+            raise RequestError(f"The request is a {type(found).__name__}: it must be a JSON object.")
+        return found
+
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a whole number of the query within bounds."""
+        text = self.get_query_argument(name, "")
+        found = whole(text) if text else default
+        if found is None or not least <= found <= most:
+            raise RequestError(f"{name} is {text!r}: it must be a whole number from {least} to {most}.")
+        return found
+
+    def read(self, *names: str) -> Any:
+        """Answer GET."""
+        raise web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
+
+    def change(self, *names: str) -> Any:
+        """Answer POST."""
+        raise web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
+
+    def remove(self, *names: str) -> Any:
+        """Answer DELETE."""
+        raise web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
+
+    @web.authenticated
+    @authorized
+    async def get(self, *names: str) -> None:
+        """Answer with what `read` returns."""
+        await self._answer(partial(self.read, *names))
+
+    @web.authenticated
+    @authorized
+    async def post(self, *names: str) -> None:
+        """Answer with what `change` returns."""
+        if len(self.request.body) > _MOST_BYTES:
+            raise web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        await self._answer(partial(self.change, *names))
+
+    @web.authenticated
+    @authorized
+    async def delete(self, *names: str) -> None:
+        """Answer with what `remove` returns."""
+        await self._answer(partial(self.remove, *names))
+
+    async def _answer(self, work: Callable[[], Any]) -> None:
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self.state.pool, work)
+        except MLJupyterError as error:
+            self.set_status(status_of(error))
+            found = error_document(error)
+        self.finish(json.dumps(found))

@@ -1,0 +1,61 @@
+"""What the routes of one server share: open workspaces, their feeds, the views, and a pool of threads."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from mljupyter.core import Workspace
+from mljupyter.labserver.feed import WorkspaceFeed
+from mljupyter.labserver.views import Views
+
+_AT_ONCE = 8
+
+
+class ServerState:
+    """What the routes share.
+
+    Attributes:
+        pool: runs the slow work of requests, a few at a time.
+        views: the open monitors, logs and wizards.
+
+    """
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mljupyter request")
+        self.views = Views()
+        self._lock = threading.Lock()
+        self._workspaces: dict[str, Workspace] = {}
+        self._feeds: dict[str, WorkspaceFeed] = {}
+
+    def workspace(self, name: str) -> Workspace:
+        """Return the workspace of a name: the same object while the name leads to the same directory.
+
+        Raises:
+            WorkspaceException: there is none.
+
+        """
+        found = Workspace.get(name)
+        with self._lock:
+            known = self._workspaces.get(name)
+            if known is None or known.directory != found.directory:
+                self._workspaces[name] = known = found
+            return known
+
+    def feed(self, name: str) -> WorkspaceFeed:
+        """Return the feed of a workspace's endpoints; see `workspace` for errors."""
+        workspace = self.workspace(name)
+        with self._lock:
+            feed = self._feeds.get(name)
+            if feed is None or feed.directory != workspace.directory:
+                self._feeds[name] = feed = WorkspaceFeed(workspace.context)
+            return feed
+
+    def close(self) -> None:
+        """End feeds, views and threads; endpoints go on."""
+        with self._lock:
+            for feed in self._feeds.values():
+                feed.close()
+            self._feeds.clear()
+        self.views.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)

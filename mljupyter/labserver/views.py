@@ -1,0 +1,212 @@
+"""Views: monitors, logs and wizards that live in the server, with the same classes as those of notebooks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import anywidget
+
+from mljupyter.core import Workspace
+from mljupyter.errors import MLJupyterError
+from mljupyter.labserver.view_comm import Send, ViewComm
+from mljupyter.notebook.options.option_values import near
+from mljupyter.notebook.session import Session
+
+MOST_VIEWS = 64
+_KEPT_SECONDS = 600.0
+"""The time for which a view that no page shows is kept: a page may be loading again."""
+
+Arguments = Mapping[str, str]
+
+
+class ViewError(MLJupyterError):
+    """A view cannot be opened."""
+
+
+def session_for(workspace: Workspace) -> Session:
+    """Return a session for wizards without a kernel: it has a workspace and no variables."""
+    session = Session(SimpleNamespace(user_ns={}, user_ns_hidden={}))
+    session.use(workspace)
+    return session
+
+
+def _monitor(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.panels.monitor import Monitor  # slow import; only if one is opened, as below
+
+    return Monitor(workspace, given["name"])
+
+
+def _logs(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.panels.log_panel import LogPanel
+    from mljupyter.widgets.panels.log_sources import EndpointLog
+
+    return LogPanel(EndpointLog(workspace.webservices[given["name"]], 1000, given.get("version") or None))
+
+
+def _comparison(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.panels.comparison import Comparison
+
+    return Comparison(workspace, given["name"])
+
+
+def _try(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.wizards.try_form import TryForm
+
+    service = workspace.webservices[given["name"]]
+    return TryForm(given["name"], service, service.get_swagger())
+
+
+def _traffic(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
+
+    return TrafficWizard(session_for(workspace), given.get("name", ""))
+
+
+def _deploy(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
+
+    return DeployWizard(session_for(workspace), {}, dict(given))
+
+
+def _register(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.wizards.register_wizard import RegisterWizard
+
+    return RegisterWizard(session_for(workspace), {})
+
+
+def _attach(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.wizards.attach_wizard import AttachWizard
+
+    return AttachWizard(session_for(workspace))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of view: what makes it, the JavaScript module that draws it, and whether it is about an endpoint."""
+
+    make: Callable[[Workspace, Arguments], anywidget.AnyWidget]
+    module: str
+    of_endpoint: bool = False
+
+
+KINDS = {
+    "monitor": Kind(_monitor, "monitor", of_endpoint=True),
+    "logs": Kind(_logs, "log", of_endpoint=True),
+    "comparison": Kind(_comparison, "comparison", of_endpoint=True),
+    "try": Kind(_try, "wizard", of_endpoint=True),
+    "traffic": Kind(_traffic, "wizard"),
+    "deploy": Kind(_deploy, "wizard"),
+    "register": Kind(_register, "wizard"),
+    "attach": Kind(_attach, "wizard"),
+}
+
+
+@dataclass
+class _View:
+    widget: anywidget.AnyWidget
+    comm: ViewComm
+    module: str
+    shown_by: object | None = None
+    left_at: float = field(default_factory=time.monotonic)
+
+
+class Views:
+    """The open views of a server, by the id that the page has chosen.
+
+    A view outlives the connection of its page by ten minutes, with everything that was typed into it.
+    """
+
+    def __init__(self) -> None:
+        self._views: dict[str, _View] = {}
+        self._lock = threading.Lock()
+
+    def show(
+        self, view_id: str, kind: str, workspace: Workspace, given: Arguments, page: object, send: Send
+    ) -> dict[str, Any]:
+        """Open a view, or show one that is open already to a page; return its module and its state.
+
+        Parameters:
+            view_id: the id that the page has chosen.
+            kind: one of `KINDS`.
+            workspace: the workspace.
+            given: ``name`` and ``version`` of an endpoint, or initial values of a wizard.
+            page: the connection of the page; see `leave`.
+            send: sends a message of the view to the page.
+
+        Raises:
+            ViewError: there is no such kind, or too many views are open.
+            MLJupyterError: the view cannot be made, such as for an endpoint that does not exist.
+
+        """
+        self._forget_old()
+        with self._lock:
+            view = self._views.get(view_id)
+        if view is None:
+            view = self._open(view_id, kind, workspace, given)
+        view.shown_by = page
+        view.comm.lead_to(send)
+        state = view.widget.get_state()
+        shown = {name: value for name, value in state.items() if not name.startswith("_") and name not in _OF_DOM}
+        return {"module": view.module, "state": shown}
+
+    def receive(self, view_id: str, content: Any) -> bool:
+        """Give a message of the page to a view; return whether there is such a view."""
+        with self._lock:
+            view = self._views.get(view_id)
+        if view is not None:
+            view.comm.receive(content)
+        return view is not None
+
+    def end(self, view_id: str) -> None:
+        """Close a view."""
+        with self._lock:
+            view = self._views.pop(view_id, None)
+        if view is not None:
+            view.comm.lead_to(None)
+            view.widget.close()
+
+    def leave(self, page: object) -> None:
+        """Keep the views of a page whose connection has ended, for a while."""
+        with self._lock:
+            left = [view for view in self._views.values() if view.shown_by is page]
+        for view in left:
+            view.comm.lead_to(None)
+            view.shown_by, view.left_at = None, time.monotonic()
+
+    def close(self) -> None:
+        """Close all views."""
+        for view_id in list(self._views):
+            self.end(view_id)
+
+    def _open(self, view_id: str, kind: str, workspace: Workspace, given: Arguments) -> _View:
+        if kind not in KINDS:
+            raise ViewError(f"{kind!r} is not a view.{near(kind, KINDS)}")
+        if KINDS[kind].of_endpoint and not given.get("name"):
+            raise ViewError(f"The view {kind} needs the name of an endpoint.")
+        if len(self._views) >= MOST_VIEWS:
+            raise ViewError(f"{MOST_VIEWS} views are open on this server: close some first.")
+        widget = KINDS[kind].make(workspace, given)
+        comm = ViewComm()
+        widget.comm = comm
+        view = _View(widget, comm, KINDS[kind].module)
+        with self._lock:
+            return self._views.setdefault(view_id, view)
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            old = [
+                view_id
+                for view_id, view in self._views.items()
+                if view.shown_by is None and now - view.left_at > _KEPT_SECONDS
+            ]
+        for view_id in old:
+            self.end(view_id)
+
+
+_OF_DOM = frozenset({"layout", "tabbable", "tooltip"})

@@ -1,0 +1,135 @@
+"""The side panel of JupyterLab: everything about endpoints, without a kernel and without a mouse."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.lab import Lab, serious_problems
+from tests.waiting import COMMAND_SECONDS
+
+REGISTER = """
+import joblib, sys
+from sklearn.linear_model import LinearRegression
+from mljupyter.core import Model, Workspace
+ws = Workspace.create("default", exist_ok=True)
+joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), "line.pkl")
+Model.register(ws, "line.pkl", "line", model_framework=Model.Framework.SCIKITLEARN, sample_input_dataset=None)
+"""
+PANEL = "#mljupyter-endpoints"
+
+
+@pytest.fixture
+def lab_page(page: Page, lab: Lab, tmp_path: Path) -> Page:
+    """Return JupyterLab without a notebook, in a workspace with one registered model."""
+    environment = {**os.environ, "MLJUPYTER_HOME": str(lab.home / "mljupyter")}
+    subprocess.run([sys.executable, "-c", REGISTER], cwd=tmp_path, env=environment, check=True, timeout=COMMAND_SECONDS)
+    page.goto(f"{lab.url}lab?token={lab.token}&reset")
+    page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
+    page.wait_for_selector(PANEL, state="attached")
+    return page
+
+
+def press(page: Page, control: Locator, key: str = "Enter") -> None:
+    """Put the focus on a control, as Tab does, and press a key."""
+    control.focus()
+    expect(control).to_be_focused()
+    page.keyboard.press(key)
+
+
+def choose(page: Page, name: str, action: str) -> None:
+    """Choose an action in the menu of an endpoint by the keyboard."""
+    press(page, page.get_by_role("button", name=f"Actions on {name}"))
+    item = page.get_by_role("menuitem", name=action, exact=True)
+    expect(item).to_be_visible()
+    for _ in range(20):
+        page.keyboard.press("ArrowDown")
+        if "lm-mod-active" in (item.get_attribute("class") or ""):
+            break
+    page.keyboard.press("Enter")
+
+
+def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
+    lab_page: Page, shot: Callable[..., None]
+) -> None:
+    page = lab_page
+    page.keyboard.press("Control+Alt+e")
+    panel = page.locator(PANEL)
+    expect(panel.get_by_text("There is none in this workspace yet")).to_be_visible()
+    press(page, panel.get_by_text("Models", exact=True))
+    press(page, panel.get_by_role("button", name="Deploy line:1"))
+
+    name = page.get_by_label("Name of the endpoint")
+    name.fill("line-one")
+    deploy = page.get_by_role("button", name="Deploy now")
+    following = page.get_by_role("button", name="Next", exact=True)
+    for _ in range(8):
+        expect(deploy.or_(following).first).to_be_enabled()
+        if deploy.is_visible():
+            break
+        heading = page.locator(".mlj h3").first.inner_text()
+        press(page, following)
+        expect(page.locator(".mlj h3").first).not_to_have_text(heading)
+    press(page, deploy)
+    line = panel.locator("li", has=page.get_by_role("button", name="line-one", exact=True))
+    expect(line.first).to_contain_text("Healthy")
+    expect(line.first).to_contain_text("1/1 replicas")
+    expect(panel.get_by_text("used by line-one")).to_be_visible()
+    expect(panel.get_by_role("button", name="Delete line:1")).to_be_disabled()
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+        page.wait_for_selector(f"[data-jp-theme-name='{theme}']", state="attached")
+        shot(f"side-panel-{theme.split()[-1].lower()}")
+        assert serious_problems(page, PANEL) == []
+        assert serious_problems(page, ".mljlab-View") == []
+
+    press(page, panel.get_by_role("button", name="line-one", exact=True))
+    expect(page.get_by_role("tab", name="Monitor: line-one")).to_be_visible()
+    expect(page.locator(".mljlab-View .mlj-panel")).to_contain_text("Requests per second")
+    shot("side-panel-monitor")
+
+    choose(page, "line-one", "Try it")
+    page.get_by_role("textbox", name="Request", exact=True).fill('{"data": [[3.0]]}')
+    send = page.get_by_role("button", name="Send", exact=True)
+    press(page, send)
+    expect(page.get_by_text("Answered in")).to_be_visible()
+
+    choose(page, "line-one", "Scale")
+    page.get_by_role("dialog").get_by_role("textbox").fill("2")
+    page.keyboard.press("Enter")
+    expect(line.first).to_contain_text("2/2 replicas")
+
+    choose(page, "line-one", "Delete")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Delete endpoint line-one?")
+    press(page, dialog.get_by_role("button", name="Delete"))
+    expect(panel.get_by_text("There is none in this workspace yet")).to_be_visible()
+    assert page.evaluate("() => [...window.jupyterapp.serviceManager.kernels.running()].length") == 0
+
+
+def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_page: Page, lab: Lab) -> None:
+    page = lab_page
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:deploy')")
+    page.get_by_label("Name of the endpoint").fill("kept-name")
+    page.get_by_label("Name of the endpoint").press("Tab")
+    page.wait_for_function("() => window.jupyterapp.restored.then(() => true)")
+    expect(page.get_by_role("tab", name="Deploy a model")).to_be_visible()
+    page.evaluate(
+        "() => window.jupyterapp.serviceManager.settings && window.jupyterapp.commands.execute('workspace-ui:save')"
+    )
+    page.goto(f"{lab.url}lab?token={lab.token}")
+    expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
+
+
+def test_the_palette_has_all_commands_and_the_status_bar_opens_the_panel(lab_page: Page) -> None:
+    page = lab_page
+    page.evaluate("() => window.jupyterapp.commands.execute('apputils:activate-command-palette')")
+    page.get_by_role("searchbox").or_(page.get_by_placeholder("SEARCH")).first.fill("mljupyter deploy a model")
+    expect(page.locator(".lm-CommandPalette-itemLabel", has_text=re.compile("Deploy a model")).first).to_be_visible()

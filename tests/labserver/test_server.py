@@ -1,0 +1,210 @@
+"""The routes and the channel of the server extension, with a real endpoint."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import websocket
+
+import mljupyter
+from mljupyter.labserver.handler import Handler
+from mljupyter.labserver.routes import ROUTES
+from tests.labserver.conftest import Server
+from tests.waiting import HANG_SECONDS
+
+DEPLOY = """
+from sklearn.linear_model import LinearRegression
+from mljupyter.core import Model, Workspace
+import joblib
+ws = Workspace.create("team", exist_ok=True)
+joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), "{path}")
+model = Model.register(ws, "{path}", "line", model_framework=Model.Framework.SCIKITLEARN)
+service = Model.deploy(ws, "line", [model])
+service.wait_for_deployment()
+assert service.state == "Healthy", service.get_logs()
+"""
+
+
+@pytest.fixture(scope="module")
+def line(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the name of an endpoint in the workspace ``team``."""
+    server.sdk(DEPLOY.format(path=tmp_path_factory.mktemp("model") / "line.pkl"))
+    yield "line"
+    server.sdk("from mljupyter.core import Workspace\nWorkspace.get('team').webservices['line'].delete()")
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    """Return a client of the routes."""
+    with server.client() as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", [*sorted(ROUTES), "channel"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_no_route_answers_somebody_without_a_token(server: Server, path: str, method: str) -> None:
+    address = f"{server.url}mljupyter/{path.replace('([^/]+)', 'x')}"
+    answer = httpx.request(method, address, timeout=HANG_SECONDS, follow_redirects=False)
+    assert answer.status_code in (302, 403, 405)
+    assert answer.status_code != 302 or "/login" in answer.headers["location"]
+
+
+def test_no_route_has_a_method_of_its_own_that_could_forget_to_ask_who_it_is() -> None:
+    for handler in ROUTES.values():
+        for name in ("get", "post", "put", "patch", "delete", "head", "options"):
+            owner = next(part for part in inspect.getmro(handler) if name in vars(part))
+            assert owner is Handler or not owner.__module__.startswith("mljupyter"), (handler, name)
+
+
+def test_the_channel_refuses_somebody_without_a_token(server: Server) -> None:
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+        websocket.create_connection(f"{server.url.replace('http', 'ws', 1)}mljupyter/channel", timeout=HANG_SECONDS)
+
+
+def test_the_channel_refuses_the_page_of_another_host(server: Server) -> None:
+    with httpx.Client(timeout=HANG_SECONDS) as browser:  # a browser sends its cookie along, whatever page asks
+        browser.get(f"{server.url}api/contents", params={"token": server.token}).raise_for_status()
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    address = f"{server.url.replace('http', 'ws', 1)}mljupyter/channel"
+    websocket.create_connection(address, timeout=HANG_SECONDS, cookie=cookie).close()
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+        websocket.create_connection(address, timeout=HANG_SECONDS, cookie=cookie, origin="http://evil.example")
+
+
+def test_version_and_workspaces_are_told(client: httpx.Client, line: str) -> None:
+    assert client.get("version").json() == {"version": mljupyter.__version__}
+    assert "team" in client.get("workspaces").json()["names"]
+
+
+def test_an_unknown_workspace_is_an_error_with_the_way_out(client: httpx.Client, line: str) -> None:
+    answer = client.get("workspaces/taem/endpoints")
+    assert answer.status_code == 404
+    assert "Did you mean 'team'?" in answer.json()["message"]
+    assert "Workspace.create" in answer.json()["hint"]
+
+
+def test_an_endpoint_is_listed_shown_changed_and_its_model_is_in_use(client: httpx.Client, line: str) -> None:
+    (row,) = client.get("workspaces/team/endpoints").json()["rows"]
+    assert (row["name"], row["state"], row["ready"], row["target"]) == ("line", "Healthy", 1, "local")
+    assert row["versions"][0]["share"] == 100
+    one = client.get("workspaces/team/endpoints/line").json()
+    assert one["record"]["spec"]["name"] == "line"
+    assert "line/score" in client.get("workspaces/team/endpoints/line/clients").json()["curl"]
+    assert len(client.get("workspaces/team/endpoints/line/history").json()) >= 1
+    (model,) = client.get("workspaces/team/models").json()
+    assert (model["name"], model["version"], model["usedBy"]) == ("line", 1, ["line"])
+    assert model["size"] > 0
+    targets = {target["name"]: target for target in client.get("workspaces/team/targets").json()}
+    assert targets["local"]["problem"] == ""
+    refused = client.delete("workspaces/team/models/line/1")
+    assert refused.status_code == 400
+    assert "line" in refused.json()["message"]
+    said = client.post("workspaces/team/endpoints/line/actions/scale", json={"replicas": "2"})
+    assert said.status_code == 200, said.text
+    assert "2 replicas" in said.json()["said"]
+    wrong = client.post("workspaces/team/endpoints/line/actions/scale", json={"replicas": "many"})
+    assert wrong.status_code == 400
+    assert "many" in wrong.json()["message"]
+    missing = client.post("workspaces/team/endpoints/none/actions/restart", json={})
+    assert missing.status_code == 404
+    assert missing.json()["code"] == "WebserviceNotFound"
+
+
+@pytest.mark.parametrize("body", ["{", "[1]", '"text"'])
+def test_a_request_that_is_no_json_object_is_refused_with_the_rule(client: httpx.Client, line: str, body: str) -> None:
+    answer = client.post("workspaces/team/endpoints/line/actions/scale", content=body)
+    assert answer.status_code == 400
+    assert "JSON" in answer.json()["message"]
+
+
+def test_a_page_is_told_of_all_endpoints_and_then_of_changes_alone(server: Server, line: str) -> None:
+    with server.page() as page:
+        page.tell(do="follow", workspace="team")
+        whole = page.hear(lambda message: message["is"] == "endpoints" and bool(message["rows"]))
+        assert whole["whole"]
+        assert whole["rows"][0]["name"] == "line"
+        with server.client() as client:
+            client.post("workspaces/team/endpoints/line/actions/scale", json={"replicas": "1:3"})
+        changed = page.hear(lambda message: message["is"] == "endpoints")
+        assert not changed["whole"]
+        assert [row["name"] for row in changed["rows"]] == ["line"]
+
+
+def test_a_page_hears_why_a_workspace_cannot_be_followed(server: Server, line: str) -> None:
+    with server.page() as page:
+        page.tell(do="follow", workspace="taem")
+        error = page.hear(lambda message: message["is"] == "error")
+        assert error["workspace"] == "taem"
+        assert "Did you mean 'team'?" in error["message"]
+
+
+@pytest.mark.parametrize("message", ['{"do": "dance"}', "[]", "no json", '{"do": "open"}', '{"do": "open", "view": 3}'])
+def test_a_message_that_breaks_a_rule_is_answered_and_the_connection_stays(
+    server: Server, line: str, message: str
+) -> None:
+    with server.page() as page:
+        page._connection.send(message)
+        assert page.hear(lambda found: found["is"] == "error")["message"]
+        page.tell(do="follow", workspace="team")
+        assert page.hear(lambda found: found["is"] == "endpoints")
+
+
+def test_a_monitor_runs_without_a_kernel_and_survives_the_loss_of_its_page(server: Server, line: str) -> None:
+    with server.page() as page:
+        page.tell(do="open", view="m1", kind="monitor", workspace="team", given={"name": "line"})
+        opened = page.hear(lambda message: message.get("view") == "m1")
+        assert (opened["is"], opened["module"]) == ("view", "monitor")
+        assert opened["state"]["seconds"] > 0
+        page.tell(do="tell", view="m1", content={"kind": "hello"})
+        tick = page.hear(lambda message: message["is"] == "message" and message["content"]["kind"] == "tick")
+        assert tick["content"]["whole"]
+    with server.page() as page:
+        page.tell(do="open", view="m1", kind="monitor", workspace="team", given={"name": "line"})
+        assert page.hear(lambda message: message.get("view") == "m1")["is"] == "view"
+        page.tell(do="close", view="m1")
+        page.tell(do="tell", view="m1", content={"kind": "hello"})
+        assert page.hear(lambda message: message.get("view") == "m1" and message["is"] == "ended")
+
+
+def test_a_wizard_runs_without_a_kernel_and_keeps_what_was_typed(server: Server, line: str) -> None:
+    with server.page() as page:
+        page.tell(do="open", view="w1", kind="deploy", workspace="team", given={"name": "typed-here"})
+        opened = page.hear(lambda message: message.get("view") == "w1")
+        assert (opened["is"], opened["module"]) == ("view", "wizard")
+        assert opened["state"]["view"]["title"] == "Deploy a model"
+        values = {field["key"]: field.get("value") for field in opened["state"]["view"]["fields"]}
+        assert values["name"] == "typed-here"
+        page.tell(do="tell", view="w1", content={"kind": "change", "key": "name", "value": "other-name"})
+        page.hear(lambda message: message["is"] == "update" and "other-name" in str(message["state"]))
+    with server.page() as page:
+        page.tell(do="open", view="w1", kind="deploy", workspace="team", given={})
+        assert "other-name" in str(page.hear(lambda message: message.get("view") == "w1")["state"])
+        page.tell(do="close", view="w1")
+
+
+def test_a_view_of_an_endpoint_that_does_not_exist_says_so(server: Server, line: str) -> None:
+    with server.page() as page:
+        page.tell(do="open", view="x", kind="monitor", workspace="team", given={"name": "nowhere"})
+        error = page.hear(lambda message: message.get("view") == "x")
+        assert error["is"] == "error"
+        assert "nowhere" in error["message"]
+        page.tell(do="open", view="x", kind="graph", workspace="team", given={"name": "line"})
+        assert "'graph' is not a view" in page.hear(lambda message: message.get("view") == "x")["message"]
+
+
+def test_an_open_page_is_no_activity_that_keeps_a_server_alive(server: Server, line: str) -> None:
+    headers = {"Authorization": f"token {server.token}"}
+
+    def last_activity() -> str:
+        status = httpx.get(f"{server.url}api/status", headers=headers, timeout=HANG_SECONDS)
+        return str(status.json()["last_activity"])
+
+    before = last_activity()
+    with server.page() as page, server.client() as client:
+        page.tell(do="follow", workspace="team")
+        page.hear(lambda message: message["is"] == "endpoints" and bool(message["rows"]))
+        client.get("workspaces/team/models")
+    assert last_activity() == before

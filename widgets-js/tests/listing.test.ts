@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest";
+
+import type { IEndpoint, IModel } from "../../labextension/src/documents";
+import { readableSize } from "../../labextension/src/format";
+import { matching, pauseAfter, updated, usersOf, worstState } from "../../labextension/src/listing";
+
+/** An endpoint as the server lists it. */
+function endpoint(name: string, parts: Partial<IEndpoint> = {}): IEndpoint {
+  return {
+    name,
+    kind: "ACI",
+    target: "local",
+    state: "Healthy",
+    problem: null,
+    uri: "",
+    authentication: "none",
+    rollout: false,
+    ready: 1,
+    wanted: 1,
+    updated: 0,
+    versions: [],
+    ...parts,
+  };
+}
+
+describe("the list of endpoints in the side panel", () => {
+  const iris = endpoint("iris");
+  const before = new Map([["iris", iris]]);
+
+  it("has what the server tells at first, and nothing else", () => {
+    const message = { is: "endpoints" as const, workspace: "w", whole: true, rows: [endpoint("wine")] };
+    expect([...updated(before, message).keys()]).toEqual(["wine"]);
+  });
+
+  it("keeps the others when one has changed or was deleted", () => {
+    const changed = endpoint("wine", { state: "Failed" });
+    const message = { is: "endpoints" as const, workspace: "w", whole: false, rows: [changed], removed: ["iris"] };
+    const rows = updated(new Map([...before, ["wine", endpoint("wine")], ["old", endpoint("old")]]), message);
+    expect([...rows.keys()]).toEqual(["wine", "old"]);
+    expect(rows.get("wine")?.state).toBe("Failed");
+  });
+
+  it("is sorted, and searched by name, state, target, version and model, with all words", () => {
+    const version = { name: "blue", models: ["ridge:3"] } as unknown as IEndpoint["versions"][number];
+    const rows = [endpoint("b"), endpoint("a", { versions: [version] }), endpoint("c", { state: "Failed" })];
+    const names = (search: string) => matching(rows, search).map(({ name }) => name);
+    expect(names("")).toEqual(["a", "b", "c"]);
+    expect(names("FAIL")).toEqual(["c"]);
+    expect(names("ridge local")).toEqual(["a"]);
+    expect(names("ridge docker")).toEqual([]);
+  });
+
+  it("says which endpoints use a version of a model", () => {
+    const version = { name: "blue", models: ["ridge:3"] } as unknown as IEndpoint["versions"][number];
+    const rows = [endpoint("b", { versions: [version] }), endpoint("c"), endpoint("a", { versions: [version] })];
+    expect(usersOf(rows, { name: "ridge", version: 3 } as IModel)).toEqual(["a", "b"]);
+    expect(usersOf(rows, { name: "ridge", version: 4 } as IModel)).toEqual([]);
+  });
+
+  it("tells the worst state, and takes one that it does not know for the worst", () => {
+    expect(worstState([])).toBe("");
+    expect(worstState([iris])).toBe("Healthy");
+    expect(worstState([iris, endpoint("x", { state: "Transitioning" })])).toBe("Transitioning");
+    expect(worstState([endpoint("x", { state: "Unhealthy" }), iris, endpoint("y", { state: "Failed" })])).toBe(
+      "Failed",
+    );
+    expect(worstState([iris, endpoint("x", { state: "Odd" })])).toBe("Failed");
+  });
+});
+
+describe("a connection that is lost", () => {
+  it("is tried again after pauses that double, of half a minute at most", () => {
+    expect([1, 2, 3, 4, 5, 6, 50].map(pauseAfter)).toEqual([1, 2, 4, 8, 16, 30, 30]);
+  });
+});
+
+describe("a size for people", () => {
+  it("has a unit and at most three digits", () => {
+    expect([0, 577, 1000, 123_456, 5_300_000].map(readableSize)).toEqual([
+      "0 bytes",
+      "577 bytes",
+      "1.0 kB",
+      "123 kB",
+      "5.3 MB",
+    ]);
+  });
+});
