@@ -95,7 +95,7 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         self.state.views.leave(self)
 
     def _refuse(self, asked: dict[str, Any], error: MLJupyterError) -> None:
-        about = {name: asked[name] for name in ("view", "workspace") if name in asked}
+        about: dict[str, Any] = {name: asked[name] for name in ("view", "workspace") if name in asked}
         self._send({"is": "error", **about, **error_document(error)})
 
     async def _do(self, asked: dict[str, Any]) -> None:

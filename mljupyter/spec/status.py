@@ -136,8 +136,8 @@ class EndpointRecord(Document):
 class EndpointChanges(Document):
     """The endpoints of a control plane that have changed since a reader has asked last.
 
-    `token` is for the next question. `whole` says that `records` has all endpoints, since the token of the reader was not
-    known.
+    `token` is for the next question. `whole` says that `records` has all endpoints, because the reader's token was
+    unknown.
     """
 
     token: str
