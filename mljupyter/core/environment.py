@@ -288,7 +288,6 @@ class Environment(HtmlRepr):
         environment.python.conda_dependencies_file = file_path
         packages = environment.python.conda_dependencies
         assert packages is not None  # noqa: S101 - narrows the type
-        core.package_sources.make_paths_absolute(packages, Path(file_path).expanduser().parent)
         environment.environment_variables = dict(packages.definition().variables)
         return environment
 

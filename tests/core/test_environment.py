@@ -177,7 +177,7 @@ def test_a_requirements_file_makes_an_environment_with_the_files_it_refers_to(pr
         "--pre",
         f"-e {project}/mine",
         "six==1.16.0",
-        "toolz    >=0.12",
+        "toolz   >=0.12",  # pip's join_lines adds no space
     ]
     assert "pip=20.2.4" in packages.conda_packages
 
