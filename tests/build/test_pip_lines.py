@@ -145,7 +145,7 @@ def test_paths_are_those_of_the_file_that_names_them(tmp_path: Path, monkeypatch
     quoted = str(place).replace(" ", "%20")
     assert lines_of_file(place / "requirements.txt") == [
         f"{place}/pk[dev] ; python_version > '3'",
-        f"-e {place}",
+        f"-e '{place}'",
         f"--constraint file://{quoted}/c.txt",
         f"--find-links file://{quoted}/wheels",
         f"{place}/wheels/tiny-1.0-py3-none-any.whl",

@@ -76,7 +76,7 @@ class PipLine:
     def texts(self) -> list[str]:
         """Return the same as lines of one form: a requirement, or one option with its long name and a space."""
         if self.editable:
-            return [f"-e {self.requirement}"]
+            return [f"-e {_shown(self.requirement)}"]
         if self.requirement:
             return [" ".join((self.requirement, *(f"--hash={value}" for value in self.hashes)))]
         return [name if value is None else f"{name} {_shown(value)}" for name, value in self.options]

@@ -125,6 +125,7 @@ class Resolver:
             of_wheels = self.resolve(lines, wheels_only=True, shown=shown, for_python=for_python)
             if of_wheels.succeeded:
                 return of_wheels
+        permissions = self.build_arguments(lines, wheels_only=wheels_only)
         number = next(self._numbers)
         asked, answer = self.write(f"{number}.in", lines), self.scratch / f"{number}.out"
         arguments = [*("pip", "compile", "--quiet", "--no-header", "--no-annotate"), *self.arguments]
@@ -133,7 +134,7 @@ class Resolver:
             arguments += ["--python-platform", self.platform]
         if for_python or self.platform is not None:
             arguments += ["--python-version", for_python or self.python.minor]
-        arguments += self.build_arguments(lines, wheels_only=wheels_only)
+        arguments += permissions
         finished = self.uv.run(*arguments, asked, shown=shown, output=answer)
         if finished.status == 0:
             exact = with_hashes([line for line in answer.read_text().splitlines() if line.strip()], lines)
@@ -163,11 +164,11 @@ class Resolver:
         """Write a requirements file that begins with the options of pip."""
         path = self.scratch / name
         path.touch(mode=0o600)
-        path.write_text("\n".join([*self._kept, *(_for_uv(line) for line in lines), ""]))
+        path.write_text("\n".join([*self._kept, *(self._for_uv(line) for line in lines), ""]))
         return path
 
     def build_arguments(self, lines: Sequence[str], *, wheels_only: bool) -> list[str]:
-        """Return the arguments of uv that say which of some requirements may be built, and that hashes are needed.
+        """Return the arguments of uv that say which of some requirements may be built.
 
         A package is built where its line names its source, even if the others have to be wheels.
 
@@ -180,17 +181,16 @@ class Resolver:
 
         """
         sources = [source for line in lines if (source := line_source(line)) is not None]
-        arguments: list[str] = []
-        if any(source.is_path for source in sources):
-            # uv looks only at the project file of a directory, and would install a copy of its old code.
-            arguments.append("--refresh")
-        if self._requires_hashes or any("--hash=" in line for line in lines):
-            arguments.append("--require-hashes")
+        # uv looks only at the project file of a directory, and would install a copy of its old code.
+        arguments = [f"--refresh-package={self._project(source)}" for source in sources if source.is_path]
         if wheels_only and not self._builds_all:
             arguments += ["--only-binary", ":all:"]
-            for source in sources:
-                arguments += [] if source.is_wheel else ["--no-binary", self._project(source)]
+            arguments += [f"--no-binary={self._project(source)}" for source in sources if not source.is_wheel]
         return arguments
+
+    def hash_arguments(self, lines: Sequence[str]) -> list[str]:
+        """Return the arguments of uv's installation: one hash makes all packages need one, as with pip."""
+        return ["--require-hashes"] if self._requires_hashes or any("--hash=" in line for line in lines) else []
 
     def _project(self, source: Source) -> str:
         """Return the name of a package; its source is asked where its line does not have it."""
@@ -207,6 +207,16 @@ class Resolver:
                 raise failed(_SOURCE_STEP, finished)
             self._projects[text] = str(name_of(named))
         return self._projects[text]
+
+    def _for_uv(self, line: str) -> str:
+        """Return a requirement as a copy, with a URL in place of a path, and with a name if it is known."""
+        line = copied(line)
+        parsed = pip_line(line)
+        source = line_source(line)
+        if source is None:
+            return expanded(line, os.environ)  # uv expands variables in URLs only
+        named = replace(source, name=source.name or self._projects.get(source.url_text()))
+        return replace(parsed, requirement=named.url_text()).texts()[0]
 
     def _flat(self, file: Path) -> Path:
         """Return a copy of a list of constraints, with those that it includes, in UTF-8."""
@@ -249,13 +259,3 @@ def with_hashes(exact: Sequence[str], asked: Sequence[str]) -> list[str]:
     """
     hashes = {name_of(line): found for line in asked if (found := pip_line(line).hashes)}
     return [" ".join([line, *(f"--hash={one}" for one in hashes.get(name_of(line), ()))]) for line in exact]
-
-
-def _for_uv(line: str) -> str:
-    """Return a requirement with a URL in place of a path, whose name uv then tells, and as a copy."""
-    line = copied(line)
-    parsed = pip_line(line)
-    source = line_source(line)
-    if source is None:
-        return expanded(line, os.environ)  # uv expands variables in URLs only
-    return replace(parsed, requirement=source.url_text()).texts()[0]

@@ -257,6 +257,7 @@ class _Build:
             *("pip", "install", "--no-deps", "--python", self._place.directory / _INTERPRETER),
             *resolver.arguments,
             *resolver.build_arguments(exact.lines, wheels_only=exact.wheels_only),
+            *resolver.hash_arguments(exact.lines),
             *("--requirement", file),
         )
 
