@@ -147,7 +147,7 @@ class DockerBuilder:
                 self._fetch_base(Reference.parse(plan.base_image), plan.platform, credentials, log)
             with log.stage("context"):
                 plan = self._relaxed(plan, Path(temporary) / "pins", log)
-                save_context(plan, self._store, directory, writable=False, on_file=log.raise_if_cancelled)
+                save_context(plan, self._store, directory, writable=False, on_file=log.raise_if_cancelled, log=log)
             by_buildkit = buildkit.offered(self._client) if self._use_buildkit is None else self._use_buildkit
             with tempfile.TemporaryFile() as context:
                 with tarfile.open(fileobj=context, mode="w", format=tarfile.PAX_FORMAT) as archive:

@@ -6,28 +6,28 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan import dockerfile as names
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.dockerfile import dockerfile
+from mljupyter.build.images.plan.package_sources import placed
 from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.build.images.plan.store import Store as Store
 
 DOCKERFILE = "Dockerfile"
 MODEL_MAP = "model_config_map.json"
 
 
-class Store(Protocol):
-    """The source of content: an artifact store."""
-
-    def fetch(self, digest: str, target: Path, *, writable: bool = False) -> Path:
-        """Place content at a path and return the path."""
-        ...
-
-
 def save_context(
-    plan: ImagePlan, store: Store, directory: Path, *, writable: bool = True, on_file: Callable[[], None] = lambda: None
+    plan: ImagePlan,
+    store: Store,
+    directory: Path,
+    *,
+    writable: bool = True,
+    on_file: Callable[[], None] = lambda: None,
+    log: BuildLog | None = None,
 ) -> Path:
     """Write the build context: ``docker build`` in that directory gives the image (Azure ML v1: Model.package).
 
@@ -40,6 +40,7 @@ def save_context(
         directory: the target. It is created if necessary, and must be empty.
         writable: write copies of the content that may be changed, instead of links to files of the store.
         on_file: called between artifacts. It may raise an exception to stop.
+        log: gets the output of git for packages that come from a repository.
 
     """
     if plan.base_context is not None and writable:
@@ -54,7 +55,7 @@ def save_context(
     (directory / DOCKERFILE).write_text(text)
     (directory / MODEL_MAP).write_text(f"{json.dumps(plan.model_config_map(), indent=2)}\n")
     (directory / names.SERVER_FILE).write_text("".join(f"{line}\n" for line in plan.server_requirements))
-    _write_packages(plan, directory)
+    _write_packages(plan, store, directory, log or BuildLog())
     for relative, path in layout.server_files().items():
         target = directory / names.SERVER_FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,15 +79,19 @@ def interpreter_script(interpreter: str) -> str:
     return f'#!/bin/sh\nPATH="${{PATH#{layout.ENVIRONMENT}/bin:}}"\nexec \'{quoted}\' "$@"\n'
 
 
-def _write_packages(plan: ImagePlan, directory: Path) -> None:
+def _write_packages(plan: ImagePlan, store: Store, directory: Path, log: BuildLog) -> None:
     packages = plan.packages
     if packages.kind == "own":
         script = directory / names.INTERPRETER_FILE
         script.write_text(interpreter_script(packages.interpreter))
         script.chmod(0o755)
-    elif packages.kind == "conda" and packages.conda is not None:
+        return
+    found = placed(packages, store, directory / names.SOURCES_FOLDER, names.SOURCES, log)
+    if packages.kind == "conda" and packages.conda is not None:
         # JSON is valid YAML, and conda reads it.
-        text = json.dumps(packages.conda.document(), indent=2)
-        (directory / names.CONDA_FILE).write_text(f"{text}\n")
+        document = packages.conda.document()
+        if found.lines:
+            document["dependencies"] = [*packages.conda.conda_packages, {"pip": list(found.lines)}]
+        (directory / names.CONDA_FILE).write_text(f"{json.dumps(document, indent=2)}\n")
     elif packages.requirements:
-        (directory / names.REQUIREMENTS_FILE).write_text(packages.requirements_text())
+        (directory / names.REQUIREMENTS_FILE).write_text("".join(f"{line}\n" for line in found.lines))
