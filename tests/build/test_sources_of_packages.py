@@ -5,6 +5,7 @@ The source of truth is pip: `pip install -r FILE` installs each of these package
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -123,7 +124,9 @@ def test_a_variable_is_expanded_and_its_value_is_in_no_line_file_or_error(
         ensure_environment(definition(option, "tiny"), root / "other")
 
 
-def test_hashes_are_checked_and_hold_for_all_packages_as_in_pip(index: PackageIndex, root: Path) -> None:
+def test_hashes_are_checked_and_hold_for_all_packages_as_in_pip(
+    index: PackageIndex, root: Path, tmp_path: Path
+) -> None:
     index.add("outer", "1.0", requires=("tiny",))
     digests = {
         name: hashlib.sha256(index.files[f"{name}-1.0-py3-none-any.whl"]).hexdigest() for name in ("outer", "tiny")
@@ -133,8 +136,31 @@ def test_hashes_are_checked_and_hold_for_all_packages_as_in_pip(index: PackageIn
     with pytest.raises(EnvironmentBuildError) as caught:  # pip: all requirements must have a hash
         ensure_environment(definition(index.option, outer), root)
     assert "tiny" in caught.value.message
+    wheel = source_packages.wheel_file(tmp_path, "mine")
+    for digest, fits in ((hashlib.sha256(wheel.read_bytes()).hexdigest(), True), ("0" * 64, False)):
+        wanted = definition(index.option, f"{wheel} --hash=sha256:{digest}")
+        with contextlib.nullcontext() if fits else pytest.raises(EnvironmentBuildError, match=r"[Hh]ash mismatch"):
+            assert len(ensure_environment(wanted, root).packages) == 1
     with pytest.raises(EnvironmentBuildError, match=r"[Hh]ash mismatch"):
         ensure_environment(definition(index.option, f"tiny==1.0 --hash=sha256:{'0' * 64}"), root)
+
+
+def test_settings_of_pip_hold_for_uv(
+    index: PackageIndex, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pip reads these variables: lists are separated by spaces. With an extra index the best version of all counts.
+    index.add("tiny", "2.0")
+    source_packages.wheel_file(tmp_path / "one", "linked")
+    with PackageIndex() as other:
+        other.add("tiny", "1.5")
+        monkeypatch.setenv("PIP_INDEX_URL", index.option.partition(" ")[2])
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", other.option.partition(" ")[2])
+        monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path / 'one'} {tmp_path}")
+        (tmp_path / "c.txt").write_text("tiny<3\n")
+        monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "c.txt"))
+        index.add("tiny", "3.0")
+        built = ensure_environment(definition("tiny", "linked"), root)
+    assert evaluate(built, "tiny.VERSION, linked.VERSION", "tiny, linked") == "2.0 1.0"
 
 
 def test_constraints_and_links_hold(index: PackageIndex, root: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from mljupyter.build.environments.conda_names import is_part_of_wheels, is_python_package, pip_name
 from mljupyter.build.environments.definition import CondaDefinition, EnvironmentDefinition, redacted
 from mljupyter.build.environments.pip_lines import RequirementError as RequirementError
-from mljupyter.build.environments.pip_lines import copied, logical_lines, pip_line
+from mljupyter.build.environments.pip_lines import copied, line_source, logical_lines, pip_line
 
 INFERENCE_SCHEMA = "inference-schema"
 
@@ -153,11 +153,14 @@ def missing_packages(definition: EnvironmentDefinition, needed: Iterable[str]) -
         >>> missing_packages(EnvironmentDefinition.parse({"python": python}), ["numpy==2.1", "xgboost==3"])
         ['numpy', 'xgboost==3']
 
+    A wheel, by a path or a URL, has the name of its file.
     """
     if definition.python.user_managed_dependencies:
         return []
     found = wanted(definition)
+    sources = (line_source(package.line) for package in found.packages)
     there = {name_of(package.line) for package in found.packages}
+    there |= {name_of(source.project) for source in sources if source is not None and source.project}
     lacking = [line for line in needed if name_of(line) not in there]
     return [str(name_of(line)) if name_of(line) in _HELPERS else line for line in lacking]
 

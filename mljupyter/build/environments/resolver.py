@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -137,7 +137,8 @@ class Resolver:
         arguments += permissions
         finished = self.uv.run(*arguments, asked, shown=shown, output=answer)
         if finished.status == 0:
-            exact = with_hashes([line for line in answer.read_text().splitlines() if line.strip()], lines)
+            found = [line for line in answer.read_text().splitlines() if line.strip()]
+            exact = with_hashes(found, {self._name(line): pip_line(line).hashes for line in lines if "--hash=" in line})
             return Resolution(exact, wheels_only, finished)
         if not cannot_be_satisfied(finished.lines):
             raise failed(_STEP, finished)
@@ -191,6 +192,11 @@ class Resolver:
     def hash_arguments(self, lines: Sequence[str]) -> list[str]:
         """Return the arguments of uv's installation: one hash makes all packages need one, as with pip."""
         return ["--require-hashes"] if self._requires_hashes or any("--hash=" in line for line in lines) else []
+
+    def _name(self, line: str) -> str | None:
+        """Return the normalised name of the package of a requirement."""
+        source = line_source(line)
+        return name_of(line if source is None else self._project(source))
 
     def _project(self, source: Source) -> str:
         """Return the name of a package; its source is asked where its line does not have it."""
@@ -251,11 +257,10 @@ def uv_for(uv: Uv, lines: Iterable[str]) -> Uv:
     return replace(uv, index=index, secrets=tuple(dict.fromkeys([*uv.secrets, *secrets])))
 
 
-def with_hashes(exact: Sequence[str], asked: Sequence[str]) -> list[str]:
-    """Return exact requirements with the hashes that the requirements for the same packages ask for.
+def with_hashes(exact: Sequence[str], hashes: Mapping[str | None, Sequence[str]]) -> list[str]:
+    """Return exact requirements with the hashes of their packages, by name.
 
-    >>> with_hashes(["six==1.16.0", "toolz==1"], ["six --hash=sha256:8a"])
+    >>> with_hashes(["six==1.16.0", "toolz==1"], {"six": ["sha256:8a"]})
     ['six==1.16.0 --hash=sha256:8a', 'toolz==1']
     """
-    hashes = {name_of(line): found for line in asked if (found := pip_line(line).hashes)}
     return [" ".join([line, *(f"--hash={one}" for one in hashes.get(name_of(line), ()))]) for line in exact]
