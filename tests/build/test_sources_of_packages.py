@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
 from mljupyter.build.environments.local_files import lines_of_file
+from mljupyter.build.environments.pip_settings import index_settings
 from mljupyter.build.environments.uv_environments import ensure_environment
 from mljupyter.build.failures import EnvironmentBuildError
 from mljupyter.errors import MLJupyterError
@@ -161,6 +163,19 @@ def test_settings_of_pip_hold_for_uv(
         index.add("tiny", "3.0")
         built = ensure_environment(definition("tiny", "linked"), root)
     assert evaluate(built, "tiny.VERSION, linked.VERSION", "tiny, linked") == "2.0 1.0"
+
+
+def test_the_index_of_pip_s_configuration_is_asked_and_not_the_public_one(
+    index: PackageIndex, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pip reads it (`pip config set global.index-url`); with uv alone the package would come from the public index.
+    url = index.option.partition(" ")[2]
+    (tmp_path / "pip.conf").write_text(f"[global]\nindex_url = http://wrong.invalid\n[install]\nindex-url = {url}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    assert index_settings(os.environ)["PIP_INDEX_URL"] == url
+    assert evaluate(ensure_environment(definition("tiny"), root), "tiny.VERSION", "tiny") == "1.0"
+    assert "PIP_INDEX_URL" not in index_settings({"PIP_CONFIG_FILE": os.devnull})
+    assert index_settings({**os.environ, "PIP_INDEX_URL": "x"})["PIP_INDEX_URL"] == "x"
 
 
 def test_constraints_and_links_hold(index: PackageIndex, root: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from mljupyter.build.environments.definition import redacted
+from mljupyter.build.environments.pip_settings import index_settings
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
 
 _POLL_SECONDS = 0.1
@@ -164,6 +165,7 @@ class Uv:
 
     def _environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        environment |= index_settings(environment)
         if self.index is not None:
             # Like pip: the index of a requirements file replaces all others. uv would ask those of its settings first.
             environment = {name: value for name, value in environment.items() if name not in _INDEXES}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from mljupyter.build.environments.pip_lines import pip_line
+from mljupyter.build.environments.pip_settings import index_settings
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan import dockerfile as names
@@ -86,6 +89,12 @@ def _write_packages(plan: ImagePlan, store: Store, directory: Path, log: BuildLo
         script.write_text(interpreter_script(packages.interpreter))
         script.chmod(0o755)
         return
+    own_index = any(name == "--index-url" for line in packages.lines() for name, _ in pip_line(line).options)
+    if not own_index and {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"} & index_settings(os.environ).keys():
+        log.line(
+            "The image's pip does not ask the index of this machine's settings. If packages are to come from there, "
+            "name it in the environment: --index-url URL."
+        )
     found = placed(packages, store, directory / names.SOURCES_FOLDER, names.SOURCES, log)
     if packages.kind == "conda" and packages.conda is not None:
         # JSON is valid YAML, and conda reads it.
