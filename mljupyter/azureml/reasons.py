@@ -37,7 +37,7 @@ _LOGIN = Reason(
 )
 _TRAINING = Reason(
     "it starts training on clusters of Azure",
-    "Train with the library itself in the notebook, and register the files with Model.register.",
+    "Train with the library itself, or submit a ScriptRunConfig, which runs here as a process; then Model.register.",
 )
 _NETWORK = Reason("it is about Azure's networks and encryption", "Leave the argument out.")
 _ERROR_CLASS = Reason("nothing here raises it", "Catch AzureMLException, the base of all of these errors.")
@@ -104,7 +104,8 @@ _PLACES: dict[str, Reason] = {
     "azureml.tensorboard": Reason("it reads runs of Azure", "Start tensorboard with the directory of the logs."),
     "azureml.train": _TRAINING,
     "azureml.widgets": Reason(
-        "its widget shows a training run of Azure", "For endpoints, %monitor shows requests, latencies and errors."
+        "its widget shows a training run of Azure",
+        "For endpoints, %monitor shows requests, latencies and errors; for runs, run.wait_for_completion().",
     ),
 }
 """Reasons by the beginning of a name, for everything below it; the longest one counts."""

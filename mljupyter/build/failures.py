@@ -11,7 +11,7 @@ from mljupyter.errors import MLJupyterError
 LAST_LINES = 20
 
 # The first that matches counts: causes before consequences.
-_HINTS = (
+_CAUSES_OUTSIDE = (
     (
         r"git executable not found|git: not found|cannot find command 'git'|No such file or directory: 'git'",
         "git is not installed, and a package is named by its git repository: install git, or give a wheel.",
@@ -39,6 +39,9 @@ _HINTS = (
         r"error sending request|dns error|connection (refused|reset)|timed? ?out|network unreachable|request failed",
         "The package index cannot be reached: check the network, the proxy (HTTPS_PROXY) and the index URL.",
     ),
+)
+_HINTS = (
+    *_CAUSES_OUTSIDE,
     (
         r"not found in the package registry|not found in the cache|not found in the provided package locations",
         "The index has no such package: check its spelling; conda's name for a package may differ from that of PyPI.",
@@ -108,6 +111,12 @@ def hint_for(lines: Sequence[str]) -> str | None:
     """
     text = "\n".join(lines)
     return next((hint for pattern, hint in _HINTS if re.search(pattern, text, re.IGNORECASE)), None)
+
+
+def caused_outside(lines: Sequence[str]) -> bool:
+    """Return whether a build with this output failed for a full disk, or an index that refuses or does not answer."""
+    text = "\n".join(lines)
+    return any(re.search(pattern, text, re.IGNORECASE) for pattern, _ in _CAUSES_OUTSIDE)
 
 
 def cannot_be_satisfied(lines: Sequence[str]) -> bool:

@@ -125,21 +125,29 @@ def import_command(
 
 @click.command(short_help="Write a whole workspace to a file, while it is used.")
 @click.argument("file", type=_FILE)
+@click.option("--encrypt", is_flag=True, help="Encrypt FILE with a passphrase; restore asks for it.")
+@_passphrase_file
 @_overwrite
 @workspace_option
 @json_option
-def backup(file: Path, overwrite: bool, workspace: str | None, as_json: bool) -> None:
+def backup(
+    file: Path, encrypt: bool, passphrase_file: Any, overwrite: bool, workspace: str | None, as_json: bool
+) -> None:
     """Write the whole workspace with its keys to FILE, while it is used.
 
     Only you can read FILE. It has what the workspace's directory has, keys and passwords among it: keep it where only
-    you, or root, can read it. Secrets in a keyring are not in it.
+    you, or root, can read it, or use --encrypt. Secrets in a keyring are not in it.
     """
+    passphrase = _passphrase(passphrase_file, confirm=True) if encrypt or passphrase_file is not None else None
     with _progress() as on_progress:
-        done = open_workspace(workspace).backup(file, overwrite=overwrite, on_progress=on_progress)
+        done = open_workspace(workspace).backup(
+            file, overwrite=overwrite, passphrase=passphrase, on_progress=on_progress
+        )
     if as_json:
         print_document(asdict(done))
         return
     say(f"Wrote {done.path}: {done.files} files, {done.blobs} blobs, {readable_size(done.size)}.")
+    say("It is encrypted." if passphrase is not None else "It holds keys, not encrypted: see --encrypt.")
     say(f"To restore it: mljupyter workspace restore {done.path}")
 
 
@@ -148,13 +156,20 @@ def backup(file: Path, overwrite: bool, workspace: str | None, as_json: bool) ->
 @click.option("--name", metavar="NAME", help="Its name. Default: that of the backup.")
 @click.option("--directory", type=click.Path(path_type=Path), metavar="DIR", help="A directory for it, new or empty.")
 @click.option("--replace", is_flag=True, help="Replace the workspace of this name; its endpoints are stopped.")
+@_passphrase_file
 @json_option
-def restore(file: Path, name: str | None, directory: Path | None, replace: bool, as_json: bool) -> None:
+def restore(
+    file: Path, name: str | None, directory: Path | None, replace: bool, passphrase_file: Any, as_json: bool
+) -> None:
     """Create the workspace of FILE, which 'workspace backup' wrote, after all of FILE was checked."""
     from mljupyter.core import Workspace  # the SDK is heavy: help stays fast
+    from mljupyter.transfer.sealing import is_sealed  # with it
 
+    passphrase = _passphrase(passphrase_file, confirm=False) if is_sealed(file) else None
     with _progress() as on_progress:
-        done = Workspace.restore(file, name=name, path=directory, replace=replace, on_progress=on_progress)
+        done = Workspace.restore(
+            file, name=name, path=directory, replace=replace, passphrase=passphrase, on_progress=on_progress
+        )
     if as_json:
         print_document({"name": done.name, "directory": str(done.directory)})
         return

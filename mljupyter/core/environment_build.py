@@ -44,6 +44,7 @@ class LocalBuildDetails:
         self.environment: BuiltEnvironment | None = None
         self._error: Exception | None = None
         self._lines: list[str] = []
+        self._warnings: list[str] = []
         self._changed = threading.Condition()
         self._cancel = threading.Event()
         threading.Thread(target=self._run, args=(environment,), name="environment-build", daemon=True).start()
@@ -52,7 +53,7 @@ class LocalBuildDetails:
         """Wait until the build has ended.
 
         Parameters:
-            show_output: print the log as it is written, from its beginning.
+            show_output: print the log as it is written, from its beginning; otherwise a line for each changed pin.
 
         Raises:
             UserErrorException: it failed or was cancelled, with the last lines of the log and a hint.
@@ -74,6 +75,8 @@ class LocalBuildDetails:
             raise
         if self._error is not None:
             raise UserErrorException(str(self._error)) from self._error
+        for line in self._warnings if not show_output else ():
+            print(line)
         return self
 
     def get_log(self) -> str:
@@ -87,7 +90,7 @@ class LocalBuildDetails:
 
     def _run(self, environment: ServingEnvironment) -> None:
         try:
-            self.environment = deploy.environments.ensure(environment, self._write, self._cancel)
+            self.environment = deploy.environments.ensure(environment, self._write, self._cancel, self._warn)
             status = "Succeeded"
         except Exception as error:  # noqa: BLE001 (raised by wait_for_completion)
             self._error = error
@@ -95,6 +98,10 @@ class LocalBuildDetails:
         with self._changed:
             self.status = status
             self._changed.notify_all()
+
+    def _warn(self, line: str) -> None:
+        self._warnings.append(line)
+        self._write(line)
 
     def _write(self, line: str) -> None:
         with self._changed:

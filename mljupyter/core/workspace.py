@@ -609,6 +609,7 @@ class Workspace(HtmlRepr):
         path: str | os.PathLike[str],
         *,
         overwrite: bool = False,
+        passphrase: str | None = None,
         on_progress: OnProgress | None = None,
         cancel: Event | None = None,
     ) -> BackedUp:
@@ -617,18 +618,21 @@ class Workspace(HtmlRepr):
         Parameters:
             path: the file, outside the workspace. Only its owner can read it.
             overwrite: replace a file.
+            passphrase: encrypts the file; `restore` needs it. By default it is not encrypted.
             on_progress: gets the state after each piece.
             cancel: an event that cancels the backup.
 
         Raises:
-            ArchiveError: the file cannot be written.
+            ArchiveError: the file cannot be written, or the passphrase is too short.
             StorageFullError: the disk is full; there is no file then.
 
         """
         from mljupyter.transfer.backup import back_up  # as above
 
         target = Path(path).expanduser()
-        return back_up(self.context, target, overwrite=overwrite, on_progress=on_progress, cancel=cancel)
+        return back_up(
+            self.context, target, overwrite=overwrite, passphrase=passphrase, on_progress=on_progress, cancel=cancel
+        )
 
     @staticmethod
     def restore(
@@ -637,6 +641,7 @@ class Workspace(HtmlRepr):
         name: str | None = None,
         path: str | os.PathLike[str] | None = None,
         replace: bool = False,
+        passphrase: str | None = None,
         on_progress: OnProgress | None = None,
         cancel: Event | None = None,
     ) -> Workspace:
@@ -647,11 +652,12 @@ class Workspace(HtmlRepr):
             name: its name; by default that of the backup.
             path: its directory; by default one in ``~/.mljupyter``, or ``$MLJUPYTER_HOME``.
             replace: replace the workspace of this name; its endpoints are stopped.
+            passphrase: that of an encrypted backup.
             on_progress: gets the state after each piece.
             cancel: an event that cancels the restore.
 
         Raises:
-            ArchiveError: the archive is damaged, no backup, or made to do harm.
+            ArchiveError: the archive is damaged, no backup, or made to do harm, or its passphrase is not given.
             WorkspaceException: the name is taken, and `replace` is not set.
 
         """
@@ -659,7 +665,15 @@ class Workspace(HtmlRepr):
 
         place = Path(path).expanduser() if path is not None else None
         source = Path(archive).expanduser()
-        done = restore(source, name=name, place=place, replace=replace, on_progress=on_progress, cancel=cancel)
+        done = restore(
+            source,
+            name=name,
+            place=place,
+            replace=replace,
+            passphrase=passphrase,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
         return Workspace.at(done.directory)
 
     def migrate(

@@ -170,7 +170,10 @@ def interpreter_of(environment: ServingEnvironment | None, *, build: bool = True
 
 
 def ensure(
-    environment: ServingEnvironment, on_line: Callable[[str], None] | None, cancel: threading.Event | None = None
+    environment: ServingEnvironment,
+    on_line: Callable[[str], None] | None,
+    cancel: threading.Event | None = None,
+    on_warning: Callable[[str], None] = print,
 ) -> BuiltEnvironment:
     """Return the environment on this machine, and build it if needed.
 
@@ -178,6 +181,7 @@ def ensure(
         environment: one whose packages are not managed by the user.
         on_line: called with each line of the log; None prints a summary.
         cancel: set it from another thread to end the build.
+        on_warning: called with a line for each pin that was changed, when the environment is built.
 
     Raises:
         MLJupyterError: it cannot be built, with the last lines of the log; `BuildCancelledError`.
@@ -189,9 +193,9 @@ def ensure(
     result = found or ensure_environment(
         environment.definition, root, on_line, policy=policy, shared=shared, cancel=cancel
     )
-    if on_line is None and found is None:  # said once for each environment, not at each deployment of it
+    if found is None:  # said once for each environment, not at each deployment of it
         for change in result.relaxations:
-            print(f"Warning: environment {environment.name!r}: {change}")
+            on_warning(f"Warning: environment {environment.name!r}: {change}")
     return result
 
 
@@ -205,12 +209,12 @@ def ensure_with_events(environment: ServingEnvironment, on_event: OnEvent, cance
 
     """
 
-    def report(state: State | None, text: str = "", seconds: float | None = None) -> None:
-        on_event(BuildEvent(time.time(), STAGE, state, text, seconds))
+    def report(state: State | None, text: str = "", seconds: float | None = None, *, warning: bool = False) -> None:
+        on_event(BuildEvent(time.time(), STAGE, state, text, seconds, warning))
 
     began = time.monotonic()
     report("running")
-    result = ensure(environment, lambda line: report(None, line), cancel)
+    result = ensure(environment, lambda line: report(None, line), cancel, lambda line: report(None, line, warning=True))
     report("succeeded", seconds=round(time.monotonic() - began, 3))
     return result.interpreter
 

@@ -63,6 +63,7 @@ def back_up(
     path: Path,
     *,
     overwrite: bool = False,
+    passphrase: str | None = None,
     on_progress: OnProgress | None = None,
     cancel: Event | None = None,
 ) -> BackedUp:
@@ -76,11 +77,13 @@ def back_up(
         context: the workspace.
         path: the file, outside the workspace.
         overwrite: replace a file.
+        passphrase: encrypts the file.
         on_progress: gets the state after each piece.
         cancel: an event that cancels the backup.
 
     Raises:
         ArchiveError: the file cannot be written, or something in the workspace cannot be read.
+        PassphraseError: the passphrase is too short.
         StorageFullError: the disk is full; there is no file then.
         TransferCancelledError: it was cancelled; there is no file then.
 
@@ -89,9 +92,11 @@ def back_up(
     if path.resolve().is_relative_to(context.directory.resolve()):
         raise ArchiveError(f"{path} is in the workspace itself: write the backup to another directory or disk.")
     tracker = Tracker(on_progress, cancel)
+    # Copies of databases hold keys: beside an encrypted file there must be none, not even for a while.
+    copies = path.parent if passphrase is None else context.directory
     with (
-        written(path, tracker, overwrite=overwrite) as writer,
-        tempfile.TemporaryDirectory(prefix="mljupyter-backup-", dir=path.parent) as folder,
+        written(path, tracker, overwrite=overwrite, passphrase=passphrase) as writer,
+        tempfile.TemporaryDirectory(prefix=".mljupyter-backup-", dir=copies) as folder,
         context.artifacts.hold(),
     ):
         copy = Path(folder) / "copy.db"

@@ -12,17 +12,18 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import IO, Any, Self, cast
 
 from mljupyter.files import draft_of
 from mljupyter.outside import json_value
 from mljupyter.registry.artifacts.content import Readable, copy_content, write_verified
 from mljupyter.registry.errors import FULL_DISK_ERRNOS, ArtifactError, storage_full
-from mljupyter.transfer.errors import ArchiveError
+from mljupyter.transfer.errors import ArchiveError, PassphraseError
 from mljupyter.transfer.progress import Tracker
+from mljupyter.transfer.sealing import is_sealed, sealed, unsealed
 
 FORMAT = "mljupyter-archive"
 FORMAT_VERSION = 1
@@ -85,18 +86,27 @@ class ArchiveWriter:
 
 
 @contextmanager
-def written(path: Path, tracker: Tracker, *, overwrite: bool = False) -> Iterator[ArchiveWriter]:
+def written(
+    path: Path, tracker: Tracker, *, overwrite: bool = False, passphrase: str | None = None
+) -> Iterator[ArchiveWriter]:
     """Yield a writer for a new archive at `path`, with mode 0600. After an error there is no file.
+
+    With a passphrase the whole file is encrypted.
 
     Raises:
         ArchiveError: there is a file already and `overwrite` is not set, or the place cannot be written to.
+        PassphraseError: the passphrase is too short.
         StorageFullError: the disk is full.
 
     """
     if path.is_dir() or (path.exists() and not overwrite):
         raise ArchiveError(f"{path} exists already: choose another name, or pass --overwrite (overwrite=True).")
     try:
-        with draft_of(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with draft_of(path) as draft, ExitStack() as stack:
+            target: IO[bytes] = stack.enter_context(draft.open("wb"))
+            if passphrase is not None:
+                target = stack.enter_context(sealed(target, passphrase))
+            archive = stack.enter_context(zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True))
             yield ArchiveWriter(archive, path, tracker)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -108,16 +118,23 @@ class ArchiveReader:
     Parameters:
         path: the archive.
         kind: the expected kind, ``export`` or ``backup``.
+        passphrase: that of an encrypted archive; another one needs none.
 
     Raises:
         ArchiveError: it is none, is cut off, of another kind, by a newer release, or made to do harm.
+        PassphraseError: it is encrypted, and the passphrase is missing or wrong.
 
     """
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, passphrase: str | None = None) -> None:
         self.path = path
+        self._file: IO[bytes] | None = None
         try:
-            self._archive = zipfile.ZipFile(path)
+            if is_sealed(path):
+                if passphrase is None:
+                    raise PassphraseError(f"{path} is encrypted: give its passphrase, --passphrase-file (passphrase=).")
+                self._file = unsealed(path, passphrase)
+            self._archive = zipfile.ZipFile(self._file or path)
         except FileNotFoundError:
             raise ArchiveError(f"There is no archive {path}.") from None
         except OSError as error:
@@ -131,7 +148,7 @@ class ArchiveReader:
             self.manifest = self._read_manifest(kind)
             self.entries = self._checked_entries()
         except BaseException:
-            self._archive.close()
+            self.close()
             raise
 
     def size(self, name: str) -> int:
@@ -184,6 +201,8 @@ class ArchiveReader:
     def close(self) -> None:
         """Close the file."""
         self._archive.close()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

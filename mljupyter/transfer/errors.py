@@ -14,7 +14,7 @@ class ImportConflictError(ArchiveError):
 
 
 class PassphraseError(ArchiveError):
-    """The secrets of an archive cannot be decrypted, or a passphrase is too short."""
+    """An archive or its secrets cannot be decrypted, or a passphrase is missing or too short."""
 
 
 class MigrationError(MLJupyterError):

@@ -47,6 +47,7 @@ def restore(
     name: str | None = None,
     place: Path | None = None,
     replace: bool = False,
+    passphrase: str | None = None,
     on_progress: OnProgress | None = None,
     cancel: Event | None = None,
 ) -> Restored:
@@ -60,11 +61,13 @@ def restore(
         name: its name; by default that of the backup.
         place: its directory; by default one in ``~/.mljupyter``, or ``$MLJUPYTER_HOME``.
         replace: replace the workspace of this name. Its endpoints are stopped.
+        passphrase: that of an encrypted backup.
         on_progress: gets the state after each piece.
         cancel: an event that cancels the restore.
 
     Raises:
         ArchiveError: the archive is damaged, no backup, or made to do harm.
+        PassphraseError: the archive is encrypted, and the passphrase is missing or wrong.
         WorkspaceException: the name is taken and `replace` is not set, or the place cannot be used.
         StorageFullError: no space is left.
         TransferCancelledError: it was cancelled.
@@ -73,7 +76,7 @@ def restore(
 
     """
     tracker = Tracker(on_progress, cancel)
-    with ArchiveReader(path, "backup") as archive:
+    with ArchiveReader(path, "backup", passphrase) as archive:
         document = index.parse(_document(archive), path)
         name = name or document.name
         index.check_name(name)

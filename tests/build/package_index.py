@@ -31,13 +31,19 @@ def wheel(name: str, version: str, *, requires: tuple[str, ...] = (), size: int 
     return buffer.getvalue()
 
 
-def source(name: str, version: str) -> bytes:
-    """Return a source archive whose metadata are there, and which cannot be built."""
+def source(name: str, version: str, *, builds: bool = False) -> bytes:
+    """Return a source archive whose metadata are there, and which can be built or not."""
+    made = base64.b64encode(wheel(name, version)).decode()
+    file = f"{name}-{version}-py3-none-any.whl"
+    backend = (
+        "import base64, pathlib\ndef build_wheel(directory, *a, **k):\n"
+        f"    pathlib.Path(directory, {file!r}).write_bytes(base64.b64decode({made!r}))\n    return {file!r}\n"
+    )
     metadata = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n"
     files = {
         "PKG-INFO": metadata,
         "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
-        "backend.py": "def build_wheel(*a, **k):\n    raise RuntimeError('no compiler')\n",
+        "backend.py": backend if builds else "def build_wheel(*a, **k):\n    raise RuntimeError('no compiler')\n",
     }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
@@ -51,28 +57,29 @@ def source(name: str, version: str) -> bytes:
 class PackageIndex:
     """Serves wheels to who has the password. `go` holds up files while it is not set."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.files: dict[str, bytes] = {}
         self.served: Counter[str] = Counter()
         self.asked = threading.Event()
         self.go = threading.Event()
         self.go.set()
         handler = type("Handler", (_Handler,), {"index": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingHTTPServer((host, 0), handler)
         self._server.daemon_threads = True
 
     def add(self, name: str, version: str, *, tag: str = "py3-none-any", requires: tuple[str, ...] = ()) -> None:
         """Put a wheel into the index."""
         self.files[f"{name}-{version}-{tag}.whl"] = wheel(name, version, requires=requires)
 
-    def add_source(self, name: str, version: str) -> None:
-        """Put a source archive that cannot be built into the index."""
-        self.files[f"{name}-{version}.tar.gz"] = source(name, version)
+    def add_source(self, name: str, version: str, *, builds: bool = False) -> None:
+        """Put a source archive into the index, which can be built or not."""
+        self.files[f"{name}-{version}.tar.gz"] = source(name, version, builds=builds)
 
     @property
     def option(self) -> str:
         """The line for pip that makes this the only index."""
-        return f"--index-url http://{USER}:{PASSWORD}@127.0.0.1:{self._server.server_port}/simple"
+        return f"--index-url http://{USER}:{PASSWORD}@{self._host}:{self._server.server_port}/simple"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

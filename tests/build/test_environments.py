@@ -19,6 +19,7 @@ from mljupyter.build.environments.definition import EnvironmentDefinition, finge
 from mljupyter.build.environments.interpreters import choose, on_this_machine
 from mljupyter.build.environments.record import BuiltEnvironment
 from mljupyter.build.environments.requirements import python_versions
+from mljupyter.build.environments.resolver import SourceBuilds
 from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment, first_versions
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, MissingPinError
@@ -423,6 +424,7 @@ def test_an_image_is_not_built_with_a_pin_that_does_not_exist(index: PackageInde
             plan_image(definition(*packages, index.option), code=None, environment_only=True, pins="exact"),
             minor=sys.version_info.minor,
             platform=uv_platform("amd64", musl=False),
+            sources=SourceBuilds("anywhere", "none", lambda line: pytest.fail("it builds nothing")),
             scratch=tmp_path / "scratch",
             cache=tmp_path,
             log=BuildLog(lambda event: None, []),
@@ -432,3 +434,35 @@ def test_an_image_is_not_built_with_a_pin_that_does_not_exist(index: PackageInde
         checked("tiny==9")
     assert checked("tiny==1.0").packages.exact == (), "what is asked is installed as it is"
     checked("unknown-here==1")  # the installer in the image may reach another index
+
+
+def test_a_pin_that_is_there_only_as_source_is_relaxed_in_an_image_that_cannot_build_it(
+    index: PackageIndex, tmp_path: Path
+) -> None:
+    index.add_source("native", "1.0")
+    index.add("native", "2.0")
+    asked: list[str] = []
+    lines: list[str] = []
+
+    def planned(key: str, builds: bool) -> ImagePlan:
+        wanted = definition("native==1.0", "tiny", index.option)
+        return with_pins_that_exist(
+            plan_image(wanted, code=None, environment_only=True, pins="compatible"),
+            minor=sys.version_info.minor,
+            platform=uv_platform("amd64", musl=False),
+            sources=SourceBuilds(f"with {key}", key, lambda line: asked.append(line) or builds),
+            scratch=tmp_path / "scratch",
+            cache=tmp_path,
+            log=BuildLog(lambda event: lines.append(event.text), []),
+        )
+
+    with_compiler = planned("gcc", True).packages
+    assert (with_compiler.exact, with_compiler.relaxations) == ((), ()), "the installer of the image builds it"
+    without = planned("nothing", False).packages
+    assert without.exact == ("native==2.0", "tiny==1.0")
+    assert [str(change) for change in without.relaxations] == [
+        "native==1.0 -> native>=1.0: there only as source, which cannot be built with nothing"
+    ]
+    assert [line for line in lines if line.startswith("Relaxed: ")] == [f"Relaxed: {without.relaxations[0]}"]
+    assert planned("nothing", False).packages == without, "the answer is stored for each place of builds"
+    assert asked == ["native==1.0"] * 2

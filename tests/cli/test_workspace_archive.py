@@ -54,6 +54,19 @@ def test_a_backup_is_restored_under_another_name(workspace: Workspace, tmp_path:
     assert Workspace.get("again").registry.models.get("ridge").version == 1
 
 
+def test_an_encrypted_backup_takes_its_passphrase_from_a_file_or_the_environment(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "--passphrase-file" in run("backup", tmp_path / "b.sealed", "--workspace", "source", "--encrypt").stderr
+    (tmp_path / "passphrase").write_text("four words of fruit\n")
+    option = ("--passphrase-file", tmp_path / "passphrase")
+    assert "It is encrypted." in run("backup", tmp_path / "b.sealed", "--workspace", "source", *option).stdout
+    assert "--passphrase-file" in run("restore", tmp_path / "b.sealed", "--name", "again").stderr
+    monkeypatch.setenv("MLJUPYTER_PASSPHRASE", "four words of fruit")
+    assert run("restore", tmp_path / "b.sealed", "--name", "again").exit_code == 0
+    assert Workspace.get("again").registry.models.get("ridge").version == 1
+
+
 def test_the_history_says_who_changed_what(workspace: Workspace) -> None:
     workspace.registry.models.update("ridge:1", add_tags={"area": "demo"})
     workspace.registry.models.delete("ridge:1")

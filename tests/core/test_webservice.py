@@ -302,3 +302,13 @@ def test_arguments_of_azure_are_kept_and_shown_without_effect(workspace: Workspa
     document = {"vaultBaseUrl": "https://v", "keyName": "k", "keyVersion": "1"}
     assert service.encryption_properties == EncryptionProperties.deserialize(document)
     assert service.serialize()["encryptionProperties"] == document
+
+
+@pytest.mark.parametrize("kind", ["aci", "AKSENDPOINT", "MIR", None])
+def test_web_services_are_listed_by_a_kind_of_the_sdk(workspace: Workspace, kind: str | None) -> None:
+    assert Webservice.list(workspace, compute_type=kind) == []
+
+
+def test_an_unknown_kind_is_not_an_empty_list(workspace: Workspace) -> None:
+    with pytest.raises(WebserviceException, match="compute_type is 'ACS': it must be one of ACI, AKS, AKSENDPOINT"):
+        Webservice.list(workspace, compute_type="ACS")

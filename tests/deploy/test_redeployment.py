@@ -14,9 +14,11 @@ from sklearn.linear_model import Ridge
 
 from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.build.environments.requirements import wanted
+from mljupyter.build.images.events import BuildEvent
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, InferenceConfig, Model, Workspace
+from mljupyter.core.environment_build import LocalBuildDetails
 from mljupyter.deploy.access import with_access_of
-from mljupyter.deploy.environments import policy_of
+from mljupyter.deploy.environments import ServingEnvironment, ensure_with_events, policy_of
 from mljupyter.engine.endpoints.origin import content_of
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.errors import MLJupyterError
@@ -30,6 +32,7 @@ from mljupyter.notebook.plan import Plan
 from mljupyter.notebook.session import Session
 from mljupyter.runtimes import host
 from mljupyter.spec import Authentication, EndpointSpec, EndpointTls, SpecError
+from tests.build.package_index import PackageIndex
 from tests.deploy.conftest import write_script
 
 Deploy = Callable[..., Plan]
@@ -251,6 +254,26 @@ def test_pins_are_relaxed_only_in_environments_of_azure(lines: list[str], policy
     assert policy_of(EnvironmentDefinition.parse({"python": {"condaDependencies": conda}})) == policy
     asked = EnvironmentDefinition.parse({"python": {"condaDependencies": conda, "pins": "strict"}})
     assert policy_of(asked) == "strict"
+
+
+def test_a_changed_pin_is_a_warning_also_where_the_log_is_not_shown_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path))
+    with PackageIndex() as index:
+        index.add("tiny", "1.0")
+
+        def old(pin: str) -> ServingEnvironment:
+            conda = {"dependencies": [{"pip": [pin, index.option]}]}
+            document = {"name": "old", "python": {"condaDependencies": conda, "pins": "compatible"}}
+            return ServingEnvironment(EnvironmentDefinition.parse(document))
+
+        for warnings in (["Warning: environment 'old': tiny==0.3 -> tiny>=0.3: not there for Python"], []):
+            events: list[BuildEvent] = []
+            ensure_with_events(old("tiny==0.3"), events.append, None)
+            assert [event.text.rpartition(" ")[0] for event in events if event.warning] == warnings
+        LocalBuildDetails(old("tiny==0.2")).wait_for_completion(show_output=False)
+        assert capsys.readouterr().out.startswith("Warning: environment 'old': tiny==0.2 -> tiny>=0.2: ")
 
 
 def test_a_deployment_that_did_not_come_about_leaves_no_model(workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from mljupyter.core import Workspace
 from mljupyter.exceptions import WorkspaceException
 from mljupyter.transfer.container import MANIFEST
-from mljupyter.transfer.errors import ArchiveError
+from mljupyter.transfer.errors import ArchiveError, PassphraseError
 from tests.registry.processes import finish, start_python
 
 
@@ -34,6 +35,49 @@ def test_a_restored_workspace_has_everything(workspace: Workspace, tmp_path: Pat
     assert restored.get_details()["workspaceid"] != workspace.get_details()["workspaceid"]
     for path in restored.directory.rglob("*"):
         assert not stat.S_IMODE(path.lstat().st_mode) & 0o077, path
+
+
+def test_an_encrypted_backup_is_restored_only_with_its_passphrase(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.directory / "scoring" / "a").mkdir(parents=True)
+    large = os.urandom(3 << 20)  # several frames
+    (workspace.directory / "scoring" / "a" / "weights.bin").write_bytes(large)
+    path = workspace.backup(tmp_path / "backup.sealed", passphrase="four words of fruit").path
+    content = path.read_bytes()
+    assert not [secret for secret in (b"very-secret-value", b"keyvault.json", large[:64]) if secret in content]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir() if "mljupyter-backup" in entry.name] == []
+    for passphrase, told in (
+        (None, "is encrypted: give its passphrase"),
+        ("four words of wood", "passphrase is wrong"),
+    ):
+        with pytest.raises(PassphraseError, match=told):
+            Workspace.restore(path, name="again", passphrase=passphrase)
+    restored = Workspace.restore(path, name="again", passphrase="four words of fruit")
+    assert models(restored) == models(workspace)
+    assert restored.get_default_keyvault().get_secret("db-password") == "very-secret-value"
+    assert (restored.directory / "scoring" / "a" / "weights.bin").read_bytes() == large
+    with pytest.raises(PassphraseError, match="at least 10"):
+        workspace.backup(tmp_path / "short.sealed", passphrase="short")
+    assert not (tmp_path / "short.sealed").exists()
+
+
+@pytest.mark.parametrize("harm", ["cut off", "frame left out", "bit changed"])
+def test_an_encrypted_backup_that_is_damaged_restores_nothing(workspace: Workspace, tmp_path: Path, harm: str) -> None:
+    (workspace.directory / "scoring").mkdir()
+    (workspace.directory / "scoring" / "weights.bin").write_bytes(os.urandom(3 << 20))
+    path = workspace.backup(tmp_path / "backup.sealed", passphrase="four words of fruit").path
+    content = bytearray(path.read_bytes())
+    frame = (1 << 20) + 16
+    if harm == "cut off":
+        del content[-100:]
+    elif harm == "frame left out":
+        del content[frame : 2 * frame]
+    else:
+        content[frame + 1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="damaged"):
+        Workspace.restore(path, name="again", passphrase="four words of fruit")
+    assert "again" not in Workspace.list()
 
 
 def test_a_backup_is_consistent_while_the_workspace_is_used(workspace: Workspace, tmp_path: Path) -> None:

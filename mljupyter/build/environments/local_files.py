@@ -104,7 +104,7 @@ def local_files(lines: Iterable[str]) -> tuple[LocalFile, ...]:
 
     A file that does not exist is left out: the installer reports it.
     """
-    paths = dict(found for line in lines for found in _paths_in(line))
+    paths = dict(found for line in lines for found in paths_in(line))
     return tuple(
         LocalFile(path, digest, is_constraints)
         for path, is_constraints in sorted(paths.items())
@@ -212,7 +212,7 @@ def _existing(path: str, directory: Path) -> Path:
     return next((place for place in places if place.exists()), places[0])
 
 
-def _paths_in(line: str) -> list[tuple[Path, bool]]:
+def paths_in(line: str) -> list[tuple[Path, bool]]:
     """Return the absolute paths in a line, and whether each is a list of constraints."""
     try:
         parsed = pip_line(line)

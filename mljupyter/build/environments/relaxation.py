@@ -244,7 +244,7 @@ def _reason(elsewhere: list[str], resolution: Resolution, resolver: Resolver) ->
         return f"not made for Python {python}, but for {', '.join(elsewhere)}"
     text = "\n".join(resolution.finished.lines).lower()
     if resolution.succeeded or "failed to build" in text:
-        return f"there only as source, which cannot be built on Python {python}"
+        return f"there only as source, which cannot be built {resolver.place_of_builds}"
     return f"not there for Python {python}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from mljupyter.build.environments.pip_lines import (
 )
 from mljupyter.build.environments.requirements import Change, name_of
 from mljupyter.build.environments.uv import Finished, Uv, failed
-from mljupyter.build.failures import cannot_be_satisfied
+from mljupyter.build.failures import cannot_be_satisfied, caused_outside
 
 _STEP = "Looking for versions of the packages"
 # A shorter value, such as a version, is none, and would hide parts of words.
@@ -56,6 +56,22 @@ class Resolution:
         return self.lines is not None
 
 
+@dataclass(frozen=True)
+class SourceBuilds:
+    """Another place than this machine where packages that exist as source alone would be built.
+
+    Parameters:
+        place: the end of the sentence "the source cannot be built ...", such as ``without a Docker engine``.
+        key: differs between places that may give different answers.
+        builds: says whether the package of a requirement can be built there. It may be called from several threads.
+
+    """
+
+    place: str
+    key: str
+    builds: Callable[[str], bool]
+
+
 @dataclass
 class Resolver:
     """Resolves requirements for one Python.
@@ -66,6 +82,7 @@ class Resolver:
         options: lines with options of pip. Index URLs may hold secrets, so files with them are private.
         scratch: a private directory for files.
         platform: uv's name of another platform than this machine's. Then only the version of `python` counts.
+        sources: the place where sources are built; None for this machine, by `python`.
 
     """
 
@@ -75,6 +92,7 @@ class Resolver:
     scratch: Path
     changes: list[Change] = field(default_factory=list)
     platform: str | None = None
+    sources: SourceBuilds | None = None
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -145,21 +163,32 @@ class Resolver:
         return Resolution(None, wheels_only, finished)
 
     def builds(self, line: str) -> bool:
-        """Return whether a package that is there as source can be built on this machine; True for another platform.
+        """Return whether a package that is there as source can be built where it is going to be installed.
 
-        A built package stays in uv's cache, so that its installation takes no longer.
+        A package that is built on this machine stays in uv's cache, so that its installation takes no longer.
 
         Parameters:
             line: its requirement.
 
+        Raises:
+            EnvironmentBuildError: when there is no answer: no network, a full disk.
+
         """
-        if self.platform is not None:
-            return True
+        if self.sources is not None:
+            return self.sources.builds(line)
         number = next(self._numbers)
         asked = self.write(f"{number}.in", [line])
         arguments = [*("pip", "install", "--no-deps", "--python", self.python.path), *self.arguments]
         target = self.scratch / f"{number}.built"
-        return self.uv.run(*arguments, "--target", target, "--requirement", asked).status == 0
+        finished = self.uv.run(*arguments, "--target", target, "--requirement", asked)
+        if finished.status and caused_outside(finished.lines):
+            raise failed(_STEP, finished)
+        return finished.status == 0
+
+    @property
+    def place_of_builds(self) -> str:
+        """The end of the sentence "the source cannot be built ..."."""
+        return f"on Python {self.python.minor}" if self.sources is None else self.sources.place
 
     def write(self, name: str, lines: Sequence[str]) -> Path:
         """Write a requirements file that begins with the options of pip."""
@@ -248,13 +277,17 @@ def uv_for(uv: Uv, lines: Iterable[str]) -> Uv:
 
     """
     lines = list(lines)
-    values = [os.environ.get(name, "") for name in variables_in(lines)]
-    secrets = [value for value in values if len(value) >= _SHORTEST_SECRET]
     named = [value for line in lines for name, value in pip_line(line).options if name == "--index-url" and value]
     index = expanded(named[-1], os.environ) if named else uv.index
     for line in lines:
         expanded(line, os.environ)  # a variable without a value would be part of a URL
-    return replace(uv, index=index, secrets=tuple(dict.fromkeys([*uv.secrets, *secrets])))
+    return replace(uv, index=index, secrets=tuple(dict.fromkeys([*uv.secrets, *secret_values(lines)])))
+
+
+def secret_values(lines: Iterable[str]) -> list[str]:
+    """Return the values of the environment variables in lines for pip, which no output may show."""
+    values = [os.environ.get(name, "") for name in variables_in(lines)]
+    return [value for value in values if len(value) >= _SHORTEST_SECRET]
 
 
 def with_hashes(exact: Sequence[str], hashes: Mapping[str | None, Sequence[str]]) -> list[str]:

@@ -27,7 +27,8 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 class BuildEvent:
     """An event of a build: a stage changed its state, or (`state` None) a line was logged in it.
 
-    `time` is in seconds since the epoch; `seconds` is the duration of a stage that has ended.
+    `time` is in seconds since the epoch; `seconds` is the duration of a stage that has ended. `warning` marks a line
+    that is shown also where the log is not.
     """
 
     time: float
@@ -35,6 +36,7 @@ class BuildEvent:
     state: State | None
     text: str = ""
     seconds: float | None = None
+    warning: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as a document for JSON."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mljupyter.build.failures import hint_for
+from mljupyter.build.failures import caused_outside, hint_for
 
 # The first that matches counts: causes before consequences.
-_HINTS = (
+_CAUSES_OUTSIDE = (
     (
         r"no space left|disk quota exceeded|os error (28|122)\b",
         "No space is left: free some for the Docker engine (`docker system prune`) or uv's cache (`uv cache prune`).",
@@ -21,6 +21,9 @@ _HINTS = (
         ),
         "The network cannot be reached from the build: check it, the proxy and the addresses of index and registry.",
     ),
+)
+_HINTS = (
+    *_CAUSES_OUTSIDE,
     (
         r"neither micromamba nor conda",
         "The environment has packages that only conda has: choose a base image with micromamba or conda.",
@@ -53,6 +56,20 @@ _HINTS = (
         "The base image was not found: check its name and tag, and give credentials if its registry is private.",
     ),
 )
+
+# The lines of pip: building a wheel, its metadata or its build dependencies failed.
+_SOURCE_FAILED = re.compile(
+    r"failed building wheel|failed to build|metadata-generation-failed|subprocess-exited-with-error"
+    r"|neither 'setup\.py' nor 'pyproject\.toml'",
+    re.IGNORECASE,
+)
+
+
+def source_cannot_be_built(lines: Sequence[str]) -> bool:
+    """Return whether pip's output says that a source cannot be built, and not that network or disk failed."""
+    text = "\n".join(lines)
+    outside = any(re.search(pattern, text, re.IGNORECASE) for pattern, _ in _CAUSES_OUTSIDE)
+    return _SOURCE_FAILED.search(text) is not None and not outside and not caused_outside(lines)
 
 
 def image_hint(lines: Sequence[str]) -> str | None:

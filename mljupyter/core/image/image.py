@@ -224,7 +224,7 @@ class Image(HtmlRepr):
         if self.creation_state != "Succeeded":
             raise build_job.failure(self.record)
         for change in self.relaxations if not show_output else ():
-            print(f"Image {self.id}: {change}")
+            print(f"Warning: image {self.id}: {change}")
         if show_output:
             print(f"Succeeded: image {self.id} is {self.image_location}")
 

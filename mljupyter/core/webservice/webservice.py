@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 _ANSWER_MARGIN_SECONDS = 10.0
 _UNAVAILABLE = (502, 503, 504)
 _CHANGE_SECONDS = 600.0  # a request waits this long for a change that was made before
+_KINDS_OF_AZURE = ("IOT", "MIR")
 _GROUPINGS = ("version", "endpoint", "replica")
 
 
@@ -312,12 +313,20 @@ class Webservice(EndpointAttributes):
 
         Parameters:
             workspace: the workspace.
-            compute_type: LOCAL, ACI, AKS or AKSENDPOINT, in any case.
+            compute_type: LOCAL, ACI, AKS or AKSENDPOINT, in any case. There are none of IOT and MIR.
             model_name, model_id: name, or ``name:version``, of a model that it serves.
             tags, properties: a list of keys and of pairs of key and value.
             image_name, image_id, image_digest: name, ``name:version`` or digest of its image.
 
+        Raises:
+            WebserviceException: `compute_type` or a filter has another form.
+
         """
+        kinds = (*Webservice._classes, *_KINDS_OF_AZURE)
+        if compute_type is not None and str(compute_type).upper() not in kinds:
+            raise WebserviceException(
+                f"compute_type is {compute_type!r}: it must be one of {', '.join(sorted(kinds))}."
+            )
         if image_digest is not None:
             images = workspace.registry.images.list()
             ids = {image.id for image in images if image.digest == image_digest}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from mljupyter.build.images import (
     relaxations,
     relaxed_before,
 )
-from mljupyter.build.images.events import OnEvent
+from mljupyter.build.images.events import BuildEvent, OnEvent
 from mljupyter.deploy.environments import ServingEnvironment, policy_of
 from mljupyter.deploy.images.build_job import ENGINE, default_base_image, print_event
 from mljupyter.deploy.images.registered_image import make_present
@@ -128,9 +129,10 @@ def image_of(
             properties={MADE_FOR: service},
             cancel=cancel,
         )
-        if on_event is None and not relaxed_before(context.registry, record):  # else it is in the log
+        if not relaxed_before(context.registry, record):
             for change in relaxations(record):
-                print(f"Image {record.id}: {change}")
+                line = f"Warning: image {record.id}: {change}"
+                (on_event or print_event)(BuildEvent(time.time(), "contents", None, line, warning=True))
     if place != ENGINE and record.location is not None:
         return ServedImage(record.location, record.id)
     return ServedImage(make_present(context, record, on_event), record.id)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from mljupyter.build.images.events import BuildEvent
+from mljupyter.visible import visible
 
 _MARKS = {"succeeded": "✓", "failed": "✗", "cancelled": "cancelled"}
 
@@ -15,18 +16,22 @@ class BuildLines:
 
     Parameters:
         say: prints a line; called from any thread.
+        warn: prints a warning; called from any thread.
         after: how long a stage lasts before it is said, in seconds.
 
     """
 
-    def __init__(self, say: Callable[[str], None], after: float = 1.0) -> None:
+    def __init__(self, say: Callable[[str], None], warn: Callable[[str], None], after: float = 1.0) -> None:
         self._say = say
+        self._warn = warn
         self._after = after
         self._timer: threading.Timer | None = None
 
     def __call__(self, event: BuildEvent) -> None:
-        """Take an event of the build. Log lines are not said."""
+        """Take an event of the build. Log lines are not said, except for warnings."""
         if event.state is None:
+            if event.warning:
+                self._warn(visible(event.text))
             return
         if self._timer is not None:
             self._timer.cancel()

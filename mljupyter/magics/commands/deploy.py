@@ -89,7 +89,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         for line in plan.told_lines():
             _say(call, f"  {line}")
     for warning in plan.warnings:
-        print(f"Warning: {warning}", file=sys.stderr, flush=True)  # also with --quiet and --json
+        _warn(f"Warning: {warning}")
     name = deployment.deployed_version or plan.wanted.default_version
     least = plan.wanted.versions[name].scaling.least_replicas
     if warning := room_warning(deployment.workspace, plan.wanted, name, least):
@@ -99,7 +99,7 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         _say(call, f"  models  {', '.join(models)} ✓")
     if script := _script_name(call, deployment):
         _say(call, f"  script  {script} ✓")
-    service = deployment.deploy(plan, BuildLines(partial(_say, call)))
+    service = deployment.deploy(plan, BuildLines(partial(_say, call), _warn))
     spec = service.record.spec
     for name in [deployment.deployed_version or spec.default_version] if plan.present is not None else spec.versions:
         call.session.deployed[deployment.workspace.name, deployment.name, name] = content_of(spec, name)
@@ -161,6 +161,10 @@ def wizard(session: Session, namespace: Mapping[str, Any]) -> Any:
     from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # slow import; only if a widget is shown
 
     return DeployWizard(session, namespace)
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # also with --quiet and --json
 
 
 def _say(call: Call, text: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -16,6 +17,7 @@ from mljupyter.build.images import ImagePlan, RegistryCredentials, plan_image
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, ModelReference
 from tests.base_image import in_registry
+from tests.build.package_index import PackageIndex
 from tests.docker_stages import note_present
 from tests.testbed import needed
 from tests.waiting import wait_until
@@ -119,6 +121,19 @@ def edge(private_host: str) -> RegistryCredentials:
 def pushed_base(base: str, registry_host: str) -> str:
     """The base image in the open registry."""
     return in_registry(base, registry_host)
+
+
+@contextlib.contextmanager
+def index_with_sources(host: str) -> Iterator[tuple[str, ...]]:
+    """Serve a package whose old version cannot be built, and one whose old version can; yield the lines for pip.
+
+    The newer versions of both have wheels.
+    """
+    with PackageIndex(host) as index:
+        for package in ("native", "portable"):
+            index.add_source(package, "1.0", builds=package == "portable")
+            index.add(package, "2.0")
+        yield (index.option, f"--trusted-host {host}", "native==1.0", "portable==1.0")
 
 
 def answer_of(engine: Any, image: str, body: str = '{"a": 1}') -> Any:

@@ -73,6 +73,13 @@ def test_progress_becomes_stages_and_lines(tmp_path: Path) -> None:
     assert {"--load", "--platform", "linux/amd64", "--tag", "a:1"} <= set(arguments)
 
 
+def test_a_build_without_a_tag_leaves_no_image(tmp_path: Path) -> None:
+    buildkit.run(nothing(tmp_path), None, "linux/amd64", BuildLog(), None, stand_in(tmp_path, SUCCESS, 0))
+    arguments = (tmp_path / "arguments").read_text().split()
+    assert {"--output", "type=cacheonly"} <= set(arguments)
+    assert not {"--load", "--tag"} & set(arguments)
+
+
 def test_a_failure_names_the_stage_and_a_hint(tmp_path: Path) -> None:
     with pytest.raises(BuildFailedError) as caught:
         buildkit.run(nothing(tmp_path), "a:1", "linux/amd64", BuildLog(), None, stand_in(tmp_path, FAILURE, 1))

@@ -25,7 +25,7 @@ from mljupyter.build.images.registry.references import Reference
 from mljupyter.build.images.registry.registry_client import RegistryClient
 from mljupyter.registry.artifacts.store import ArtifactStore
 
-from .conftest import Planner, answer_of
+from .conftest import Planner, answer_of, index_with_sources
 
 BuilderMaker = Callable[..., DaemonlessBuilder]
 
@@ -127,6 +127,19 @@ def test_a_pin_that_does_not_exist_any_more_is_relaxed_once_for_all_builds(
         assert image.log is not None
         assert "Relaxed: roman==99.0 -> roman: not there for Python 3.11" in image.log.text()
     assert "roman" in {package.name for package in first.packages}
+
+
+def test_pins_that_are_there_only_as_source_are_relaxed_since_nothing_is_built_without_an_engine(
+    planned: Planner, builder: BuilderMaker, registry_host: str, pushed_base: str, name: str
+) -> None:
+    with index_with_sources("127.0.0.1") as lines:
+        image = builder(registry_host).build(planned(pushed_base, lines), tag=f"{registry_host}/mljupyter/{name}:1")
+    packages = {(package.name, package.version) for package in image.packages if package.part == "environment"}
+    assert packages == {("native", "2.0"), ("portable", "2.0")}
+    assert image.log is not None
+    reason = "there only as source, which cannot be built without a Docker engine"
+    for package in ("native", "portable"):
+        assert f"Relaxed: {package}==1.0 -> {package}>=1.0: {reason}" in image.log.text()
 
 
 def test_without_a_network_it_is_the_network_that_is_named(

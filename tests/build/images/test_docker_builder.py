@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from mljupyter.build.images.registry.references import Reference
 from mljupyter.registry.artifacts.store import ArtifactStore
 from tests.waiting import promised
 
-from .conftest import Planner, answer_of
+from .conftest import Planner, answer_of, index_with_sources
 
 
 @pytest.fixture
@@ -96,6 +97,28 @@ def test_a_failing_step_is_named_with_its_last_lines_and_a_hint(
     assert hint is None or hint in (error.hint or "")
     assert 0 < len(error.last_lines) <= 20
     assert error.last_lines[-1] in str(error)
+
+
+def test_a_pin_that_is_there_only_as_source_is_relaxed_where_the_image_cannot_build_it(
+    planned: Planner,
+    builder: DockerBuilder,
+    base: str,
+    engine: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # earlier answers
+    gateway = engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    with index_with_sources(gateway) as lines:
+        image = builder.build(planned(base, lines), tag=f"mljupyter/{name}:1")
+    packages = {(package.name, package.version) for package in image.packages if package.part == "environment"}
+    assert packages == {("native", "2.0"), ("portable", "1.0")}
+    assert image.log is not None
+    reason = "there only as source, which cannot be built in the image on Python 3.11"
+    relaxed = [event.text for event in image.log.events if event.text.startswith("Relaxed: ")]
+    assert relaxed == [f"Relaxed: native==1.0 -> native>=1.0: {reason}"]
+    assert "hunter2" not in image.log.text()
 
 
 def test_a_missing_base_image_says_so(planned: Planner, builder: DockerBuilder, registry_host: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.build.images import ImageError, dockerfile, save_context
+from mljupyter.build.images.plan.dockerfile import source_dockerfile
 from mljupyter.build.images.plan.plan import ImagePlan
 from mljupyter.registry.artifacts.store import ArtifactStore
 
@@ -36,6 +37,15 @@ CASES = {
 def test_the_dockerfile_is_the_one_on_record(planned: Planner, case: str) -> None:
     golden = GOLDEN / f"{case}.Dockerfile"
     assert text_of(planned(**CASES[case])) == golden.read_text()
+
+
+def test_a_source_is_tried_on_the_same_stages_as_the_image_is_built_on(planned: Planner) -> None:
+    plan = planned(**CASES["steps"])
+    image, attempt = dockerfile(plan), source_dockerfile(plan)
+    common = image[: image.index("# The environment of the scoring server")]
+    assert attempt.startswith(common)
+    assert "wheel --no-deps" in attempt and "COPY source-requirements.txt" in attempt
+    assert "azureml" not in attempt, "no model travels for it"
 
 
 def test_a_base_dockerfile_without_from_is_refused(planned: Planner) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mljupyter.build.images.hints import image_hint
+from mljupyter.build.images.hints import image_hint, source_cannot_be_built
 
 NO_NETWORK_PIP = """\
 WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by \
@@ -33,6 +33,17 @@ NO_SPACE_ENGINE = "Error processing tar file(exit status 1): write /opt/a.so: no
 DENIED = "unauthorized: authentication required"
 NO_BASE = "manifest for registry.example.com/team/python:3.99 not found: manifest unknown: manifest unknown"
 
+NO_COMPILER = """\
+  error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory
+  ERROR: Failed building wheel for ujson
+Failed to build ujson
+ERROR: Failed to build one or more wheels"""
+NO_METADATA = """\
+      RuntimeError: no compiler
+  error: subprocess-exited-with-error
+error: metadata-generation-failed"""
+NO_BUILD_DEPENDENCIES = "error: subprocess-exited-with-error\n  pip subprocess to install build dependencies"
+
 
 @pytest.mark.parametrize(
     ("output", "hint"),
@@ -56,3 +67,14 @@ def test_the_cause_is_named_not_its_consequence(output: str, hint: str) -> None:
 
 def test_nobody_guesses() -> None:
     assert image_hint(["make: *** [all] Error 2"]) is None
+
+
+@pytest.mark.parametrize("output", [NO_COMPILER, NO_METADATA, NO_BUILD_DEPENDENCIES])
+def test_a_source_that_cannot_be_built_is_told_from_the_output_of_pip(output: str) -> None:
+    assert source_cannot_be_built(output.splitlines())
+
+
+@pytest.mark.parametrize("outside", ["", NO_NETWORK_PIP, NO_NETWORK_UV, NO_SPACE_BUILD, NO_SPACE_ENGINE])
+def test_a_build_without_network_or_disk_says_nothing_about_the_source(outside: str) -> None:
+    lines = [*outside.splitlines(), *(NO_BUILD_DEPENDENCIES.splitlines() if outside else ["out of luck"])]
+    assert not source_cannot_be_built(lines)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import json
 import re
 import tarfile
 import tempfile
@@ -13,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mljupyter.build.environments.definition import BuildContextDefinition
+from mljupyter.build.environments.definition import BuildContextDefinition, redacted
+from mljupyter.build.environments.resolver import SourceBuilds, secret_values
 from mljupyter.build.environments.uv import uv_platform
 from mljupyter.build.images.builder import BuiltImage, built, failed
 from mljupyter.build.images.docker import buildkit
@@ -27,12 +31,13 @@ from mljupyter.build.images.docker.engine import (
     push,
     translated,
 )
-from mljupyter.build.images.errors import ImageError, RegistryNotFoundError
+from mljupyter.build.images.errors import BuildFailedError, ImageError, RegistryNotFoundError
 from mljupyter.build.images.events import BuildLog, OnEvent
+from mljupyter.build.images.hints import source_cannot_be_built
 from mljupyter.build.images.oci.layers import tree_entries, write_entries
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.base_context import fetch_base_context
-from mljupyter.build.images.plan.context import Store, save_context
+from mljupyter.build.images.plan.context import Store, save_context, save_source_context
 from mljupyter.build.images.plan.dockerfile import STAGE_PREFIX
 from mljupyter.build.images.plan.pins import with_pins_that_exist
 from mljupyter.build.images.plan.plan import ImagePlan
@@ -105,6 +110,7 @@ class DockerBuilder:
         """Build the image and name it `tag`; see `Builder.build`."""
         credentials = (*plan.credentials, *self._credentials)
         log = BuildLog(on_event, [secret for one in credentials for secret in one.secrets], cancel)
+        log.hide(secret_values(plan.packages.lines()))
         return built(log, lambda log: self._build(plan, tag, credentials, log))
 
     def remove(self, reference: str) -> None:
@@ -148,12 +154,8 @@ class DockerBuilder:
             with log.stage("context"):
                 plan = self._relaxed(plan, Path(temporary) / "pins", log)
                 save_context(plan, self._store, directory, writable=False, on_file=log.raise_if_cancelled, log=log)
-            by_buildkit = buildkit.offered(self._client) if self._use_buildkit is None else self._use_buildkit
-            with tempfile.TemporaryFile() as context:
-                with tarfile.open(fileobj=context, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                    write_entries(archive, tree_entries(directory, ""), log.raise_if_cancelled)
-                context.seek(0)
-                if by_buildkit:
+            with _archive(directory, log) as context:
+                if self._by_buildkit():
                     buildkit.run(context, tag, plan.platform, log, self._url)
                 else:
                     self._classic(plan, context, tag, log)
@@ -174,14 +176,42 @@ class DockerBuilder:
         if found is None:
             return plan
         machine = plan.platform.partition("/")[2]
+        document = [plan.base_image, plan.base_dockerfile, plan.extra_steps]
+        sources = SourceBuilds(
+            f"in the image on Python 3.{found.minor}",
+            hashlib.sha256(json.dumps(document).encode()).hexdigest(),
+            functools.partial(self._builds_source, plan, scratch / "source", threading.Lock(), log),
+        )
         return with_pins_that_exist(
             plan,
             minor=found.minor,
             platform=uv_platform(machine, musl=found.musl),
+            sources=sources,
             scratch=scratch,
             cache=cache_directory(),
             log=log,
         )
+
+    def _by_buildkit(self) -> bool:
+        return buildkit.offered(self._client) if self._use_buildkit is None else self._use_buildkit
+
+    def _builds_source(
+        self, plan: ImagePlan, directory: Path, one_at_a_time: threading.Lock, log: BuildLog, line: str
+    ) -> bool:
+        """Return whether the package of a requirement can be built in the image; True if another step fails."""
+        with one_at_a_time:
+            save_source_context(plan, line, directory)
+            attempt = BuildLog(lambda event: log.line(event.text) if event.state is None else None, cancel=log.cancel)
+            log.line(f"{redacted(line)} exists only as source: trying to build it")
+            try:
+                with _archive(directory, log) as context:
+                    if self._by_buildkit():
+                        buildkit.run(context, None, plan.platform, attempt, self._url)
+                    else:
+                        self._classic(plan, context, None, attempt)
+            except BuildFailedError:
+                return not source_cannot_be_built([event.text for event in attempt.events])
+            return True
 
     def _take(self, own: Reference, credentials: tuple[RegistryCredentials, ...], log: BuildLog) -> BuiltImage:
         self._present(own, None, credentials, log)
@@ -193,10 +223,7 @@ class DockerBuilder:
         """Build the base image from the environment's own build context. The engine caches its steps."""
         with log.stage("base image"):
             place = fetch_base_context(context, self._store, directory, log)
-            with tempfile.TemporaryFile() as archived:
-                with tarfile.open(fileobj=archived, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                    write_entries(archive, tree_entries(place, ""), log.raise_if_cancelled)
-                archived.seek(0)
+            with _archive(place, log) as archived:
                 self._classic(plan, archived, str(plan.base_image), log, context.dockerfile_path, staged=False)
 
     def _fetch_base(
@@ -232,7 +259,7 @@ class DockerBuilder:
         self,
         plan: ImagePlan,
         context: IO[bytes],
-        tag: str,
+        tag: str | None,
         log: BuildLog,
         dockerfile: str | None = None,
         *,
@@ -297,6 +324,16 @@ class DockerBuilder:
                     self._client.api.remove_container(identity, force=True)
                 else:
                     self._client.api.remove_image(identity)
+
+
+@contextlib.contextmanager
+def _archive(directory: Path, log: BuildLog) -> Iterator[IO[bytes]]:
+    """Yield a directory as an archive, in a temporary file."""
+    with tempfile.TemporaryFile() as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            write_entries(archive, tree_entries(directory, ""), log.raise_if_cancelled)
+        file.seek(0)
+        yield file
 
 
 def _ended_replica(container: Container) -> bool:

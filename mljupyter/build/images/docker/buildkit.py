@@ -47,14 +47,18 @@ def offered(client: docker.DockerClient) -> bool:
         return False
 
 
-def run(context: IO[bytes], tag: str, platform: str, log: BuildLog, url: str | None, program: str = "docker") -> None:
+def run(
+    context: IO[bytes], tag: str | None, platform: str, log: BuildLog, url: str | None, program: str = "docker"
+) -> None:
     """Build a context on the engine; raises `BuildFailedError` and `BuildCancelledError`.
 
-    The context is an archive. From a directory, BuildKit would take over the file modes, which allow only us to read.
+    Without a tag, the result stays in the cache. The context is an archive. From a directory, BuildKit would take over
+    the file modes, which allow only us to read.
     """
     command = [
-        *(program, "buildx", "build", "--progress", "plain", "--load", "--platform", platform),
-        *("--provenance", "false", "--tag", tag, "-"),
+        *(program, "buildx", "build", "--progress", "plain", "--platform", platform, "--provenance", "false"),
+        *(("--load", "--tag", tag) if tag is not None else ("--output", "type=cacheonly")),
+        "-",
     ]
     environment = {**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "SOURCE_DATE_EPOCH": "0"}
     if url is not None:

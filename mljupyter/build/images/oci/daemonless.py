@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from mljupyter.build.environments.interpreters import Python
 from mljupyter.build.environments.pip_lines import pip_line
-from mljupyter.build.environments.resolver import Resolver, uv_for
+from mljupyter.build.environments.resolver import Resolver, SourceBuilds, secret_values, uv_for
 from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.images.builder import BuiltImage, InstalledPackage, built
 from mljupyter.build.images.errors import ImageError, RegistryError, RegistryNotFoundError
@@ -51,6 +51,7 @@ from mljupyter.build.images.registry.references import Reference
 from mljupyter.build.images.registry.registry_client import RegistryClient
 
 _NOTE_FORMAT = 1
+_NO_BUILDS = SourceBuilds("without a Docker engine", "daemonless", lambda line: False)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class DaemonlessBuilder:
         """Assemble the image and push it as `tag`; see `Builder.build`."""
         credentials = (*plan.credentials, *self._credentials)
         log = BuildLog(on_event, [s for one in credentials for s in one.secrets], cancel)
+        log.hide(secret_values(plan.packages.lines()))
         return built(log, lambda log: self._build(plan, Reference.parse(tag), credentials, log))
 
     def remove(self, reference: str) -> None:
@@ -235,6 +237,7 @@ class _Work:
             self._plan,
             minor=self._minor,
             platform=self._platform,
+            sources=_NO_BUILDS,
             scratch=self._directory / "pins",
             cache=self._cache,
             log=self._log,

@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mljupyter.build.environments.pip_lines import pip_line
+from mljupyter.build.environments.local_files import paths_in
+from mljupyter.build.environments.pip_lines import expanded, pip_line
 from mljupyter.build.environments.pip_settings import index_settings
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import BuildLog
@@ -73,6 +74,23 @@ def save_context(
             target.parent.mkdir(parents=True, exist_ok=True)
         store.fetch(file.digest, target, writable=writable)
     return directory
+
+
+def save_source_context(plan: ImagePlan, line: str, directory: Path) -> None:
+    """Write the build context that tells whether the package of a requirement can be built in the image.
+
+    Parameters:
+        plan: the plan of the image.
+        line: the requirement.
+        directory: the target. It is created if necessary; its files are replaced.
+
+    """
+    directory.mkdir(mode=0o700, exist_ok=True)
+    (directory / DOCKERFILE).write_text(names.source_dockerfile(plan))
+    # Files of this machine, such as constraints, are not there: a package is checked by itself.
+    options = [option for option in plan.packages.options if not paths_in(option)]
+    lines = [expanded(text, os.environ) for text in (*options, line)]
+    (directory / names.SOURCE_FILE).write_text("".join(f"{text}\n" for text in lines))
 
 
 def interpreter_script(interpreter: str) -> str:

@@ -11,6 +11,7 @@ from mljupyter.build.images.plan.plan import ImagePlan
 
 SERVER_FILE = "server-requirements.txt"
 REQUIREMENTS_FILE = "requirements.txt"
+SOURCE_FILE = "source-requirements.txt"
 CONDA_FILE = "conda_dependencies.yml"
 INTERPRETER_FILE = "python"
 SERVER_FOLDER = "mljupyter-scoring"
@@ -21,6 +22,7 @@ BASE = f"{STAGE_PREFIX}base"
 TOOLS = f"{STAGE_PREFIX}tools"
 SERVER = f"{STAGE_PREFIX}server"
 PACKAGES = f"{STAGE_PREFIX}environment"
+SOURCE = f"{STAGE_PREFIX}source"
 _TOOLS = "/opt/mljupyter/tools"
 _INPUT = "/tmp/mljupyter"  # noqa: S108 - a folder of a stage that is thrown away
 SOURCES_FOLDER = "package-sources"
@@ -37,6 +39,21 @@ def dockerfile(plan: ImagePlan) -> str:
         raise ImageError(f"The image {plan.own_image} is used as it is: there is nothing to build, and no Dockerfile.")
     stages = [_base(plan), _tools(), _server(plan), _environment(plan), _final(plan)]
     return "\n".join(stage for stage in stages if stage)
+
+
+def source_dockerfile(plan: ImagePlan) -> str:
+    """Return the Dockerfile that builds the package in `SOURCE_FILE` as the image's installer would, and keeps nothing.
+
+    Its first stages are those of `dockerfile`, so that the engine's cache has them.
+    """
+    check = f"""# A package that exists as source alone: this fails if it cannot be built.
+FROM {TOOLS} AS {SOURCE}
+{_label(layout.LABEL_ENVIRONMENT, plan.environment)}COPY {SOURCE_FILE} {_INPUT}/
+RUN {_make_environment(plan)} \\
+ && {_pip(layout.ENVIRONMENT, SOURCE_FILE, f"wheel --no-deps --wheel-dir {_INPUT}/wheels")} \\
+ && rm -r {_INPUT} {layout.ENVIRONMENT}
+"""
+    return "\n".join([_base(plan), _tools(), check])
 
 
 def _base(plan: ImagePlan) -> str:
@@ -78,9 +95,15 @@ RUN python3 -m venv --without-pip {folder} \\
 """
 
 
-def _pip(folder: str, file: str) -> str:
+def _pip(folder: str, file: str, command: str = "install") -> str:
     options = f"--no-cache-dir --progress-bar off --requirement {_INPUT}/{file}"
-    return f"{_TOOLS}/bin/python -m pip --python {folder}/bin/python install {options}"
+    return f"{_TOOLS}/bin/python -m pip --python {folder}/bin/python {command} {options}"
+
+
+def _make_environment(plan: ImagePlan) -> str:
+    version = plan.packages.python_version
+    python = f'"$(command -v python{version} || command -v python3)"' if version else "python3"
+    return f"{python} -m venv --without-pip {layout.ENVIRONMENT}"
 
 
 def _environment(plan: ImagePlan) -> str:
@@ -101,8 +124,6 @@ FROM {BASE} AS {PACKAGES}
     elif command -v conda > /dev/null; then conda env create --prefix {folder} --file {file}; \\
     else echo "mljupyter: the base image has neither micromamba nor conda" >&2; exit 1; fi
 """
-    version = packages.python_version
-    python = f'"$(command -v python{version} || command -v python3)"' if version else "python3"
     install = ""
     copy = ""
     if packages.requirements:
@@ -110,7 +131,7 @@ FROM {BASE} AS {PACKAGES}
         install = f" \\\n && {_pip(folder, REQUIREMENTS_FILE)}"
     return f"""# The packages that the scoring script needs.
 FROM {TOOLS} AS {PACKAGES}
-{label}{copy}RUN {python} -m venv --without-pip {folder}{install}
+{label}{copy}RUN {_make_environment(plan)}{install}
 """
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from mljupyter.build.environments.local_files import moved
-from mljupyter.build.environments.pip_lines import Source, copied, expanded, line_source, pip_line, variables_in
+from mljupyter.build.environments.pip_lines import Source, copied, expanded, line_source, pip_line
+from mljupyter.build.environments.resolver import secret_values
 from mljupyter.build.environments.uv import Uv
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import BuildLog
@@ -23,8 +24,6 @@ from mljupyter.build.images.plan.packages import PackageSet
 
 if TYPE_CHECKING:
     from mljupyter.build.images.plan.store import Store
-
-_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def placed(packages: PackageSet, store: Store, directory: Path, prefix: str, log
 
     """
     lines = [copied(line) for line in packages.lines()]
-    log.hide(value for name in variables_in(lines) if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET)
+    log.hide(secret_values(lines))
     lines = [expanded(line, os.environ) for line in lines]
     places: dict[Path, str] = {}
     for number, file in enumerate(packages.files):

@@ -19,7 +19,7 @@ from mljupyter.build.environments.interpreters import Python
 from mljupyter.build.environments.record import ChangeRecord
 from mljupyter.build.environments.relaxation import exact_versions
 from mljupyter.build.environments.requirements import Change
-from mljupyter.build.environments.resolver import Resolver
+from mljupyter.build.environments.resolver import Resolver, SourceBuilds
 from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, MissingPinError
 from mljupyter.build.images.errors import BuildCancelledError as ImageBuildCancelledError
@@ -34,7 +34,7 @@ _UNCHANGED_FOR_SECONDS = 86_400.0
 
 
 def with_pins_that_exist(
-    plan: ImagePlan, *, minor: int, platform: str, scratch: Path, cache: Path, log: BuildLog
+    plan: ImagePlan, *, minor: int, platform: str, sources: SourceBuilds, scratch: Path, cache: Path, log: BuildLog
 ) -> ImagePlan:
     """Return the plan with the requirements to install. Each change is logged as a line.
 
@@ -45,6 +45,7 @@ def with_pins_that_exist(
         plan: the plan. Its digest does not change, since it covers the request.
         minor: the minor version of the image's Python 3.
         platform: uv's name of the platform.
+        sources: the place where packages that exist as source alone are built.
         scratch: a private directory for files.
         cache: a directory for earlier answers.
         log: the log of the build.
@@ -55,12 +56,12 @@ def with_pins_that_exist(
     """
     packages = plan.packages
     if packages.asked and packages.pins == "exact":
-        _check(packages, minor, platform, scratch, log)
+        _check(packages, _resolver(packages, minor, platform, sources, scratch, log))
     elif packages.asked and packages.pins == "compatible":
-        note = cache / f"pins-{_key(packages, minor, platform)}.json"
+        note = cache / f"pins-{_key(packages, minor, platform, sources)}.json"
         found = _noted(note)
         if found is None:
-            found = _found(packages, minor, platform, scratch, log)
+            found = _found(packages, _resolver(packages, minor, platform, sources, scratch, log))
             if found is not None:
                 changes = [ChangeRecord.of(change).document() for change in found[1]]
                 write_note(note, {"lines": found[0], "changes": changes, "time": time.time()})
@@ -76,6 +77,8 @@ def with_pins_that_exist(
 def pins_for_saving(plan: ImagePlan, on_line: Callable[[str], None]) -> ImagePlan:
     """Return the plan with the requirements for a saved build directory, if the version of its Python is known.
 
+    Pins of packages that exist as source alone stay: the engine that is going to build the directory is not known.
+
     Parameters:
         plan: the plan to save.
         on_line: gets a line for each change.
@@ -90,14 +93,15 @@ def pins_for_saving(plan: ImagePlan, on_line: Callable[[str], None]) -> ImagePla
             plan,
             minor=int(version.partition(".")[2]),
             platform=uv_platform(plan.platform.partition("/")[2], musl=False),
+            sources=SourceBuilds("by an engine", "saved", lambda line: True),
             scratch=Path(scratch),
             cache=cache_directory(),
             log=log,
         )
 
 
-def _key(packages: PackageSet, minor: int, platform: str) -> str:
-    document = [_NOTE_FORMAT, packages.document(), minor, platform]
+def _key(packages: PackageSet, minor: int, platform: str, sources: SourceBuilds) -> str:
+    document = [_NOTE_FORMAT, packages.document(), minor, platform, sources.key]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
@@ -114,16 +118,17 @@ def _noted(path: Path) -> tuple[list[str], list[Change]] | None:
         return None
 
 
-def _check(packages: PackageSet, minor: int, platform: str, scratch: Path, log: BuildLog) -> None:
-    """Refuse requirements that no version satisfies, before the build."""
+def _resolver(
+    packages: PackageSet, minor: int, platform: str, sources: SourceBuilds, scratch: Path, log: BuildLog
+) -> Resolver:
     scratch.mkdir(mode=0o700, exist_ok=True)
-    resolver = Resolver(
-        Uv(scratch, log.line, log.cancel),
-        Python(sys.executable, Version(f"3.{minor}")),
-        packages.options,
-        scratch,
-        platform=platform,
-    )
+    uv = Uv(scratch, log.line, log.cancel)
+    python = Python(sys.executable, Version(f"3.{minor}"))
+    return Resolver(uv, python, packages.options, scratch, platform=platform, sources=sources)
+
+
+def _check(packages: PackageSet, resolver: Resolver) -> None:
+    """Refuse requirements that no version satisfies, before the build."""
     try:
         exact_versions(packages.asked, resolver, "exact")
     except BuildCancelledError as error:
@@ -134,16 +139,9 @@ def _check(packages: PackageSet, minor: int, platform: str, scratch: Path, log: 
         return
 
 
-def _found(
-    packages: PackageSet, minor: int, platform: str, scratch: Path, log: BuildLog
-) -> tuple[list[str], list[Change]] | None:
-    scratch.mkdir(mode=0o700, exist_ok=True)
-    uv = Uv(scratch, log.line, log.cancel)
-    python = Python(sys.executable, Version(f"3.{minor}"))
+def _found(packages: PackageSet, resolver: Resolver) -> tuple[list[str], list[Change]] | None:
     try:
-        result = exact_versions(
-            packages.asked, Resolver(uv, python, packages.options, scratch, platform=platform), "compatible"
-        )
+        result = exact_versions(packages.asked, resolver, "compatible")
     except BuildCancelledError as error:
         raise ImageBuildCancelledError(error.message) from error
     except EnvironmentBuildError:  # the installer in the image reports it better, and it may reach another index

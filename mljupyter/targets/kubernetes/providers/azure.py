@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import time
@@ -122,6 +123,8 @@ class AzureClusters:
             from azure.mgmt.containerservice import ContainerServiceClient
         except ImportError as error:
             raise ComputeTargetException(f"no cluster in Azure can be used: {NOT_INSTALLED}") from error
+        # It logs each kind of login that it has tried, with tracebacks; the error below says it in a sentence.
+        logging.getLogger("azure.identity").setLevel(logging.ERROR)
         self._client: ContainerServiceClient = ContainerServiceClient(
             DefaultAzureCredential(exclude_interactive_browser_credential=True),
             subscription,
