@@ -67,3 +67,27 @@ def make_private_directory(directory: Path) -> None:
     """Create a directory and its missing parents, all with mode 0700. Existing ones stay as they are."""
     for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` replaced by the home directory, as a shell does.
+
+    The path is unchanged if there is no such user or no home directory: a file may have a name such as ``~model.pkl``.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser() raises an error then
+
+
+def in_home(chosen: str | None, usual: str) -> Path:
+    """Return the directory of another program: the one that the user has chosen, else one in the home directory.
+
+    Without a home directory, it is a path that cannot exist, so that nothing is found there and nothing is written.
+
+    Parameters:
+        chosen: the value of the program's environment variable, if it is set.
+        usual: the usual path in the home directory, such as ``.cache``.
+
+    """
+    if chosen:
+        return expanded(chosen)
+    home = expanded("~")
+    return (home if home.is_absolute() else Path(os.devnull)) / usual

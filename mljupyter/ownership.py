@@ -112,9 +112,9 @@ def _writable_for_others(status: os.stat_result) -> int:
 def _unmapped_root() -> int:
     """Return the user id of root, which differs in a user namespace without root (Apptainer, bubblewrap)."""
     try:
-        lines = Path("/proc/self/uid_map").read_text().splitlines()
+        lines = Path("/proc/self/uid_map").read_text(encoding="utf-8").splitlines()
         if any(int(line.split()[0]) == _ROOT for line in lines):
             return _ROOT
-        return int(Path("/proc/sys/kernel/overflowuid").read_text())
+        return int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="utf-8"))
     except (OSError, ValueError, IndexError):
         return _ROOT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from typing import Any, TextIO
@@ -66,6 +67,38 @@ def for_stream(text: str, stream: TextIO | None = None) -> str:
     """Return text like `visible` if `stream`, by default standard output, is a terminal; else unchanged."""
     stream = sys.stdout if stream is None else stream
     return visible(text) if stream.isatty() else text
+
+
+def show_anything(*streams: Any) -> None:
+    """Let text streams write characters that their encoding does not have as escapes, instead of an error.
+
+    Example: Latin-1 and ASCII have no snowman, so it is written as ``\\u2603``.
+    """
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def printable(text: str, stream: TextIO | None = None) -> str:
+    """Return text like `visible`, with escapes for characters that `stream`, by default standard output, cannot write.
+
+    Parameters:
+        text: the text, which may be of any origin.
+        stream: the stream that it is meant for.
+
+    """
+    encoding = getattr(sys.stdout if stream is None else stream, "encoding", None) or "utf-8"
+    return visible(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def can_write(text: str, stream: TextIO | None = None) -> bool:
+    """Return whether `stream`, by default standard output, can write all characters of the text."""
+    encoding = getattr(sys.stdout if stream is None else stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def visible_json(text: str) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.files import draft_of, write_whole
+from mljupyter.exceptions import WorkspaceException
+from mljupyter.files import draft_of, expanded, in_home, write_whole
+from mljupyter.workspace.index import home
 from tests.waiting import switching_often
 
 
@@ -35,3 +37,30 @@ def test_threads_that_write_one_file_at_once_leave_one_of_their_texts_whole(tmp_
     text = (tmp_path / "file").read_text()
     assert len(text) == 1000 and len(set(text)) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_whose_name_begins_with_a_tilde_is_no_home_directory() -> None:
+    assert expanded("~nobody-has-this-name.pkl") == Path("~nobody-has-this-name.pkl")
+
+
+def test_without_a_home_directory_the_directories_of_other_programs_do_not_exist(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert (in_home(None, ".cache"), in_home("~/other", ".cache")) == (
+        Path("/home/ada/.cache"),
+        Path("/home/ada/other"),
+    )
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert not in_home(None, ".cache").exists()
+    with pytest.raises(OSError, match="Not a directory"):
+        in_home(None, ".cache").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLJUPYTER_HOME", raising=False)
+        with pytest.raises(WorkspaceException, match="HOME is not set"):
+            home()

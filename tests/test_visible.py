@@ -7,7 +7,17 @@ import json
 
 import pytest
 
-from mljupyter.visible import for_stream, lines_of, markup, one_line, visible, visible_json
+from mljupyter.visible import (
+    can_write,
+    for_stream,
+    lines_of,
+    markup,
+    one_line,
+    printable,
+    show_anything,
+    visible,
+    visible_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +49,16 @@ def test_lines_end_at_line_feeds_alone() -> None:
 
 def test_markup_is_quoted() -> None:
     assert markup('<b a="\'">\x1b') == "&lt;b a=&quot;&#x27;&quot;&gt;\\x1b"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", "gr\\xf6\\u2603"), ("latin-1", "grö\\u2603"), ("utf-8", "grö☃")]
+)
+def test_a_stream_gets_escapes_for_what_its_encoding_does_not_have(encoding: str, shown: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    assert printable("grö☃", stream) == shown
+    assert can_write("grö☃", stream) == (shown == "grö☃")
+    show_anything(stream)
+    stream.write("grö☃")
+    stream.flush()
+    assert stream.buffer.getvalue().decode(encoding) == shown  # type: ignore[attr-defined]

@@ -143,7 +143,12 @@ def _removed(name: str) -> tuple[Path, ...]:
 def _is_active() -> bool:
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _ASK], capture_output=True, text=True, timeout=_START_SECONDS, check=False
+            [sys.executable, "-c", _ASK],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_START_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -9,10 +9,12 @@ import sys
 
 from mljupyter.cli.app import app
 from mljupyter.errors import MLJupyterError
+from mljupyter.visible import show_anything
 
 
 def main() -> None:
     """Run the command line; exit with status 0 for success, 1 for a failure, 2 for wrong usage."""
+    show_anything(sys.stdout, sys.stderr)
     try:
         app(prog_name="mljupyter")
     except (MLJupyterError, NotImplementedError) as error:  # the SDK raises the latter as Azure's does

@@ -10,7 +10,7 @@ from click.shell_completion import get_completion_class
 
 from mljupyter.cli.output import say
 from mljupyter.errors import MLJupyterError
-from mljupyter.files import write_whole
+from mljupyter.files import in_home, write_whole
 
 _PROGRAM = "mljupyter"
 _VARIABLE = "_MLJUPYTER_COMPLETE"
@@ -82,8 +82,8 @@ def _shell(given: str | None) -> str:
 
 
 def _place(shell: str) -> Path:
-    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
-    settings = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    data = in_home(os.environ.get("XDG_DATA_HOME"), ".local/share")
+    settings = in_home(os.environ.get("XDG_CONFIG_HOME"), ".config")
     return {
         "bash": data / "bash-completion" / "completions" / _PROGRAM,
         "zsh": data / "zsh" / "site-functions" / f"_{_PROGRAM}",

@@ -6,13 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from mljupyter.exceptions import UserErrorException
-from mljupyter.files import write_whole
+from mljupyter.files import expanded, write_whole
 
 _SHARED = 0o666  # the files hold no secret; the umask still applies
 
@@ -33,7 +32,7 @@ def body_of(data: str, hint: str = "DATA") -> str | bytes:
     if not data.startswith("@"):
         return data
     try:
-        return Path(data[1:]).expanduser().read_bytes()
+        return expanded(data[1:]).read_bytes()
     except OSError as error:
         raise click.BadParameter(f"{data[1:]}: {error.strerror}", param_hint=hint) from None
 
@@ -51,7 +50,7 @@ def writable_file(ctx: click.Context, param: click.Parameter, path: str | None) 
     """
     if path is None:
         return None
-    file = Path(path).expanduser()
+    file = expanded(path)
     problem = "it is a directory" if file.is_dir() else ""
     if not file.parent.is_dir():
         problem = f"there is no directory {str(file.parent)!r}"
@@ -74,6 +73,6 @@ def write_metadata(path: str, document: Mapping[str, Any]) -> None:
 
     """
     try:
-        write_whole(Path(path).expanduser(), json.dumps(document, indent=2) + "\n", mode=_SHARED)
+        write_whole(expanded(path), json.dumps(document, indent=2) + "\n", mode=_SHARED)
     except OSError as error:
         raise UserErrorException(f"{path!r} cannot be written: {error.strerror}.") from None

@@ -140,7 +140,9 @@ class _Demo:
         answer = subprocess.run(
             [sys.executable, "-c", _SECOND_PROCESS, "demo", NAME, body.decode()],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "PYTHONUTF8": "1"},
             timeout=_ANSWER_WITHIN,
             check=False,
         )

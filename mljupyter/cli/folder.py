@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from mljupyter.cli import flags
@@ -12,6 +10,7 @@ from mljupyter.cli.flags import OldCommand, v1_options
 from mljupyter.cli.options import open_workspace, place_given
 from mljupyter.cli.output import print_document, progress_on_stderr, say
 from mljupyter.core import Workspace
+from mljupyter.files import expanded
 from mljupyter.workspace import config_file
 
 
@@ -27,7 +26,7 @@ def folder() -> None:
 )
 def attach(experiment_name: str | None, output_metadata_file: str | None, workspace: str | None, as_json: bool) -> None:
     """Write .azureml/config.json, which names the workspace. A workspace of a new name is created."""
-    directory = Path(place_given().get("path", ".")).expanduser()
+    directory = expanded(place_given().get("path", "."))
     with progress_on_stderr():
         found = Workspace.create(workspace, exist_ok=True) if workspace is not None else open_workspace(None)
         found.write_config(directory)

@@ -16,6 +16,7 @@ from mljupyter.cli.options import open_workspace
 from mljupyter.cli.output import print_document, print_fields, print_table, progress_on_stderr, say
 from mljupyter.core import Model, ResourceConfiguration, Workspace
 from mljupyter.exceptions import UserErrorException
+from mljupyter.files import expanded
 
 _COLUMNS = ("NAME", "VERSION", "FRAMEWORK", "TAGS", "CREATED")
 _ID = flags.flag("-i", "--model-id", "model_id", metavar="NAME:VERSION", required=True, help="Id of the model.")
@@ -86,7 +87,7 @@ def _registered(workspace: Workspace, values: dict[str, Any]) -> Model:
         raise click.UsageError("--model-path is missing: the file or directory of the model.")
     if values["asset_path"] is not None:
         raise click.UsageError("--asset-path names files of a run: give --run-id as well, or --model-path alone.")
-    if not Path(path).expanduser().exists():
+    if not expanded(path).exists():
         raise UserErrorException(f"--model-path {path!r} does not exist in {Path.cwd()}.")
     return Model.register(workspace, path, values["name"], **arguments)
 
@@ -172,7 +173,7 @@ def update(model_id: str, workspace: str | None, as_json: bool, **values: Any) -
 def download(model_id: str, target_dir: str, overwrite: bool | None, workspace: str | None, as_json: bool) -> None:
     """Copy the file or directory of a model into a directory."""
     found = Model(open_workspace(workspace), id=model_id)
-    target = Path(target_dir).expanduser() / found.record.entry
+    target = expanded(target_dir) / found.record.entry
     if target.exists() and not overwrite:
         raise UserErrorException(f"{target} exists already: --overwrite replaces it.")
     path = found.download(target_dir, exist_ok=bool(overwrite))

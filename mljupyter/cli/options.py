@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +13,7 @@ from mljupyter.core import Workspace, selection
 from mljupyter.core.compute import ComputeTarget
 from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.core.router import Router
+from mljupyter.files import expanded
 from mljupyter.workspace import config_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -110,7 +110,7 @@ def open_workspace(text: str | None) -> Workspace:
     with progress_on_stderr():
         if text is not None:
             found = selection.open_workspace(text)
-        elif "path" in place and config_file.find(Path(place["path"]).expanduser()) is not None:
+        elif "path" in place and config_file.find(expanded(place["path"])) is not None:
             found = Workspace.from_config(place["path"])
         else:
             found = selection.default_workspace()

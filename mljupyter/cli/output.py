@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mljupyter.visible import for_stream, visible_json
+from mljupyter.visible import can_write, for_stream, visible_json
 
 _WIDE = 400  # for pipes and files: lines are not cut
 _FORMAT = "mljupyter.format"
@@ -111,7 +111,8 @@ def print_document(value: Any) -> None:
 
         Console().print_json(visible_json(json.dumps(plain, ensure_ascii=False)))
     else:
-        click.echo(visible_json(json.dumps(plain, indent=2, ensure_ascii=False)))
+        text = json.dumps(plain, indent=2, ensure_ascii=False)
+        click.echo(visible_json(text if can_write(text) else json.dumps(plain, indent=2)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

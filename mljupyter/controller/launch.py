@@ -91,5 +91,5 @@ def _spawn(layout: Layout) -> subprocess.Popen[bytes]:
 
 def _last(layout: Layout) -> str:
     output = layout.control / _OUTPUT
-    lines = output.read_text(errors="replace").splitlines()[-5:] if output.exists() else []
+    lines = output.read_text(errors="replace", encoding="utf-8").splitlines()[-5:] if output.exists() else []
     return "\n".join(f"  {line}" for line in lines) or "  (nothing)"

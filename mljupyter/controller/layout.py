@@ -15,6 +15,8 @@ from pathlib import Path
 
 from mljupyter import ownership
 from mljupyter.client.errors import SocketPathError
+from mljupyter.files import expanded
+from mljupyter.registry.locking import NoLocksError, check_locks
 
 LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 RUNTIME_VARIABLE = "MLJUPYTER_RUNTIME_DIR"
@@ -204,14 +206,18 @@ class Layout:
 def runtime_base() -> Path:
     """Return the base of directories for sockets. It has a short path, since a socket's path has at most 107 bytes.
 
-    It is ``MLJUPYTER_RUNTIME_DIR``, else ``XDG_RUNTIME_DIR``, else the directory for temporary files.
+    It is ``MLJUPYTER_RUNTIME_DIR``, else ``XDG_RUNTIME_DIR``, else the directory for temporary files, or ``/tmp`` if
+    the path of that one is too long.
     """
     if chosen := os.environ.get(RUNTIME_VARIABLE):
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen).absolute()
     system = os.environ.get("XDG_RUNTIME_DIR")
     if system and os.access(system, os.W_OK) and Path(system).stat().st_uid == os.getuid():  # su keeps it
         return Path(system).absolute() / "mljupyter"
-    return Path(tempfile.gettempdir()).absolute()
+    temporary = Path(tempfile.gettempdir()).absolute()
+    if _length(_new_name(temporary) / _LONGEST_SOCKET_NAME) > LONGEST_SOCKET_PATH:
+        return Path("/tmp")  # noqa: S108 - the directory in it gets a random name and is private
+    return temporary
 
 
 def check_runtime_base() -> Path:
@@ -277,8 +283,9 @@ def ports_directory(control: Path) -> Path:
                 directory.parent.mkdir(mode=0o700, exist_ok=True)
                 private_directory(directory)
                 if os.access(directory, os.W_OK | os.X_OK):
+                    check_locks(directory)  # a home directory may be on a network
                     return directory
-        except (OSError, SocketPathError):
+        except (OSError, SocketPathError, NoLocksError):
             continue
     private_directory(control / "ports")
     return control / "ports"
@@ -286,12 +293,16 @@ def ports_directory(control: Path) -> Path:
 
 def check_socket_path(path: Path) -> None:
     """Raise `SocketPathError` when a socket's path is longer than the system allows."""
-    length = len(os.fsencode(path))
+    length = _length(path)
     if length > LONGEST_SOCKET_PATH:
         raise SocketPathError(
             f"the socket path {str(path)!r} has {length} bytes: the system allows {LONGEST_SOCKET_PATH}.\n"
             f"Set {RUNTIME_VARIABLE} to a directory with a shorter path, for example /tmp."
         )
+
+
+def _length(path: Path) -> int:
+    return len(os.fsencode(path))
 
 
 def private_directory(path: Path, way_out: str = f"Set {RUNTIME_VARIABLE} to a directory of your own.") -> None:

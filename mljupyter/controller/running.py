@@ -39,7 +39,7 @@ def controller_of(layout: Layout) -> processes.Identity | None:
     """
     own = str(layout.directory)
     try:
-        pid = int(layout.lock.read_text())
+        pid = int(layout.lock.read_text(encoding="utf-8"))
         file = layout.lock.stat()
     except (OSError, ValueError):  # the lock file was removed or damaged; a controller may run nevertheless
         found = processes.find(lambda it: processes.option(it, "-m") == _CONTROLLER and own in it)
@@ -92,7 +92,7 @@ def gone(identities: list[processes.Identity], until: float) -> bool:
 def _locks(pid: int, inode: int) -> bool:
     """Return whether the system shows a lock of a process on a file. False also if it does not show locks."""
     try:
-        lines = Path("/proc/locks").read_text().splitlines()
+        lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
     # 1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF. On some file systems the device differs from that of `stat`.

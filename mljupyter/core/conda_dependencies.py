@@ -20,6 +20,7 @@ from mljupyter.build.environments.pip_lines import RequirementError, logical_lin
 from mljupyter.build.environments.requirements import name_of
 from mljupyter.core import conda_file
 from mljupyter.exceptions import UserErrorException, as_user_error
+from mljupyter.files import expanded
 
 DEFAULT_FILE = "conda_dependencies.yml"
 DEFAULT_NAME = "project_environment"
@@ -72,7 +73,7 @@ class CondaDependencies:
             where = f"The conda file {os.fspath(conda_dependencies_file_path)!r}"
             text = conda_file.read_text(conda_dependencies_file_path, "conda file")
             self._content = conda_file.parse(text, where)
-            self._make_paths_absolute(Path(conda_dependencies_file_path).expanduser().parent)
+            self._make_paths_absolute(expanded(conda_dependencies_file_path).parent)
         elif _underlying_structure is not None:
             self._content = CondaDefinition.parse(_underlying_structure).document()
         else:
@@ -269,12 +270,12 @@ class CondaDependencies:
     ) -> str:
         """Write a conda file into a directory, and return its path relative to it."""
         path = os.fspath(conda_file_path) if conda_file_path is not None else DEFAULT_FILE
-        conda_file.write(Path(base_directory).expanduser() / path, self.serialize_to_string())
+        conda_file.write(expanded(base_directory) / path, self.serialize_to_string())
         return path
 
     def save(self, path: str | os.PathLike[str] | None = None) -> str:
         """Write a conda file, ``conda_dependencies.yml`` in the current directory by default; return its path."""
-        target = Path(path if path is not None else DEFAULT_FILE).expanduser()
+        target = expanded(path if path is not None else DEFAULT_FILE)
         target = target / DEFAULT_FILE if target.is_dir() else target
         conda_file.write(target, self.serialize_to_string())
         return str(target)

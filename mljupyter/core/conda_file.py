@@ -9,7 +9,7 @@ from typing import Any
 from mljupyter.build.environments.definition import CondaDefinition
 from mljupyter.build.environments.pip_lines import decoded
 from mljupyter.exceptions import UserErrorException
-from mljupyter.files import write_whole
+from mljupyter.files import expanded, write_whole
 from mljupyter.outside import yaml_value
 from mljupyter.spec import SpecError
 
@@ -24,7 +24,7 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
         UserErrorException: the file is missing, too large or not text.
 
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     try:
         if file.stat().st_size > LARGEST_BYTES:
             raise UserErrorException(f"The {what} {str(file)!r} is larger than {LARGEST_BYTES:,} bytes.")

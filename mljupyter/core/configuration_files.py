@@ -10,13 +10,13 @@ import difflib
 import os
 from collections.abc import Mapping
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter import core
 from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.core.conda_file import read_text
 from mljupyter.exceptions import UserErrorException, as_user_error
+from mljupyter.files import expanded
 from mljupyter.outside import json_value, yaml_value
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def environment_of(workspace: Workspace, document: Mapping[str, Any] | str, wher
     docker = whole.get("docker")
     if isinstance(docker, Mapping) and isinstance(docker.get("baseDockerfile"), str):
         text = docker["baseDockerfile"]
-        if "\n" not in text and Path(text).expanduser().is_file():
+        if "\n" not in text and expanded(text).is_file():
             whole["docker"] = {**docker, "baseDockerfile": read_text(text, "Dockerfile")}
     with as_user_error():
         definition = EnvironmentDefinition.parse(whole)

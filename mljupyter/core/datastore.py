@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mljupyter.core.data.data_reference import DataReference
 from mljupyter.core.display import HtmlRepr, Rows
 from mljupyter.exceptions import UserErrorException, as_user_error
+from mljupyter.files import expanded
 from mljupyter.tracking.paths import checked_path, folder_path
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Datastore(HtmlRepr):
             UserErrorException: the folder does not exist, or the place cannot be written.
 
         """
-        folder = Path(src_dir).expanduser()
+        folder = expanded(src_dir)
         if not folder.is_dir():
             raise UserErrorException(f"{str(src_dir)!r} is not a folder: check the path.")
         files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -229,10 +230,10 @@ class Datastore(HtmlRepr):
         """
         if isinstance(files, (str, os.PathLike)):
             raise UserErrorException("files must be a list of paths, such as ['iris.csv'].")
-        paths = [Path(file).expanduser() for file in files]
+        paths = [expanded(file) for file in files]
         if missing := next((path for path in paths if not path.is_file()), None):
             raise UserErrorException(f"{str(missing)!r} is not a file: check the path.")
-        root = None if relative_root is None else Path(relative_root).expanduser()
+        root = None if relative_root is None else expanded(relative_root)
         return self._store(root, paths, target_path, overwrite, show_progress)
 
     def download(
@@ -256,7 +257,7 @@ class Datastore(HtmlRepr):
             found = files.list(prefix or "")
             copied = 0
             for path in found:
-                target = Path(target_path).expanduser() / checked_path(path)
+                target = expanded(target_path) / checked_path(path)
                 if target.exists() and not overwrite:
                     _say(show_progress, f"{target} exists: not replaced")
                     continue

@@ -6,7 +6,6 @@ Azure: DockerSection and DockerBuildContext of azureml.core.environment.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.build.environments.definition import DEFAULT_CPU_IMAGE, BuildContextDefinition, DockerDefinition
@@ -14,6 +13,7 @@ from mljupyter.build.project.snapshot import snapshot
 from mljupyter.core.container_registry import ContainerRegistry
 from mljupyter.core.sections import Section
 from mljupyter.exceptions import UserErrorException, as_user_error
+from mljupyter.files import expanded
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -64,7 +64,7 @@ class DockerBuildContext(Section):
             UserErrorException: there is no such directory or Dockerfile, or it is too large.
 
         """
-        directory = Path(path).expanduser().absolute()
+        directory = expanded(path).absolute()
         if not (directory / dockerfile_path).is_file():
             raise UserErrorException(f"There is no {dockerfile_path} in the build context {directory}.")
         with as_user_error():
@@ -228,7 +228,7 @@ def dockerfile_text(value: str | None) -> str | None:
     """
     if value is None or "\n" in value or not value.strip():
         return value
-    path = Path(value).expanduser()
+    path = expanded(value)
     if path.is_file():
         if path.stat().st_size > _LARGEST_DOCKERFILE:
             raise UserErrorException(f"The Dockerfile {value!r} is larger than {_LARGEST_DOCKERFILE:,} bytes.")

@@ -31,6 +31,7 @@ from mljupyter.core.python_section import PythonSection
 from mljupyter.core.r_section import RSection
 from mljupyter.core.spark_section import SparkPackage, SparkSection
 from mljupyter.exceptions import UserErrorException, as_user_error
+from mljupyter.files import expanded
 from mljupyter.outside import json_value, whole
 from mljupyter.spec.version import LARGEST_NUMBER
 
@@ -304,7 +305,7 @@ class Environment(HtmlRepr):
 
         """
         environment = Environment(name)
-        packages = core.package_sources.read_pip_requirements(Path(file_path).expanduser(), pip_version)
+        packages = core.package_sources.read_pip_requirements(expanded(file_path), pip_version)
         environment.python.conda_dependencies = packages
         return environment
 
@@ -449,7 +450,7 @@ class Environment(HtmlRepr):
             UserErrorException: the directory exists and `overwrite` is not set, or it cannot be written.
 
         """
-        directory = Path(path).expanduser()
+        directory = expanded(path)
         definition = self.definition()
         if directory.exists() and not overwrite:
             raise UserErrorException(
@@ -481,7 +482,7 @@ class Environment(HtmlRepr):
         Azure: directories that its SDK has written can be read as well.
 
         """
-        directory = Path(path).expanduser()
+        directory = expanded(path)
         where = directory / DOCUMENT
         text = conda_file.read_text(where, "environment file")
         try:

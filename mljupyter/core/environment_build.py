@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mljupyter import deploy
 from mljupyter.exceptions import UserErrorException, WebserviceException
-from mljupyter.visible import visible
+from mljupyter.visible import printable
 
 if TYPE_CHECKING:
     from mljupyter.build.environments.record import BuiltEnvironment
@@ -69,7 +69,7 @@ class LocalBuildDetails:
                     lines, status = self._lines[shown:], self.status
                 shown += len(lines)
                 for line in lines if show_output else ():
-                    print(visible(line))
+                    print(printable(line))
         except KeyboardInterrupt:
             self.cancel()
             raise

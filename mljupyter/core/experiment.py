@@ -23,6 +23,7 @@ from mljupyter.core.display import HtmlRepr, Rows, pairs
 from mljupyter.core.filters import Filters, matches
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import SnapshotException, UserErrorException, as_user_error
+from mljupyter.files import expanded
 from mljupyter.tracking import statuses
 from mljupyter.workspace import submission
 
@@ -310,7 +311,7 @@ class Experiment(HtmlRepr):
 
     def _snapshot(self, directory: str) -> str:
         try:
-            return snapshot(Path(directory).expanduser(), self.workspace.artifacts, without=_OWN_FOLDERS).digest
+            return snapshot(expanded(directory), self.workspace.artifacts, without=_OWN_FOLDERS).digest
         except MLJupyterError as error:
             raise SnapshotException(error.message) from error
 

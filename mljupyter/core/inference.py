@@ -14,6 +14,7 @@ from mljupyter.build.project.script import check_script, check_script_name
 from mljupyter.core.docker_section import dockerfile_text
 from mljupyter.core.environment import DEFAULT_GPU_IMAGE, ContainerRegistry, Environment
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.files import expanded
 
 _RUNTIMES = ("python", "spark-py", "python-slim")
 _CUDA_VERSIONS = ("9.0", "9.1", "10.0")
@@ -78,7 +79,7 @@ class InferenceConfig:
     @property
     def script_file(self) -> Path:
         """The absolute path of the scoring script."""
-        return _absolute(Path(self.source_directory or "").expanduser() / Path(self.entry_script).expanduser())
+        return _absolute(expanded(self.source_directory or "") / expanded(self.entry_script))
 
     @property
     def script_in_source(self) -> str:
@@ -105,7 +106,7 @@ class InferenceConfig:
         if self.environment is not None or not (given or self.enable_gpu):
             return self.environment
         environment = Environment(f"{service}-env")
-        base = Path(self.source_directory or "").expanduser()
+        base = expanded(self.source_directory or "")
         with as_webservice_exception():
             if self.conda_file is not None:
                 environment = Environment.from_conda_specification(environment.name, base / self.conda_file)
@@ -157,7 +158,7 @@ class InferenceConfig:
 
     def _check_files(self) -> None:
         check_script_name(self.entry_script)
-        base = Path(self.source_directory).expanduser() if self.source_directory is not None else Path()
+        base = expanded(self.source_directory) if self.source_directory is not None else Path()
         if self.source_directory is not None:
             if not base.is_dir():
                 raise WebserviceException(f"source_directory {self.source_directory!r} is not a directory.")
@@ -185,4 +186,4 @@ class InferenceConfig:
 
 def _absolute(path: str | Path) -> Path:
     # Links are not resolved: a file keeps its name in the replica.
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'
+    return Path(os.path.abspath(expanded(path)))  # noqa: PTH100 - Path.absolute() keeps '..'

@@ -25,6 +25,7 @@ from mljupyter.exceptions import (
     WebserviceException,
     as_webservice_exception,
 )
+from mljupyter.files import expanded
 from mljupyter.outside import whole
 from mljupyter.registry.errors import ModelNotFoundError
 from mljupyter.sizes import readable_size
@@ -168,7 +169,7 @@ class Model(HtmlRepr):
             >>> Model.register(ws, "model.pkl", "diabetes-ridge", tags={"area": "demo"})     # doctest: +SKIP
 
         """
-        path = Path(model_path).expanduser()
+        path = expanded(model_path)
         print(f"Registering model {one_line(str(model_name))}")
         with as_webservice_exception():
             try:
@@ -372,7 +373,7 @@ class Model(HtmlRepr):
             WebserviceException: there is a file or directory of the same name, and it may not be replaced.
 
         """
-        target = Path(target_dir).expanduser() / self.record.entry
+        target = expanded(target_dir) / self.record.entry
         replace = exist_ok if exists_ok is None else exists_ok
         if os.path.lexists(target) and not replace:
             raise WebserviceException(f"{target} exists already: pass exist_ok=True to replace it.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mljupyter import core
@@ -25,6 +24,7 @@ from mljupyter.deploy.images.registered_image import make_present
 from mljupyter.deploy.images.tag import tag_image
 from mljupyter.deploy.prepare import code_reference
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
+from mljupyter.files import expanded
 
 DEFAULT_NAME = "package"
 
@@ -186,7 +186,7 @@ class ModelPackage:
                 "This package is an image: pull() gets it.\n"
                 "Model.package(..., generate_dockerfile=True) makes a directory."
             )
-        target = Path(output_directory).expanduser()
+        target = expanded(output_directory)
         with as_webservice_exception():
             log = BuildLog(lambda event: print(event.text) if event.state is None else None)
             save_context(pins_for_saving(self._plan, print), self.workspace.artifacts, target, log=log)

@@ -15,7 +15,7 @@ from mljupyter.build.environments.local_files import lines_of_file
 from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.exceptions import UserErrorException, as_user_error
-from mljupyter.files import draft_of
+from mljupyter.files import draft_of, expanded
 
 _CONDA_TIMEOUT_SECONDS = 120
 _OWN = {"mljupyter", "pip"}
@@ -56,7 +56,12 @@ def read_conda_environment(conda_environment_name: str) -> CondaDependencies:
     command = [tool, "env", "export", "--name", conda_environment_name, "--no-builds"]
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_CONDA_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_CONDA_TIMEOUT_SECONDS,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserErrorException(f"{tool} does not answer: {error}") from None
@@ -104,7 +109,7 @@ def store_wheel(directory: Path, file: Path, *, exist_ok: bool) -> str:
         UserErrorException: the file is not a wheel, or one of its name is stored and `exist_ok` is not set.
 
     """
-    source = file.expanduser()
+    source = expanded(file)
     if source.suffix != ".whl" or not source.is_file():
         raise UserErrorException(f"{str(file)!r} is not a wheel: give an existing file *.whl.")
     directory.mkdir(mode=0o700, exist_ok=True)

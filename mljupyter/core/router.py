@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mljupyter.exceptions import ComputeTargetException, as_webservice_exception
+from mljupyter.files import expanded
 from mljupyter.spec import (
     CertificateFiles,
     CertificateSecret,
@@ -293,4 +294,4 @@ class SslConfiguration:
 
 
 def _absolute(path: str | Path | None) -> str | None:
-    return None if path is None else str(Path(path).expanduser().resolve())
+    return None if path is None else str(expanded(path).resolve())

@@ -31,6 +31,7 @@ from mljupyter.exceptions import (
     as_user_error,
     as_webservice_exception,
 )
+from mljupyter.files import expanded
 from mljupyter.tracking import metrics as values
 from mljupyter.tracking import statuses
 from mljupyter.tracking.metrics import Metric
@@ -310,7 +311,7 @@ class Run(HtmlRepr):
                 file = Path(folder, "plot.png")
                 plot.savefig(file)
             else:
-                file = Path(os.fspath(path or "")).expanduser()
+                file = expanded(os.fspath(path or ""))
             self._log_file(str(name), "image", file)
 
     def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
@@ -417,7 +418,7 @@ class Run(HtmlRepr):
             UserErrorException: there is no such folder, or the run has a file of a path.
 
         """
-        folder = Path(path).expanduser()
+        folder = expanded(path)
         if not folder.is_dir():
             raise UserErrorException(f"{str(path)!r} is not a folder: check the path.")
         with as_user_error():
@@ -444,7 +445,7 @@ class Run(HtmlRepr):
         with as_user_error():
             file = self._runs.file(self.id, name)
             given = os.fspath(output_file_path) if output_file_path is not None else ""
-            target = Path(given or ".").expanduser()
+            target = expanded(given or ".")
             if not given or given.endswith("/") or target.is_dir():
                 target /= PurePosixPath(file.path).name
             self._fetch(file.digest, target)
@@ -475,7 +476,7 @@ class Run(HtmlRepr):
             files = self._runs.files(self.id, (prefix or "").lstrip("/"))
         if output_paths is not None and len(output_paths) != len(files):
             raise UserErrorException(f"output_paths has {len(output_paths)} paths for {len(files)} files.")
-        base = Path(output_directory or ".").expanduser()
+        base = expanded(output_directory or ".")
         cut = f"{(prefix or '').strip('/')}/"
         for place, file in enumerate(files):
             relative = file.path if append_prefix or len(cut) == 1 else file.path.removeprefix(cut)
@@ -484,7 +485,7 @@ class Run(HtmlRepr):
 
     def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> builtins.list[str]:
         """Copy the logs of the run into a folder, by default one with the id of the run, and return their paths."""
-        base = Path(destination or self.id).expanduser()
+        base = expanded(destination or self.id)
         found = [name for name in self.get_file_names() if name.split("/")[0] in ("azureml-logs", "logs")]
         for name in found:
             (base / name).parent.mkdir(parents=True, exist_ok=True)
@@ -608,7 +609,7 @@ class Run(HtmlRepr):
         if digest is None:
             raise UserErrorException("The run has no stored source directory.")
         with as_user_error():
-            target = Path(path or ".").expanduser() / f"snapshot-{digest.removeprefix('sha256:')[:12]}"
+            target = expanded(path or ".") / f"snapshot-{digest.removeprefix('sha256:')[:12]}"
             return str(self._workspace.artifacts.fetch(digest, target, writable=True))
 
     def get_secret(self, name: str) -> str | None:
@@ -973,7 +974,7 @@ def _step(step: Any) -> int | None:
 
 
 def _existing(path: Any) -> Path:
-    file = Path(os.fspath(path)).expanduser()
+    file = expanded(os.fspath(path))
     if not file.is_file():
         raise UserErrorException(f"{str(path)!r} is not a file: check the path.")
     return file

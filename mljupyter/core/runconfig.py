@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mljupyter import core
 from mljupyter.build.environments.definition import EnvironmentDefinition
 from mljupyter.exceptions import RunConfigurationException, UserErrorException, as_user_error
+from mljupyter.files import expanded
 from mljupyter.outside import yaml_value
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class RunConfiguration:
         """
         import yaml
 
-        base = Path(path or ".").expanduser()
+        base = expanded(path or ".")
         name = name or self.environment.name
         file = base if base.suffix == ".runconfig" else base / ".azureml" / f"{name}.runconfig"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +181,7 @@ class RunConfiguration:
         """
         import yaml
 
-        base = Path(path).expanduser()
+        base = expanded(path)
         files = [base] if base.is_file() else [base / folder / f"{name or LOCAL}.runconfig" for folder in _FOLDERS]
         file = next((file for file in files if file.is_file()), None)
         if file is None:
@@ -207,7 +208,7 @@ class RunConfiguration:
 
         """
         for folder in _FOLDERS:
-            file = Path(path).expanduser() / folder / f"{name}.runconfig"
+            file = expanded(path) / folder / f"{name}.runconfig"
             if file.is_file():
                 file.unlink()
                 return

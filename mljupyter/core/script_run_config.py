@@ -19,6 +19,7 @@ from mljupyter.build.environments.definition import DEFAULT_INTERPRETER
 from mljupyter.build.environments.requirements import wanted
 from mljupyter.core.runconfig import LOCAL, RunConfiguration
 from mljupyter.exceptions import ExperimentExecutionException, UserErrorException, as_user_error
+from mljupyter.files import expanded
 from mljupyter.tracking.packages import unmet
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class ScriptRunConfig:
             )
         if self.resume_from is not None:
             raise ExperimentExecutionException("resume_from is not there: pass the path of a checkpoint as argument.")
-        if self.script is not None and not Path(self.source_directory, self.script).expanduser().is_file():
+        if self.script is not None and not expanded(Path(self.source_directory, self.script)).is_file():
             raise UserErrorException(
                 f"There is no script {self.script!r} in {str(Path(self.source_directory).absolute())!r}."
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mljupyter.core.workspace import Workspace
 from mljupyter.exceptions import WorkspaceException
+from mljupyter.files import expanded
 from mljupyter.workspace import config_file, index
 
 WORKSPACE_VARIABLE = "MLJUPYTER_WORKSPACE"
@@ -27,7 +28,7 @@ def open_workspace(text: str, *, create: bool = False) -> Workspace:
     """
     if not (text.startswith(("~", ".")) or os.sep in text):
         return Workspace.create(text, exist_ok=True) if create else Workspace.get(text)
-    directory = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - Path.absolute() keeps '..'
+    directory = Path(os.path.abspath(expanded(text)))  # noqa: PTH100 - Path.absolute() keeps '..'
     if index.holds(directory):
         return Workspace.at(directory)
     if create:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from mljupyter.exceptions import UserErrorException
+from mljupyter.files import expanded
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTES = "\"'"
@@ -29,7 +29,7 @@ def variables_in(path: str | os.PathLike[str]) -> dict[str, str]:
         >>> environment.environment_variables |= variables_in("serving.env")                     # doctest: +SKIP
 
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise UserErrorException(f"{path} has more than {_MOST_BYTES} bytes: it is not a file of variables.")

@@ -20,6 +20,7 @@ from mljupyter.core.display import HtmlRepr, Listing, Rows, date_text, pairs
 from mljupyter.core.router import Router
 from mljupyter.core.telemetry import Telemetry
 from mljupyter.exceptions import UserErrorException, WorkspaceException, as_user_error, as_webservice_exception
+from mljupyter.files import expanded
 from mljupyter.ownership import user_name
 from mljupyter.registry import storage
 from mljupyter.registry.storage import Storage
@@ -182,7 +183,7 @@ class Workspace(HtmlRepr):
                 "user_assigned_identity_for_cmk_encryption": user_assigned_identity_for_cmk_encryption,
             }
         )
-        place = Path(path).expanduser() if path is not None else None
+        place = expanded(path) if path is not None else None
         if exist_ok and (found := index.found(name, place)) is not None:
             return Workspace.at(found)
         shared = Storage(database_url, artifacts_url)
@@ -248,7 +249,7 @@ class Workspace(HtmlRepr):
             WorkspaceException: the workspace's directory was removed.
 
         """
-        start = Path(path).expanduser() if path is not None else Path.cwd()
+        start = expanded(path) if path is not None else Path.cwd()
         if start.is_file():
             return _of_config(config_file.read(start))
         config = config_file.find(start, _file_name)
@@ -518,7 +519,7 @@ class Workspace(HtmlRepr):
         }
         if self.directory.parent != index.index():
             data["path"] = str(self.directory)
-        config_file.write(Path(path).expanduser() if path is not None else Path.cwd(), file_name, data)
+        config_file.write(expanded(path) if path is not None else Path.cwd(), file_name, data)
 
     def export_archive(
         self,
@@ -556,7 +557,7 @@ class Workspace(HtmlRepr):
 
         return export_archive(
             self.context,
-            Path(path).expanduser(),
+            expanded(path),
             models=models,
             environments=environments,
             datasets=datasets,
@@ -596,7 +597,7 @@ class Workspace(HtmlRepr):
 
         return import_archive(
             self.context,
-            Path(path).expanduser(),
+            expanded(path),
             deploy=deploy,
             renumber=renumber,
             passphrase=passphrase,
@@ -629,7 +630,7 @@ class Workspace(HtmlRepr):
         """
         from mljupyter.transfer.backup import back_up  # as above
 
-        target = Path(path).expanduser()
+        target = expanded(path)
         return back_up(
             self.context, target, overwrite=overwrite, passphrase=passphrase, on_progress=on_progress, cancel=cancel
         )
@@ -663,8 +664,8 @@ class Workspace(HtmlRepr):
         """
         from mljupyter.transfer.restoring import restore  # as above
 
-        place = Path(path).expanduser() if path is not None else None
-        source = Path(archive).expanduser()
+        place = expanded(path) if path is not None else None
+        source = expanded(archive)
         done = restore(
             source,
             name=name,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mljupyter.exceptions import WebserviceException
+from mljupyter.files import expanded
 from mljupyter.spec import Authentication, EndpointSpec, EndpointTls
 
 
@@ -73,7 +73,7 @@ def asked_tls(given: Mapping[str, Any], present: EndpointTls | None) -> Endpoint
         return present
     for field in ("certificate_file", "key_file"):
         if field in found:
-            found[field] = str(Path(found[field]).expanduser().resolve())
+            found[field] = str(expanded(found[field]).resolve())
     before = present.model_dump() if present is not None else {}
     if {"certificate_file", "key_file"} & found.keys():
         before = {field: value for field, value in before.items() if field != "secret"}  # the files replace it

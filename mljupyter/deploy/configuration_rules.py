@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, get_args
 
 from mljupyter.exceptions import WebserviceException
+from mljupyter.files import expanded
 from mljupyter.spec import Placement, Resources, SpecError, Toleration
 from mljupyter.spec.document import camel_case
 from mljupyter.spec.version import ModelDelivery
@@ -73,7 +73,7 @@ def tls_files(given: dict[str, Any]) -> Iterable[str]:
         if missing:
             yield f"ssl_enabled is True: {', '.join(missing)} must be given, too."
     for name in _TLS_FILES:
-        if name in given and not Path(given[name]).expanduser().is_file():
+        if name in given and not expanded(given[name]).is_file():
             yield f"{name} is {str(given[name])!r}: this file does not exist."
 
 

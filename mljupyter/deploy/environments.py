@@ -25,6 +25,7 @@ from mljupyter.build.environments.relaxation import Policy, check_policy
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment
 from mljupyter.build.images.events import BuildEvent, OnEvent, State
 from mljupyter.exceptions import WebserviceException, as_user_error, as_webservice_exception
+from mljupyter.files import expanded
 from mljupyter.workspace import index
 
 SHARED_VARIABLE = "MLJUPYTER_SHARED_ENVIRONMENTS"
@@ -88,7 +89,7 @@ def environments_directory() -> Path:
 def shared_directory() -> Path | None:
     """Return the directory of shared environments; None if none is configured."""
     given = os.environ.get(SHARED_VARIABLE)
-    return Path(given).expanduser().absolute() if given else None
+    return expanded(given).absolute() if given else None
 
 
 def policy_of(definition: EnvironmentDefinition) -> Policy:
@@ -240,7 +241,7 @@ def _user_managed(environment: ServingEnvironment) -> str:
     if path in (None, "", DEFAULT_INTERPRETER):
         return sys.executable
     # A link is not followed: the `python` of a virtual environment links to another interpreter.
-    found = shutil.which(Path(path).expanduser())
+    found = shutil.which(expanded(path))
     if found is None:
         raise WebserviceException(
             f"Environment {environment.name!r}: python.interpreter_path is {path!r}, "

@@ -109,7 +109,9 @@ def script_for(context: WorkspaceContext, flavour: NoCode) -> CodeReference:
     """Store the generated script for a model without a script, and return the reference to it."""
     with tempfile.TemporaryDirectory(prefix="mljupyter-no-code-") as directory:
         path = Path(directory) / "score.py"
-        path.write_text(f"from mljupyter.scoring.nocode.{flavour} import init, run\n\n__all__ = ['init', 'run']\n")
+        path.write_text(
+            f"from mljupyter.scoring.nocode.{flavour} import init, run\n\n__all__ = ['init', 'run']\n", encoding="utf-8"
+        )
         return CodeReference(digest=single_file(path, context.artifacts).digest, entry_script=path.name)
 
 

@@ -18,6 +18,7 @@ from mljupyter.deploy.images.build_job import place_for
 from mljupyter.deploy.images.served_image import expected_image, plan_for
 from mljupyter.deploy.model_delivery import models_in_image, with_delivery
 from mljupyter.exceptions import WebserviceException
+from mljupyter.files import expanded
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.spec import CodeReference, ModelReference
 from mljupyter.spec.names import MODEL
@@ -211,7 +212,7 @@ def _reference(context: WorkspaceContext, model: ModelReference | str | Path, *,
         return model
     if not isinstance(model, (str, Path)):
         raise WebserviceException(f"models: {model!r} is neither a Model nor an id such as 'diabetes-ridge:1'.")
-    path = Path(model).expanduser()
+    path = expanded(model)
     is_id = isinstance(model, str) and model.rpartition(":")[2].isdigit()
     if not is_id and path.exists():
         if not paths:

@@ -44,7 +44,7 @@ def secret_in(file: Path, owner: str) -> str:
         OSError: it cannot be read.
 
     """
-    secret = file.read_text().strip()
+    secret = file.read_text(encoding="utf-8").strip()
     if not secret:
         raise MLJupyterError(f"{file} is empty: it must have the secret of {owner}.")
     return secret

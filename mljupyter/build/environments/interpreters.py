@@ -8,7 +8,6 @@ import re
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
@@ -16,6 +15,7 @@ from packaging.version import Version
 from mljupyter.build.environments.requirements import Change
 from mljupyter.build.environments.uv import Uv
 from mljupyter.build.failures import EnvironmentBuildError
+from mljupyter.files import in_home
 
 OLDEST = (3, 9)
 """The oldest version of Python that can run a scoring script."""
@@ -108,7 +108,7 @@ def _of_uv(uv: Uv) -> list[Python]:
 
 def _of_pyenv() -> list[Python]:
     """Return the Pythons of pyenv. On PATH, pyenv has only the active ones."""
-    root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    root = in_home(os.environ.get("PYENV_ROOT"), ".pyenv")
     found = []
     for directory in (root / "versions").glob("3.*"):
         interpreter = directory / "bin" / "python3"

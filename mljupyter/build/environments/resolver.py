@@ -155,7 +155,7 @@ class Resolver:
         arguments += permissions
         finished = self.uv.run(*arguments, asked, shown=shown, output=answer)
         if finished.status == 0:
-            found = [line for line in answer.read_text().splitlines() if line.strip()]
+            found = [line for line in answer.read_text(encoding="utf-8").splitlines() if line.strip()]
             exact = with_hashes(found, {self._name(line): pip_line(line).hashes for line in lines if "--hash=" in line})
             return Resolution(exact, wheels_only, finished)
         if not cannot_be_satisfied(finished.lines):
@@ -194,7 +194,7 @@ class Resolver:
         """Write a requirements file that begins with the options of pip."""
         path = self.scratch / name
         path.touch(mode=0o600)
-        path.write_text("\n".join([*self._kept, *(self._for_uv(line) for line in lines), ""]))
+        path.write_text("\n".join([*self._kept, *(self._for_uv(line) for line in lines), ""]), encoding="utf-8")
         return path
 
     def build_arguments(self, lines: Sequence[str], *, wheels_only: bool) -> list[str]:
@@ -237,7 +237,7 @@ class Resolver:
             asked, answer = self.write(f"{number}.in", [text]), self.scratch / f"{number}.out"
             arguments = ("pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-deps", *self.arguments)
             finished = self.uv.run(*arguments, "--python", self.python.path, asked, shown=False, output=answer)
-            named = next((one for one in answer.read_text().splitlines() if name_of(one)), None)
+            named = next((one for one in answer.read_text(encoding="utf-8").splitlines() if name_of(one)), None)
             if finished.status or named is None:
                 raise failed(_SOURCE_STEP, finished)
             self._projects[text] = str(name_of(named))
@@ -257,7 +257,7 @@ class Resolver:
         """Return a copy of a list of constraints, with those that it includes, in UTF-8."""
         path = self.scratch / f"constraints-{next(self._numbers)}.txt"
         path.touch(mode=0o600)
-        path.write_text(constraints(file))
+        path.write_text(constraints(file), encoding="utf-8")
         return path
 
     def refusal(self, resolution: Resolution) -> Exception:

@@ -17,6 +17,7 @@ from threading import Event
 from mljupyter.build.environments.definition import redacted
 from mljupyter.build.environments.pip_settings import index_settings
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
+from mljupyter.files import in_home
 
 _POLL_SECONDS = 0.1
 _END_TIMEOUT_SECONDS = 5.0
@@ -210,7 +211,7 @@ def cache_beside(root: Path, environment: Mapping[str, str] = os.environ) -> Pat
     """Return a cache in `root` if uv's own is on another file system, from which files cannot be hard-linked."""
     if environment.get("UV_CACHE_DIR"):
         return None
-    usual = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    usual = in_home(environment.get("XDG_CACHE_HOME"), ".cache")
     while not usual.exists():
         usual = usual.parent
     return None if usual.stat().st_dev == root.stat().st_dev else root / "cache"

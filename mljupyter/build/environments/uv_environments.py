@@ -277,7 +277,9 @@ class _Build:
         file = self._scratch / "conda.yml"
         file.touch(mode=0o600)
         # JSON is valid YAML.
-        file.write_text(json.dumps({"channels": conda.channels or ["conda-forge"], "dependencies": packages}))
+        file.write_text(
+            json.dumps({"channels": conda.channels or ["conda-forge"], "dependencies": packages}), encoding="utf-8"
+        )
         self._uv.checked(
             "Installing the conda packages",
             *_CONDA_TOOLS[Path(tool).name],
@@ -298,7 +300,7 @@ class _Build:
         listing = self._scratch / "freeze.txt"
         path = self._place.directory / _INTERPRETER
         self._uv.run("pip", "freeze", "--quiet", "--python", path, shown=False, output=listing)
-        return [self._uv.hidden(line) for line in listing.read_text().splitlines() if line.strip()]
+        return [self._uv.hidden(line) for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
 
     def _redacted_changes(self) -> list[Change]:
         return [

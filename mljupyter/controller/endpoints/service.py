@@ -31,6 +31,7 @@ from mljupyter.controller.router.router import check_port
 from mljupyter.controller.storage.history import UNNAMED, Change
 from mljupyter.controller.storage.keys import Keys, Which
 from mljupyter.controller.storage.store import Store
+from mljupyter.controller.takeover import INTERFACE
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.engine.endpoints.rules import refuse_spec, refuse_while_deleting
 from mljupyter.engine.rollout.canary import aborted, collides
@@ -74,6 +75,7 @@ class Service:
         return {
             "pid": os.getpid(),
             "release": __version__,
+            "interface": INTERFACE,
             "workspace": str(self._layout.directory),
             "startedTime": self._started_time.isoformat(),
             "endpoints": len(self._store.names()),

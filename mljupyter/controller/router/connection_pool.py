@@ -61,7 +61,7 @@ class ConnectionPool:
 
 def _write(file: Path, text: str) -> bool:
     """Write a file if its content differs or it does not exist. Return whether it was written."""
-    if file.exists() and file.read_text() == text:
+    if file.exists() and file.read_text(encoding="utf-8") == text:
         return False
     write_whole(file, text)
     return True

@@ -531,6 +531,6 @@ def check_port(port: int) -> None:
 
 def _last_lines(path: Path, count: int) -> str:
     try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-count:])
+        return "\n".join(path.read_text(errors="replace", encoding="utf-8").splitlines()[-count:])
     except OSError:
         return ""

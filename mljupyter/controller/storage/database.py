@@ -14,8 +14,10 @@ from pathlib import Path
 
 from mljupyter.client.errors import StorageError, way_out
 from mljupyter.controller.storage import backup
+from mljupyter.controller.storage.formats import format_of
 
-# One entry for each version of the schema. A file's user_version is the number of entries that it has.
+# One entry for each version of the schema. A file's user_version is the number of entries that it has. An empty entry
+# is for documents that older releases cannot read: a file gets its number with the first of them (`formats.py`).
 STEPS = (
     """
     CREATE TABLE endpoints (
@@ -63,6 +65,7 @@ STEPS = (
     );
     CREATE INDEX scaling_by_version ON scaling (endpoint, version, number);
     """,
+    "",
 )
 
 
@@ -132,6 +135,12 @@ class Database:
                 raise
             self._connection.execute("COMMIT")
 
+    def keep_format(self, document: str) -> None:
+        """Note, in the present transaction, which releases can read the file with this document."""
+        needed = format_of(document)
+        if needed > int(self._connection.execute("PRAGMA user_version").fetchone()[0]):
+            self._connection.execute(f"PRAGMA user_version = {needed}")
+
     def _bring_up_to_date(self) -> None:
         known = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         if known > len(STEPS):
@@ -139,7 +148,8 @@ class Database:
                 f"{str(self._path)!r} was written by a newer release of mljupyter (schema {known}, this one knows "
                 f"{len(STEPS)}). Install that release; endpoints keep serving."
             )
-        for number, step in enumerate(STEPS[known:], known + 1):
+        newest = max(number for number, step in enumerate(STEPS, 1) if step)
+        for number, step in enumerate(STEPS[known:newest], known + 1):
             self._connection.executescript(f"BEGIN; {step}; PRAGMA user_version = {number}; COMMIT;")
 
     @contextmanager

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from mljupyter.client.errors import ControllerError
+from mljupyter.registry.locking import try_lock
 
 
 class AlreadyRunningError(ControllerError):
@@ -33,8 +34,11 @@ class ControllerLock:
     def __enter__(self) -> Self:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            free = try_lock(self._descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        if not free:
             pid = os.read(self._descriptor, 32).decode(errors="replace").strip()
             os.close(self._descriptor)
             raise AlreadyRunningError(

@@ -119,6 +119,7 @@ class Store:
         now = datetime.now(UTC).isoformat()
         pair = (keys.primary, keys.secondary) if keys else (None, None)
         with self._wanted() as connection:
+            self._database.keep_format(spec.json_text())
             connection.execute(
                 """
                 INSERT INTO endpoints (name, spec, status, generation, resource_version, created_time, updated_time,
@@ -238,6 +239,7 @@ class Store:
     def put_setting(self, name: str, value: str) -> None:
         """Write a setting."""
         with self._wanted() as connection:
+            self._database.keep_format(value)
             connection.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
 
     @contextmanager

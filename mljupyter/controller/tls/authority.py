@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LEAF_DAYS = 90
 _AUTHORITY_DAYS = 3650
-_BEFORE = timedelta(hours=1)  # tolerance for slow clocks of clients
+_BEFORE = timedelta(days=2)  # for slow clocks of clients, and for one of ours that is set back by a day
 
 
 class Authority:
@@ -58,7 +58,7 @@ class Authority:
             write_private(self._key_file, _private_pem(_new_key()))
         key = self._key()
         try:
-            text = self.file.read_text()
+            text = self.file.read_text(encoding="utf-8")
             fits = x509.load_pem_x509_certificate(text.encode()).public_key() == key.public_key()
         except (OSError, ValueError):
             fits = False

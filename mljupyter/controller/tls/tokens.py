@@ -19,6 +19,7 @@ from mljupyter.spec import Problem
 ALGORITHM = "ES256"
 REFRESH_AFTER = 0.8  # share of a token's validity, after which clients request the next token
 _PRIVATE_PARTS = ("d",)
+_BEFORE_SECONDS = 2 * 24 * 3600  # for slow clocks of routers, and for one of ours that is set back by a day
 _SPARE_SECONDS = 60
 
 
@@ -130,7 +131,7 @@ class TokenKeys:
             "aud": audience,
             "sub": subject,
             "iat": now,
-            "nbf": now,
+            "nbf": now - _BEFORE_SECONDS,
             "exp": now + seconds,
             "jti": secrets.token_hex(8),
         }

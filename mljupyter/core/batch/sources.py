@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from mljupyter.engine.requests.encoder import is_table, row_count, rows_of, some_rows
 from mljupyter.exceptions import UserErrorException
+from mljupyter.files import expanded
 
 SUFFIXES = (".csv", ".parquet")
 _EXACT_PANDAS = Version("3.1")  # reads every digit of a number without being asked
@@ -50,7 +51,7 @@ def source_of(data: Any, *, by_name: bool = False) -> Source:
             f"A {type(data).__name__} has no rows that can be sent in parts.\n"
             "Give a DataFrame, an array, a list of rows, or the path of a CSV or Parquet file, or a directory of them."
         )
-    path = Path(data).expanduser()
+    path = expanded(data)
     if not path.exists():
         raise UserErrorException(f"{str(path)!r} does not exist.")
     files = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES) if path.is_dir() else [path]

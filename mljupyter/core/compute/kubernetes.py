@@ -17,6 +17,7 @@ from mljupyter.core.compute.cluster import (
     ClusterProvisioningConfiguration,
 )
 from mljupyter.exceptions import ComputeTargetException
+from mljupyter.files import expanded
 from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.installation import Purpose, ServiceType
 from mljupyter.targets.kubernetes.attachment import ClusterSettings, namespaces_given, publishing_of, replica_defaults
@@ -201,7 +202,7 @@ class KubernetesCompute(ClusterCompute, kind="Kubernetes"):
                 raise ComputeTargetException(
                     "cluster_name and options are for kind, k3d and minikube: give them in create_command."
                 )
-            path = str(Path(kubeconfig).expanduser().absolute()) if kubeconfig is not None else None
+            path = str(expanded(kubeconfig).absolute()) if kubeconfig is not None else None
             commands = CommandProvider(create_command, delete_command, path, str(Path.cwd()))  # type: ignore[arg-type]
             return ClusterProvisioningConfiguration(settings, lambda workspace, name: commands)
         if provider not in TOOLS:

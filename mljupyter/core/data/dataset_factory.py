@@ -19,6 +19,7 @@ from mljupyter.core.data.datapath import DataPath
 from mljupyter.core.data.dataset_type_definitions import PromoteHeadersBehavior
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import DatasetValidationError, UserErrorException
+from mljupyter.files import expanded
 from mljupyter.tracking import data_files
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ class FileDatasetFactory:
 
         """
         datastore, below = _target(target)
-        folder = Path(src_dir).expanduser()
+        folder = expanded(src_dir)
         if not folder.is_dir():
             raise UserErrorException(f"{str(src_dir)!r} is not a folder: check the path.")
         files = sorted(path for path in folder.rglob(pattern or "*") if path.is_file())
@@ -338,7 +339,7 @@ def _source(path: Any) -> tuple[dict[str, Any], Workspace | None]:
     text = os.fspath(path)
     if "://" in text and not text.startswith("file://"):
         return {"url": text}, None
-    return {"path": str(Path(text.removeprefix("file://")).expanduser().absolute())}, None
+    return {"path": str(expanded(text.removeprefix("file://")).absolute())}, None
 
 
 def _target(target: Any) -> tuple[Datastore, str]:

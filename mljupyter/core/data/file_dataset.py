@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mljupyter.core.data.abstract_dataset import AbstractDataset
 from mljupyter.core.data.dataset_consumption_config import DatasetConsumptionConfig
 from mljupyter.exceptions import as_user_error
+from mljupyter.files import expanded
 from mljupyter.tracking import data_files, steps
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class FileDataset(AbstractDataset):
             UserErrorException: a local file exists, or a file cannot be read.
 
         """
-        folder = Path(target_path).expanduser() if target_path is not None else Path(tempfile.mkdtemp())
+        folder = expanded(target_path) if target_path is not None else Path(tempfile.mkdtemp())
         with as_user_error():
             copies = data_files.bring(self._files(), folder.absolute(), overwrite=overwrite)
         return [str(path) for path in copies]

@@ -18,6 +18,7 @@ from mljupyter.deploy.environments import policy_of
 from mljupyter.deploy.images.build_job import default_base_image
 from mljupyter.deploy.prepare import ScriptSource, code_reference, model_references
 from mljupyter.exceptions import WebserviceException
+from mljupyter.files import expanded
 
 if TYPE_CHECKING:
     from mljupyter.build.images import ImagePlan, PlannedFile, RegistryCredentials
@@ -180,7 +181,7 @@ class ContainerImageConfig(ImageConfig):
         given = [("dependencies", item) for item in self.dependencies]
         given += [("schema_file", self.schema_file)] if self.schema_file is not None else []
         for argument, item in given:
-            path = Path(item).expanduser().absolute()
+            path = expanded(item).absolute()
             if not path.exists():
                 raise WebserviceException(f"{argument}: {str(item)!r} does not exist.")
             if argument == "schema_file" and not path.is_file():
@@ -230,7 +231,7 @@ def credentials_of(registry: ContainerRegistry | None, image: str) -> tuple[Regi
 def _is_path(model: object) -> bool:
     if isinstance(model, Path):
         return True
-    return isinstance(model, str) and not model.rpartition(":")[2].isdigit() and Path(model).expanduser().exists()
+    return isinstance(model, str) and not model.rpartition(":")[2].isdigit() and expanded(model).exists()
 
 
 def _registered(workspace: Workspace, model: Model | str) -> Model:

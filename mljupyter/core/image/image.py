@@ -22,7 +22,7 @@ from mljupyter.deploy.images.users import delete_unused_image
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
 from mljupyter.spec import ModelReference
 from mljupyter.spec.names import IMAGE
-from mljupyter.visible import visible
+from mljupyter.visible import printable
 
 if TYPE_CHECKING:
     from mljupyter.build.environments.requirements import Change
@@ -217,7 +217,7 @@ class Image(HtmlRepr):
         try:
             for line in self._lines_until_made():
                 if show_output:
-                    print(visible(line))
+                    print(printable(line))
         except KeyboardInterrupt:
             print(f"Interrupted; the build of {self.id} goes on. To stop it: image.cancel()")
             raise

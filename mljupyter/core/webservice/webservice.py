@@ -50,7 +50,7 @@ from mljupyter.spec.router import VERSION_HEADERS
 from mljupyter.spec.version import ModelDelivery
 from mljupyter.telemetry.metrics.figures import figure
 from mljupyter.telemetry.metrics.frame import data_frame
-from mljupyter.visible import visible
+from mljupyter.visible import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -1346,4 +1346,4 @@ def _restarted(spec: EndpointSpec, version: str | None) -> EndpointSpec:
 
 
 def _say(text: str) -> None:
-    print(visible(text), end="", flush=True)
+    print(printable(text), end="", flush=True)

@@ -66,7 +66,7 @@ class PodLogs:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = directory / f"{replica.started_time:.3f}@{restarts}@{replica.id}"
         if text or not file.exists():
-            file.write_text(text)
+            file.write_text(text, encoding="utf-8")
         for old in sorted(directory.iterdir(), key=lambda one: one.stat().st_mtime)[:-KEPT]:
             old.unlink(missing_ok=True)
         found = [line for _, line in entries(text.splitlines(keepends=True), None, records=False, ended=lambda: True)]
@@ -126,7 +126,7 @@ def _log(answer: str) -> str:
 
 def _kept(path: Path, cursor: str | None, *, records: bool) -> Iterator[tuple[str, str | None]]:
     try:
-        text = path.read_text(errors="replace")
+        text = path.read_text(errors="replace", encoding="utf-8")
     except OSError:
         return
     yield from entries(text.splitlines(keepends=True), cursor, records=records, ended=lambda: True)

@@ -100,7 +100,7 @@ def renewed(present: WebhookCertificate | None, directory: Path, namespace: str,
         # The short name is that of its subject, which may have 64 characters.
         issued = authority.issue([names.WEBHOOK, server_name(namespace)], now)
         pair = (issued.certificate, issued.key)
-    return WebhookCertificate(signed_by, (directory / _AUTHORITY_KEY).read_text(), *pair)
+    return WebhookCertificate(signed_by, (directory / _AUTHORITY_KEY).read_text(encoding="utf-8"), *pair)
 
 
 def _authority(present: WebhookCertificate | None, directory: Path, namespace: str, now: datetime) -> Authority:
@@ -113,7 +113,7 @@ def _authority(present: WebhookCertificate | None, directory: Path, namespace: s
         path = directory / name
         if name not in texts:
             path.unlink(missing_ok=True)
-        elif not path.exists() or path.read_text() != texts[name]:
+        elif not path.exists() or path.read_text(encoding="utf-8") != texts[name]:
             write_private(path, texts[name])
     try:
         text = authority.certificate()

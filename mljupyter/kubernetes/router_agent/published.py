@@ -19,7 +19,7 @@ class PublishedListening:
         self._listening = Listening()
         self.version = ""
         with contextlib.suppress(OSError, PublishedError):
-            self._take(file.read_text())
+            self._take(file.read_text(encoding="utf-8"))
 
     @property
     def known(self) -> bool:

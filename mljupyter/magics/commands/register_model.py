@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mljupyter.exceptions import as_webservice_exception
+from mljupyter.files import expanded
 from mljupyter.magics.magic import Call, json_line
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.session import Session
@@ -15,7 +15,7 @@ from mljupyter.notebook.views.views import Outcome
 
 def run(call: Call) -> Any:
     """Register the file or directory."""
-    path = Path(call["path"]).expanduser()
+    path = expanded(call["path"])
     if not path.exists():
         raise WrongInputError(
             f"There is no file or directory {call['path']!r}. To register a fitted variable, open the form: "

@@ -10,6 +10,7 @@ from typing import Any
 
 from mljupyter.core.batch.sources import SUFFIXES
 from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
+from mljupyter.files import expanded
 from mljupyter.notebook.options.expression_text import is_expression
 from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.sources.expressions import value_of
@@ -43,7 +44,7 @@ def data_of(text: str, namespace: Mapping[str, Any]) -> Any:
 
     """
     if text.startswith("@"):
-        return _file_body(Path(text[1:]).expanduser())
+        return _file_body(expanded(text[1:]))
     if _is_json(text):
         return text
     try:
@@ -62,7 +63,7 @@ def rows_in(text: str, namespace: Mapping[str, Any]) -> Any:
 
     """
     if text.startswith("@") and is_file_of_rows(text):
-        return str(Path(text[1:]).expanduser())
+        return str(expanded(text[1:]))
     found = data_of(text, namespace)
     try:
         value = json.loads(found) if isinstance(found, str) else found
@@ -80,7 +81,7 @@ def rows_in(text: str, namespace: Mapping[str, Any]) -> Any:
 
 def is_file_of_rows(text: str) -> bool:
     """Return whether a word is ``@path`` of a directory, or of a file whose rows are sent in parts."""
-    path = Path(text[1:]).expanduser()
+    path = expanded(text[1:])
     return text.startswith("@") and (path.suffix in SUFFIXES or path.is_dir())
 
 

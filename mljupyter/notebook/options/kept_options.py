@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.files import expanded
 from mljupyter.notebook.options.deployment_options import EVERYTHING, RESETTABLE
 from mljupyter.notebook.options.option import TOLD
 
@@ -105,5 +105,5 @@ def _goes_with(key: str, values: Mapping[str, Any]) -> bool:
 
 def _lasting(text: str) -> str:
     """Return the absolute path of a file or directory; other text unchanged."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     return str(path.resolve()) if path.exists() else text

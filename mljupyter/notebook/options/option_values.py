@@ -11,6 +11,7 @@ from typing import Any
 
 from mljupyter.durations import seconds_in
 from mljupyter.errors import MLJupyterError
+from mljupyter.files import expanded
 from mljupyter.notebook.options.option import Option
 
 _LONGEST_SECONDS = 1e9
@@ -88,7 +89,7 @@ def source_directory(text: str | None) -> Path | None:
     """
     if text is None:
         return None
-    directory = Path(text).expanduser().resolve()
+    directory = expanded(text).resolve()
     if not directory.is_dir():
         raise WrongInputError(f"--source-directory {text}: there is no such directory.")
     return directory

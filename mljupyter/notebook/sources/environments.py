@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mljupyter.core import Environment, Workspace
 from mljupyter.exceptions import UserErrorException
+from mljupyter.files import expanded
 from mljupyter.notebook.options.deployment_options import CURRENT
 from mljupyter.notebook.options.option_values import WrongInputError, near
 
@@ -28,7 +27,7 @@ def environment_named(workspace: Workspace, text: str, service: str) -> tuple[En
     name = f"{service}-environment"
     if text == CURRENT:
         return Environment.from_current(name), f"Environment.from_current({name!r})"
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.suffix in _CONDA_FILES and path.is_file():
         code = f"Environment.from_conda_specification({name!r}, {str(path)!r})"
         return Environment.from_conda_specification(name, str(path)), code

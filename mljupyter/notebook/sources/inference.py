@@ -10,6 +10,7 @@ from typing import Any
 from mljupyter.build.project.snapshot import snapshot
 from mljupyter.core import Environment, InferenceConfig, Model, Workspace
 from mljupyter.exceptions import WebserviceException
+from mljupyter.files import expanded
 from mljupyter.notebook.options.option_values import WrongInputError, near
 from mljupyter.notebook.scripts import SCRIPT, KeptScript
 from mljupyter.notebook.session import Session
@@ -62,8 +63,8 @@ def scoring_config(
         if environment is not None:
             raise WrongInputError(f"--environment is not needed: the inference config {text!r} says what it runs in.")
         return value
-    if text.endswith(".py") and Path(text).expanduser().is_file():
-        return InferenceConfig(entry_script=str(Path(text).expanduser()), environment=environment)
+    if text.endswith(".py") and expanded(text).is_file():
+        return InferenceConfig(entry_script=str(expanded(text)), environment=environment)
     return inference_config(session.workspace().artifacts, session.scripts().load(text), environment)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mljupyter.files import expanded
+
 _FRAMEWORKS = {
     ".onnx": "Onnx",
     ".pt": "PyTorch",
@@ -86,7 +88,7 @@ def source_of_path(text: str) -> ModelSource:
         FileNotFoundError: the path does not exist; the message has it.
 
     """
-    path = Path(text).expanduser()
+    path = expanded(text)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or directory {text!r}.")
     if path.is_dir():

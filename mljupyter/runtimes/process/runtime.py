@@ -364,7 +364,8 @@ def _environment(order: ReplicaOrder, root: Path, collected: Path) -> dict[str, 
     given = dict(order.spec.environment_variables)
     if _other_python(order.spec) is not None and "PYTHONPATH" in given:
         given[_WORKER_PYTHONPATH] = given.pop("PYTHONPATH")  # modules for the script's Python, not for the server's
-    return {**threads, **inherited, **given, **contract, "PYTHONUNBUFFERED": "1"}
+    # A script reads and prints UTF-8 whatever the locale of the machine, as in an image.
+    return {**threads, **inherited, "PYTHONUTF8": "1", **given, **contract, "PYTHONUNBUFFERED": "1"}
 
 
 def _remove_socket(replica: RunningReplica) -> None:

@@ -26,7 +26,7 @@ def init() -> None:
     """Load the only MLflow model."""
     global _by_signature, _model
     directory = only_directory_with("MLmodel")
-    entries = _entries((directory / "MLmodel").read_text())
+    entries = _entries((directory / "MLmodel").read_text(encoding="utf-8"))
     if ("flavors", "python_function") in entries and importlib.util.find_spec("mlflow") is not None:
         import mlflow.pyfunc  # type: ignore[import-not-found, unused-ignore]
 

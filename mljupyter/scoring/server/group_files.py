@@ -27,6 +27,6 @@ def text_of(controller: str, name: str) -> str | None:
 def read(path: Path) -> str | None:
     """Return the content of a file of the kernel; None if it cannot be read."""
     try:
-        return path.read_text(errors="replace")
+        return path.read_text(errors="replace", encoding="utf-8")
     except OSError:
         return None

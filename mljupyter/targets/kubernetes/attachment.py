@@ -22,6 +22,7 @@ from mljupyter.build.images.registry.credentials import RegistryCredentials, fin
 from mljupyter.build.images.registry.references import Reference
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import ComputeTargetException
+from mljupyter.files import expanded
 from mljupyter.kubernetes.objects import names, router_size
 from mljupyter.kubernetes.objects.installation import (
     Installation,
@@ -467,7 +468,7 @@ def _of_created(created: CreatedCluster, settings: ClusterSettings) -> ClusterSe
         raise ComputeTargetException(f"{created.name!r} cannot be attached: {created.problem}")
     own = created.settings
     given = settings.kubeconfig
-    other = given is not None and Path(given).expanduser().absolute() != Path(own["kubeconfig"])
+    other = given is not None and expanded(given).absolute() != Path(own["kubeconfig"])
     if other or (given is None and settings.context not in (None, own.get("context"))):
         raise ComputeTargetException(
             f"the {created.about} was created as compute target {created.name!r}: choose another name for another "

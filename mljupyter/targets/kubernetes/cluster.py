@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from mljupyter.client.errors import ControllerError, ControllerStartError
 from mljupyter.client.transport import ANSWER_WITHIN, Answer
+from mljupyter.files import expanded
 from mljupyter.visible import one_line
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def contexts_of(kubeconfig: str | os.PathLike[str] | None = None) -> tuple[str, 
 
 def _expanded(text: str) -> Path:
     try:
-        return Path(text).expanduser()
+        return expanded(text)
     except RuntimeError:  # ~ of a user that does not exist
         return Path(text)
 

@@ -144,7 +144,7 @@ class ControllerClient(HttpEndpointClient):
     def controller_log(self, lines: int = 200) -> str:
         """Return the last lines of the controller's own log. Needs no controller."""
         try:
-            text = self._layout.log.read_text(errors="replace")
+            text = self._layout.log.read_text(errors="replace", encoding="utf-8")
         except OSError:
             return ""
         return "".join(text.splitlines(keepends=True)[-lines:])

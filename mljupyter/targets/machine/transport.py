@@ -11,9 +11,11 @@ from mljupyter.client.errors import ControllerError, ControllerStartError, error
 from mljupyter.client.transport import ANSWER_WITHIN, Answer, ConnectionLostError, ConnectionNotMadeError
 from mljupyter.client.unix_socket import ask
 from mljupyter.controller.layout import Layout
+from mljupyter.files import file_at
 
 _FIRST_ERROR = 400
 _PAUSE = 0.25
+_STATUS_WITHIN = 5.0
 
 
 class SocketTransport:
@@ -21,6 +23,7 @@ class SocketTransport:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._checked: tuple[int, int] | None = None  # the socket of the controller that is known to understand this
 
     def ask(
         self,
@@ -34,6 +37,8 @@ class SocketTransport:
     ) -> Answer:
         """Send a request and return the answer; see `Transport.ask`."""
         target = f"{path}?{urlencode(query)}" if query else path
+        if start:
+            self._check()
         try:
             answer = ask(self._layout.socket(), method, target, body, within)
         except (ConnectionNotMadeError, ConnectionLostError) as error:
@@ -49,6 +54,24 @@ class SocketTransport:
         if answer.status >= _FIRST_ERROR:
             raise _error(answer)
         return answer
+
+    def _check(self) -> None:
+        """Look once at each controller whether it is of this release: one of an older release is replaced."""
+        present = file_at(self._layout.socket())
+        if present is None or present == self._checked:
+            return
+        from mljupyter.controller import takeover  # only for the first request to a controller
+
+        takeover.check(self._layout, self._status)
+        self._checked = file_at(self._layout.socket())
+
+    def _status(self) -> Mapping[str, Any] | None:
+        """Return the status document of the controller; None when none answers."""
+        try:
+            answer = ask(self._layout.socket(), "GET", "/v1/status", None, _STATUS_WITHIN)
+            return dict(answer.json()) if answer.status < _FIRST_ERROR else None
+        except (ConnectionNotMadeError, ConnectionLostError, TimeoutError, ValueError, TypeError):
+            return None
 
     def wait_for_control_plane(self) -> bool:
         """Wait a moment, and start the controller again after a crash, which leaves its socket behind."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.core import Model
+from mljupyter.files import expanded
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.model_sources import ModelSource, files_near, fitted_variables, source_of_path
 from mljupyter.registry.catalog.model_record import ModelRecord
@@ -245,7 +246,7 @@ class RegisterPage(Page):
         if source is None:
             raise FileNotFoundError("The file or variable that was chosen no longer exists: go back and choose again.")
         with tempfile.TemporaryDirectory(prefix="mljupyter-model-") as directory:
-            path = Path(source.name).expanduser()
+            path = expanded(source.name)
             if source.kind == "variable":
                 import joblib
 

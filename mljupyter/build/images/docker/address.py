@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mljupyter.build.images.errors import BuilderUnavailableError
+from mljupyter.files import in_home
 from mljupyter.outside import json_value
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -72,7 +73,7 @@ def engine_address(url: str | None = None) -> EngineAddress:
         return EngineAddress(url, "given")
     if from_environment := os.environ.get("DOCKER_HOST"):
         return EngineAddress(from_environment, "DOCKER_HOST")
-    directory = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser()
+    directory = in_home(os.environ.get("DOCKER_CONFIG"), ".docker")
     name = os.environ.get("DOCKER_CONTEXT") or _document(directory / "config.json").get("currentContext")
     if not name or name == "default":
         return EngineAddress(DEFAULT_URL, "the default socket")

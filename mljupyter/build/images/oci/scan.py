@@ -155,7 +155,7 @@ def _pip_audit(program: str, reference: str, bill: bytes) -> Scanned:
         return [], []
     with tempfile.TemporaryDirectory(prefix="mljupyter-scan-") as temporary:
         file = Path(temporary) / "requirements.txt"
-        file.write_text("".join(f"{line}\n" for line in requirements))
+        file.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
         options = ["--no-deps", "--disable-pip", "--format", "json", "--progress-spinner", "off"]
         document = _run("pip-audit", [program, "--requirement", str(file), *options])
     packages = document.get("dependencies") or []

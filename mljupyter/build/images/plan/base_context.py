@@ -140,7 +140,7 @@ def _run_git(step: tuple[str, ...], directory: Path, environment: dict[str, str]
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_TIMEOUT_SECONDS,
             check=False,

@@ -56,9 +56,11 @@ def save_context(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ImageError(f"{directory} is not an empty directory: give one that does not exist yet.")
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / DOCKERFILE).write_text(text)
-    (directory / MODEL_MAP).write_text(f"{json.dumps(plan.model_config_map(), indent=2)}\n")
-    (directory / names.SERVER_FILE).write_text("".join(f"{line}\n" for line in plan.server_requirements))
+    (directory / DOCKERFILE).write_text(text, encoding="utf-8")
+    (directory / MODEL_MAP).write_text(f"{json.dumps(plan.model_config_map(), indent=2)}\n", encoding="utf-8")
+    (directory / names.SERVER_FILE).write_text(
+        "".join(f"{line}\n" for line in plan.server_requirements), encoding="utf-8"
+    )
     _write_packages(plan, store, directory, log or BuildLog())
     for relative, path in layout.server_files().items():
         target = directory / names.SERVER_FOLDER / relative
@@ -86,11 +88,11 @@ def save_source_context(plan: ImagePlan, line: str, directory: Path) -> None:
 
     """
     directory.mkdir(mode=0o700, exist_ok=True)
-    (directory / DOCKERFILE).write_text(names.source_dockerfile(plan))
+    (directory / DOCKERFILE).write_text(names.source_dockerfile(plan), encoding="utf-8")
     # Files of this machine, such as constraints, are not there: a package is checked by itself.
     options = [option for option in plan.packages.options if not paths_in(option)]
     lines = [expanded(text, os.environ) for text in (*options, line)]
-    (directory / names.SOURCE_FILE).write_text("".join(f"{text}\n" for text in lines))
+    (directory / names.SOURCE_FILE).write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
 
 
 def interpreter_script(interpreter: str) -> str:
@@ -104,7 +106,7 @@ def _write_packages(plan: ImagePlan, store: Store, directory: Path, log: BuildLo
     packages = plan.packages
     if packages.kind == "own":
         script = directory / names.INTERPRETER_FILE
-        script.write_text(interpreter_script(packages.interpreter))
+        script.write_text(interpreter_script(packages.interpreter), encoding="utf-8")
         script.chmod(0o755)
         return
     own_index = any(name == "--index-url" for line in packages.lines() for name, _ in pip_line(line).options)
@@ -119,6 +121,6 @@ def _write_packages(plan: ImagePlan, store: Store, directory: Path, log: BuildLo
         document = packages.conda.document()
         if found.lines:
             document["dependencies"] = [*packages.conda.conda_packages, {"pip": list(found.lines)}]
-        (directory / names.CONDA_FILE).write_text(f"{json.dumps(document, indent=2)}\n")
+        (directory / names.CONDA_FILE).write_text(f"{json.dumps(document, indent=2)}\n", encoding="utf-8")
     elif packages.requirements:
-        (directory / names.REQUIREMENTS_FILE).write_text("".join(f"{line}\n" for line in found.lines))
+        (directory / names.REQUIREMENTS_FILE).write_text("".join(f"{line}\n" for line in found.lines), encoding="utf-8")

@@ -22,7 +22,7 @@ from mljupyter.build.images.registry.descriptors import (
 )
 from mljupyter.build.images.registry.layer_names import layer_names
 from mljupyter.build.images.registry.registry_client import RegistryClient, shown_host
-from mljupyter.files import write_whole
+from mljupyter.files import in_home, write_whole
 from mljupyter.outside import json_value
 
 _FOLDER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
@@ -109,7 +109,7 @@ def choose_python(found: Interpreters, wanted: str | None, oldest: int) -> tuple
 
 def cache_directory() -> Path:
     """Return the directory of notes about layers."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    root = in_home(os.environ.get("XDG_CACHE_HOME"), ".cache")
     return root / "mljupyter" / "images"
 
 

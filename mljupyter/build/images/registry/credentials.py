@@ -7,12 +7,12 @@ import logging
 import os
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import basic_credentials
 from mljupyter.build.images.registry.references import DOCKER_HUB
+from mljupyter.files import in_home
 from mljupyter.outside import json_value
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _from_docker(configuration: docker.auth.AuthConfig, name: str) -> RegistryCr
 
 def _stored_as_text(name: str) -> RegistryCredentials | None:
     """Read ``auths`` of Docker's configuration, for installations without the Docker SDK."""
-    path = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
+    path = in_home(os.environ.get("DOCKER_CONFIG"), ".docker") / "config.json"
     try:
         with path.open("rb") as file:
             configuration = json_value(file.read(MOST_CONFIG_BYTES))
