@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+from mljupyter import files
 from mljupyter.build.environments.pip_lines import (
     PipLine,
     RequirementError,
@@ -205,7 +206,7 @@ def _path_of(value: str) -> str | None:
 
 def _existing(path: str, directory: Path) -> Path:
     """Return an absolute path: in the directory, or in the working directory if it exists only there."""
-    given = Path(path).expanduser()
+    given = files.expanded(path)
     if given.is_absolute():
         return Path(os.path.normpath(given))
     places = [Path(os.path.normpath(base / given)) for base in (directory.absolute(), Path.cwd())]

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from mljupyter.files import in_home
+
 _SECTIONS = ("global", "install")  # the second one counts more, as in pip
 
 
@@ -41,15 +43,14 @@ def _files(variables: Mapping[str, str]) -> list[Path]:
     own = variables.get("PIP_CONFIG_FILE")
     if own == os.devnull:
         return []
-    home = Path(variables.get("HOME") or "~").expanduser()
-    configuration = Path(variables.get("XDG_CONFIG_HOME") or home / ".config")
+    configuration = in_home(variables.get("XDG_CONFIG_HOME"), ".config")
     files = [
         Path("/Library/Application Support/pip/pip.conf")
         if sys.platform == "darwin"
         else Path("/etc/xdg/pip/pip.conf"),
         Path("/etc/pip.conf"),
-        home / ".pip/pip.conf",
-        *([home / "Library/Application Support/pip/pip.conf"] if sys.platform == "darwin" else []),
+        in_home(None, ".pip") / "pip.conf",
+        *([in_home(None, "Library/Application Support") / "pip/pip.conf"] if sys.platform == "darwin" else []),
         configuration / "pip/pip.conf",
         Path(sys.prefix) / "pip.conf",
     ]
