@@ -98,9 +98,47 @@ class EnvironmentBuildError(MLJupyterError):
 class MissingPinError(EnvironmentBuildError):
     """A requirement names a version that does not exist; the message has the versions that do."""
 
+    def in_file(self, file: Path) -> MissingPinError:
+        """Return the same error with the lines of the file that has the requirements, as far as they are in it."""
+        what = placed_in(self._what, file)
+        return MissingPinError(what, step=self.step, last_lines=self.last_lines, hint=self.hint, log=self.log)
+
 
 class BuildCancelledError(EnvironmentBuildError):
     """A build was cancelled. Its partial results were removed."""
+
+
+def with_lines_of(message: str, file: str, lines: Sequence[str]) -> str:
+    """Return the message of a `MissingPinError` with the place of each requirement in a file.
+
+    Parameters:
+        message: the message.
+        file: the name of the file.
+        lines: its lines.
+
+    Example:
+        >>> with_lines_of("six==99 does not exist for Python 3.12.", "requirements.txt", ["numpy", "six==99  # old"])
+        'six==99 (line 2 of requirements.txt) does not exist for Python 3.12.'
+
+    """
+    places: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        requirement = re.sub(r"(^|\s)#.*$", "", line).strip().removeprefix("- ").strip().strip("'\"")
+        places.setdefault(requirement, number)
+
+    def place(match: re.Match[str]) -> str:
+        number = places.get(match[1])
+        return match[0] if number is None else f"{match[1]} (line {number} of {file}){match[2]}"
+
+    return re.sub(r"^(.+?)( does not exist for Python)", place, message, flags=re.MULTILINE)
+
+
+def placed_in(message: str, file: Path) -> str:
+    """Return the message of a `MissingPinError` with the place of each requirement in a file, if that can be read."""
+    try:
+        return with_lines_of(message, file.name, file.read_text(errors="replace").splitlines())
+    except OSError:  # it was there when the environment was made
+        return message
 
 
 def hint_for(lines: Sequence[str]) -> str | None:

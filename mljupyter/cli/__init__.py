@@ -19,6 +19,7 @@ def main() -> None:
         app(prog_name="mljupyter")
     except (MLJupyterError, NotImplementedError) as error:  # the SDK raises the latter as Azure's does
         from mljupyter.cli.hints import as_commands  # only for an error
+        from mljupyter.cli.options import named_endpoint
 
-        print(f"mljupyter: {as_commands(str(error))}", file=sys.stderr)
+        print(f"mljupyter: {as_commands(str(error), named_endpoint())}", file=sys.stderr)
         sys.exit(1)

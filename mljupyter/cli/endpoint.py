@@ -9,6 +9,7 @@ import click
 
 from mljupyter.cli import release
 from mljupyter.cli.data import body_of
+from mljupyter.cli.deletion import Deletion, carry_out, dry_run_option
 from mljupyter.cli.endpoint_access import COMMANDS
 from mljupyter.cli.metrics import endpoint_metrics as metrics
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
@@ -27,6 +28,10 @@ _secrets_option = click.option(
     "--show-secrets", is_flag=True, help="With --json, show the values of environment variables as well."
 )
 _COLLECTED_COLUMNS = ("PATH", "BYTES", "LAST ROW (UTC)")
+NO_ENDPOINTS = (
+    "No endpoints. Deploy one with: mljupyter deploy NAME --model MODEL --score SCRIPT\n"
+    "In a notebook, a fitted estimator: %deploy NAME ESTIMATOR"
+)
 _COLUMNS = ("NAME", "STATE", "KIND", "MODELS", "REPLICAS", "SCORING URI")
 
 
@@ -45,7 +50,7 @@ def list_endpoints(show_secrets: bool, workspace: str | None, as_json: bool) -> 
     if as_json:
         print_document([_document(record, show_secrets) for record in records])
     elif not records:
-        say("No endpoints.")
+        say(NO_ENDPOINTS)
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
 
@@ -140,17 +145,15 @@ def collected(
         print_table(_COLLECTED_COLUMNS, rows_of_files)
 
 
-@endpoint.command(short_help="Delete an endpoint; its models stay registered.")
-@click.argument("name")
+@endpoint.command(short_help="Delete endpoints; their models stay registered.")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@dry_run_option
 @workspace_option
 @json_option
-def delete(name: str, workspace: str | None, as_json: bool) -> None:
-    """Delete an endpoint, and wait until its replicas have ended. Registered models stay."""
-    _service(workspace, name).delete()
-    if as_json:
-        print_document({"name": name, "deleted": True})
-    else:
-        say(f"{name}: deleted")
+def delete(names: tuple[str, ...], dry_run: bool, workspace: str | None, as_json: bool) -> None:
+    """Delete endpoints, and wait until their replicas have ended. Registered models stay."""
+    deletions = [Deletion(name, _service(workspace, name).delete) for name in names]
+    carry_out(deletions, key="name", dry_run=dry_run, as_json=as_json)
 
 
 @endpoint.command(short_help="Send DATA to an endpoint and print the answer.")

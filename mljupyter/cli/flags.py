@@ -39,7 +39,8 @@ class OldCommand(click.Command):
         return super().parse_args(ctx, with_two_dashes(args, self.params))
 
 
-_ALSO_AS = {"name": ("-n", "--name"), "image_id": ("-i", "--image-id")}
+_NAME, _IMAGE = ("-n", "--name"), ("-i", "--image-id")
+_ALSO_AS = {"name": _NAME, "names": _NAME, "image_id": _IMAGE, "image_ids": _IMAGE}
 """Arguments that old command lines give as options."""
 
 
@@ -52,7 +53,7 @@ class NamedCommand(OldCommand):
         args = list(args)
         for argument, spellings in _ALSO_AS.items():
             for spelling in set(spellings) - known if argument in known else ():
-                if spelling in args[:-1]:
+                while spelling in args[:-1]:
                     place = args.index(spelling)
                     args = [args[place + 1], *args[:place], *args[place + 2 :]]
         return super().parse_args(ctx, args)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
 from mljupyter.build.images import ImageError, relaxations, stored_text
 from mljupyter.build.images.oci.scan import scan_report
+from mljupyter.cli.deletion import Deletion, carry_out, dry_run_option
 from mljupyter.cli.flags import NamedCommand
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_document, print_fields, print_table, say
 from mljupyter.core import Workspace
-from mljupyter.deploy.images.users import delete_unused_image, users_of_image
+from mljupyter.deploy.images.users import delete_unused_image, present_users_of_image, users_of_image
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.visible import lines_of
 
@@ -42,7 +44,7 @@ def list_images(name: str | None, model: str | None, workspace: str | None, as_j
     if as_json:
         print_document([_document(record) for record in records])
     elif not records:
-        say("No images.")
+        say("No images. A deployment of containers builds one: mljupyter deploy NAME ... --to docker")
     else:
         print_table(_COLUMNS, [_row(record) for record in records])
 
@@ -123,22 +125,25 @@ def scan(image_id: str, workspace: str | None, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-@image.command(short_help="Delete an image.")
-@click.argument("image_id", metavar="NAME:VERSION")
+@image.command(short_help="Delete images.")
+@click.argument("image_ids", metavar="NAME:VERSION...", nargs=-1, required=True)
 @click.option("--keep", is_flag=True, help="Remove only the entry, not the image on its engine or in its registry.")
+@dry_run_option
 @workspace_option
 @json_option
-def delete(image_id: str, keep: bool, workspace: str | None, as_json: bool) -> None:
-    """Delete an image from the workspace, and from its engine or container registry.
+def delete(image_ids: tuple[str, ...], keep: bool, dry_run: bool, workspace: str | None, as_json: bool) -> None:
+    """Delete images from the workspace, and from their engine or container registry.
 
-    This is refused while the image is in use. The image itself stays if another version shares it, or if it was not
-    built here.
+    Nothing is deleted while one of them is in use. An image itself stays if another version shares it, or if it was
+    not built here.
     """
-    record = delete_unused_image(open_workspace(workspace).context, image_id, keep=keep)
-    if as_json:
-        print_document({"id": record.id, "deleted": True})
-    else:
-        say(f"{record.id}: deleted")
+    context = open_workspace(workspace).context
+    records = [context.registry.images.get_by_id(one) for one in image_ids]
+    deletions = [
+        Deletion(one.id, partial(delete_unused_image, context, one.id, keep=keep), present_users_of_image(context, one))
+        for one in records
+    ]
+    carry_out(deletions, key="id", dry_run=dry_run, as_json=as_json)
 
 
 def _find(workspace: Workspace, image_id: str) -> ImageRecord:

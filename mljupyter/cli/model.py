@@ -10,11 +10,13 @@ import click
 
 from mljupyter.cli import flags
 from mljupyter.cli.data import body_of, writable_file, write_metadata
+from mljupyter.cli.deletion import Deletion, carry_out, dry_run_option
 from mljupyter.cli.deployment import deployment_config_of, finish, inference_config_of, models_of
 from mljupyter.cli.flags import OldCommand, filters_of, given, v1_options
 from mljupyter.cli.options import open_workspace
 from mljupyter.cli.output import print_document, print_fields, print_table, progress_on_stderr, say
 from mljupyter.core import Model, ResourceConfiguration, Workspace
+from mljupyter.deploy.leftovers import users_of_model
 from mljupyter.exceptions import UserErrorException
 from mljupyter.files import expanded
 
@@ -183,15 +185,25 @@ def download(model_id: str, target_dir: str, overwrite: bool | None, workspace: 
         say(path)
 
 
-@model.command(cls=OldCommand, short_help="Delete a model that nothing uses.")
-@v1_options(_ID)
-def delete(model_id: str, workspace: str | None, as_json: bool) -> None:
-    """Delete a model. This is refused while a web service or an image uses it."""
-    Model(open_workspace(workspace), id=model_id).delete()
-    if as_json:
-        print_document({"id": model_id, "deleted": True})
-    else:
-        say(f"{model_id}: deleted")
+@model.command(cls=OldCommand, short_help="Delete models that nothing uses.")
+@v1_options(
+    flags.flag(
+        "-i",
+        "--model-id",
+        "model_ids",
+        metavar="NAME:VERSION",
+        multiple=True,
+        required=True,
+        help="Id of the model. Repeatable.",
+    ),
+    dry_run_option,
+)
+def delete(model_ids: tuple[str, ...], dry_run: bool, workspace: str | None, as_json: bool) -> None:
+    """Delete models. Nothing is deleted while a web service or an image uses one of them."""
+    found = open_workspace(workspace)
+    models = [Model(found, id=one) for one in model_ids]
+    deletions = [Deletion(one.id, one.delete, users_of_model(found.context, one.id)) for one in models]
+    carry_out(deletions, key="id", dry_run=dry_run, as_json=as_json)
 
 
 @model.command(cls=OldCommand, short_help="Deploy models as a web service.")
@@ -335,9 +347,8 @@ def _show_changed(found: Model, as_json: bool) -> None:
 
 
 def _row(one: Model) -> list[str]:
-    framework = " ".join(filter(None, (one.model_framework, one.model_framework_version)))
     tags = ", ".join(f"{key}={value}" for key, value in sorted(one.tags.items()))
-    return [one.name, str(one.version), framework, tags, f"{one.created_time:%Y-%m-%d %H:%M}"]
+    return [one.name, str(one.version), one.record.shown_framework, tags, f"{one.created_time:%Y-%m-%d %H:%M}"]
 
 
 def _text(value: Any) -> str:

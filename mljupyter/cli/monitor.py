@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mljupyter.cli.endpoint import NO_ENDPOINTS
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_document, say
 from mljupyter.core import Webservice, Workspace
@@ -89,5 +90,5 @@ def _view(services: Sequence[Webservice], seconds: float) -> RenderableType:
             line.append(f"  {visible(service.error.splitlines()[0])}")
         lines.append(line)
     if not services:
-        lines.append(Text("No endpoints."))
+        lines.append(Text(NO_ENDPOINTS))
     return Group(*lines)

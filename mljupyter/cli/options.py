@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import click
@@ -18,6 +19,10 @@ from mljupyter.workspace import config_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PLACE = "mljupyter.place"
+_ABOUT_AN_ENDPOINT = (
+    ["endpoint"], ["service"], ["rollout"], ["traffic"], ["monitor"], ["deploy"], ["model", "deploy"],
+)  # fmt: skip
+_named: ContextVar[str] = ContextVar("named", default="")
 
 
 class FiniteNumber(click.FloatRange):
@@ -106,6 +111,7 @@ def open_workspace(text: str | None) -> Workspace:
 
     """
     ctx = click.get_current_context(silent=True)
+    _named.set(_endpoint_in(ctx) if ctx is not None else "")
     place: dict[str, str] = ctx.meta.get(_PLACE, {}) if ctx is not None else {}
     with progress_on_stderr():
         if text is not None:
@@ -120,6 +126,18 @@ def open_workspace(text: str | None) -> Workspace:
             option = f"--{name.replace('_', '-')}"
             say(f"Without effect: {option} {asked!r}; workspace {found.name!r} notes {present!r}.", err=True)
     return found
+
+
+def named_endpoint() -> str:
+    """Return the name of the endpoint that the command is about; empty if it is about none, or not known yet."""
+    return _named.get()
+
+
+def _endpoint_in(ctx: click.Context) -> str:
+    _, *words = ctx.command_path.split()
+    about_one = any(words[: len(first)] == first for first in _ABOUT_AN_ENDPOINT)
+    names = ctx.params.get("names") or (ctx.params.get("name") or "",)
+    return str(names[0]) if about_one else ""
 
 
 def router_target_option(command: Command) -> Command:

@@ -8,6 +8,7 @@ import click
 
 from mljupyter.cli.options import json_option, open_workspace, workspace_option
 from mljupyter.cli.output import print_document, print_table, say
+from mljupyter.deploy.rollout import told
 from mljupyter.notebook.endpoint_commands import control_rollout, roll_back, steps_of, versioned_endpoint
 from mljupyter.notebook.views.history import COLUMNS, NO_ROLLOUT, documents, rows
 
@@ -66,7 +67,7 @@ def rollout(
     if as_json:
         print_document(found.document() if found is not None else None)
     else:
-        say(found.text() if found is not None else NO_ROLLOUT)
+        say(found.text() if wait and found is not None else told(endpoint.record) or NO_ROLLOUT)
     if wait and found is not None and found.phase != "Completed":
         sys.exit(_RETURNED)
 
@@ -100,13 +101,12 @@ def promote(name: str, version: str, workspace: str | None, as_json: bool) -> No
 @json_option
 def rollback(name: str, number: int | None, workspace: str | None, as_json: bool) -> None:
     """Undo the last change of an endpoint; a second rollback undoes the first."""
-    entry, line = roll_back(open_workspace(workspace), name, number)
+    entry, lines = roll_back(open_workspace(workspace), name, number)
     if as_json:
         print_document(documents([entry])[0])
         return
-    say(line)
-    for change in entry.changes:
-        say(f"  {change}")
+    for line in lines:
+        say(line)
 
 
 @click.command(short_help="Show the changes of an endpoint.")

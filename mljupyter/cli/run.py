@@ -104,7 +104,7 @@ def list_runs(
     if as_json:
         print_document([one.get_details() for one in runs])
     elif not runs:
-        say("No runs.")
+        say("No runs. Submit a script with: mljupyter run submit-script -e NAME SCRIPT")
     else:
         print_table(_COLUMNS, [_row(one) for one in runs])
 

@@ -9,6 +9,7 @@ import click
 
 from mljupyter.cli import flags
 from mljupyter.cli.data import body_of
+from mljupyter.cli.deletion import Deletion, carry_out, dry_run_option
 from mljupyter.cli.deployment import changes_of, finish, inference_config_of, models_of, print_service
 from mljupyter.cli.flags import OldCommand, filters_of, given, v1_options
 from mljupyter.cli.options import open_workspace
@@ -71,15 +72,15 @@ def show(name: str, workspace: str | None, as_json: bool) -> None:
     print_service(web_service(workspace, name), as_json=as_json)
 
 
-@service.command(cls=OldCommand, short_help="Delete a web service; its models stay.")
-@v1_options(flags.NAME)
-def delete(name: str, workspace: str | None, as_json: bool) -> None:
-    """Delete a web service, and wait until its replicas have ended. Registered models stay."""
-    web_service(workspace, name).delete()
-    if as_json:
-        print_document({"name": name, "deleted": True})
-    else:
-        say(f"{name}: deleted")
+@service.command(cls=OldCommand, short_help="Delete web services; their models stay.")
+@v1_options(
+    flags.flag("-n", "--name", "names", metavar="NAME", multiple=True, required=True, help="Name. Repeatable."),
+    dry_run_option,
+)
+def delete(names: tuple[str, ...], dry_run: bool, workspace: str | None, as_json: bool) -> None:
+    """Delete web services, and wait until their replicas have ended. Registered models stay."""
+    deletions = [Deletion(name, web_service(workspace, name).delete) for name in names]
+    carry_out(deletions, key="name", dry_run=dry_run, as_json=as_json)
 
 
 @service.command("run", cls=OldCommand, short_help="Send data and print the answer.")

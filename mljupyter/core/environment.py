@@ -133,6 +133,7 @@ class Environment(HtmlRepr):
         self.inferencing_stack_version: str | None = None
         self.environment_variables = {}
         self._taken_from: tuple[str, str] | None = None
+        self._file: Path | None = None
 
     @property
     def environment_variables(self) -> dict[str, str]:
@@ -206,12 +207,13 @@ class Environment(HtmlRepr):
         deploy.environments.say_replaced_base_image(definition)
         deploy.environments.say_without_effect(definition)
         return deploy.environments.ServingEnvironment(
-            definition, self._taken_from == (sys.executable, fingerprint(definition))
+            definition, self._taken_from == (sys.executable, fingerprint(definition)), self._file
         )
 
     def clone(self, new_name: str) -> Environment:
         """Return a copy under another name, not registered."""
         copy = Environment.of(self.definition())
+        copy._file = self._file
         copy.name = Environment(new_name).name
         copy.version = copy.asset_id = None
         copy._taken_from = self._taken_from
@@ -287,6 +289,7 @@ class Environment(HtmlRepr):
         """Return an environment with the packages of a conda environment file."""
         environment = Environment(name)
         environment.python.conda_dependencies_file = file_path
+        environment._file = Path(file_path).expanduser()
         packages = environment.python.conda_dependencies
         assert packages is not None  # noqa: S101 - narrows the type
         environment.environment_variables = dict(packages.definition().variables)
@@ -307,6 +310,7 @@ class Environment(HtmlRepr):
         environment = Environment(name)
         packages = core.package_sources.read_pip_requirements(expanded(file_path), pip_version)
         environment.python.conda_dependencies = packages
+        environment._file = Path(file_path).expanduser()
         return environment
 
     @staticmethod

@@ -702,11 +702,10 @@ class Model(HtmlRepr):
         }
 
     def _summary(self) -> Rows:
-        framework = " ".join(filter(None, (self.model_framework, self.model_framework_version)))
         return [
             ("Name", self.name),
             ("Version", str(self.version)),
-            ("Framework", framework),
+            ("Framework", self.record.shown_framework),
             ("Description", self.description),
             ("Tags", pairs(self.tags)),
             ("Properties", pairs(self.properties)),

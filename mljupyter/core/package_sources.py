@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mljupyter.build.environments.definition import redacted
 from mljupyter.build.environments.local_files import lines_of_file
+from mljupyter.build.environments.requirements import pin_of
 from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.exceptions import UserErrorException, as_user_error
@@ -84,7 +85,7 @@ def installed_packages() -> CondaDependencies:
             continue
         origin = _origin(distribution)
         if origin is None:
-            found[package] = f"{package}=={distribution.version}"
+            found[package] = pin_of(package, distribution.version)
         elif origin.startswith("file:"):
             left_out.append(package)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+from mljupyter.build.images.errors import BuildFailedError
 from mljupyter.build.images.events import OnEvent
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.environments import ensure_with_events, interpreter_of
@@ -66,14 +67,19 @@ def build_version(
         return content
     deliver(context, content, prepared.target, show_output=show_output, on_event=on_event, cancel=cancel)
     plan = plan_for(content.code, models_in_image(content), environment)
-    image = image_of(
-        context,
-        prepared.service,
-        plan,
-        place=place_for(context, prepared.target),
-        show_output=show_output,
-        on_event=on_event,
-        cancel=cancel,
-    )
+    try:
+        image = image_of(
+            context,
+            prepared.service,
+            plan,
+            place=place_for(context, prepared.target),
+            show_output=show_output,
+            on_event=on_event,
+            cancel=cancel,
+        )
+    except BuildFailedError as error:
+        if environment is None or environment.file is None:
+            raise
+        raise error.in_file(environment.file) from error.__cause__
     prepared.target.check_image(image.reference)
     return replace(content, image=image.reference, image_id=image.id)

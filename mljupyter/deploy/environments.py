@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +23,7 @@ from mljupyter.build.environments.definition import (
 from mljupyter.build.environments.record import BuiltEnvironment, places
 from mljupyter.build.environments.relaxation import Policy, check_policy
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment
+from mljupyter.build.failures import MissingPinError
 from mljupyter.build.images.events import BuildEvent, OnEvent, State
 from mljupyter.exceptions import WebserviceException, as_user_error, as_webservice_exception
 from mljupyter.files import expanded
@@ -43,11 +44,13 @@ class ServingEnvironment:
     Parameters:
         definition: its packages, its image, its variables.
         is_current: whether it equals that of the interpreter that deploys.
+        file: the file that lists its packages, if it was made from one; errors name the line there.
 
     """
 
     definition: EnvironmentDefinition
     is_current: bool = False
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -191,9 +194,14 @@ def ensure(
     found, policy, root, shared = _find(environment.definition)
     if found is None and on_line is None:
         print(f"Building the environment {environment.name!r}")
-    result = found or ensure_environment(
-        environment.definition, root, on_line, policy=policy, shared=shared, cancel=cancel
-    )
+    try:
+        result = found or ensure_environment(
+            environment.definition, root, on_line, policy=policy, shared=shared, cancel=cancel
+        )
+    except MissingPinError as error:
+        if environment.file is None:
+            raise
+        raise error.in_file(environment.file) from error.__cause__
     if found is None:  # said once for each environment, not at each deployment of it
         for change in result.relaxations:
             on_warning(f"Warning: environment {environment.name!r}: {change}")

@@ -92,6 +92,20 @@ def delete_model(context: WorkspaceContext, model: str) -> None:
         context.registry.models.delete(model)
 
 
+def users_of_model(context: WorkspaceContext, model: str) -> list[str]:
+    """Return the web services and images that use a model, without web services that are gone.
+
+    Parameters:
+        context: the workspace.
+        model: its id.
+
+    """
+    if users := context.registry.models.references(model):
+        release_by_the_gone(context, users)
+        users = context.registry.models.references(model)
+    return users
+
+
 def _model_exists(context: WorkspaceContext, model: str) -> bool:
     try:
         context.registry.models.get_by_id(model)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mljupyter.deploy.wait import in_force
 from mljupyter.engine.rollout.canary import share_before
+from mljupyter.engine.rollout.traffic import all_shares
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import EndpointRecord, Rollout, RolloutPhase
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 1.0
 _IN_FORCE_WITHIN = 10.0
+_QUARTERS = 4
 
 
 def follow_rollout(
@@ -27,20 +29,21 @@ def follow_rollout(
         endpoints: the client of the endpoint's control plane.
         name: the endpoint's name.
         timeout: seconds to wait at most; None for no limit.
-        say: called with a line for each step, and for the end.
+        say: called with a line for each step and for the end. While the guard needs more requests, it is also called
+            with their number: at once, and at each further quarter.
 
     Raises:
         WebserviceException: the timeout has passed; the rollout continues.
 
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    record, said, ended_at = endpoints.endpoint(name), "", None
+    record, ended_at = endpoints.endpoint(name), None
+    lines = FollowedRollout(name)
     while True:
         rollout = record.rollout
         if rollout is None:
             return record
-        if (line := _step_line(rollout)) != said:
-            said = line
+        for line in lines.of(record):
             say(line)
         now = time.monotonic()
         if not rollout.active:
@@ -56,11 +59,69 @@ def follow_rollout(
         record = endpoints.watch(name, record.resource_version, wait)
 
 
-def _step_line(rollout: Rollout) -> str:
+class FollowedRollout:
+    """The lines about a rollout that somebody waits for, each of them once.
+
+    Parameters:
+        name: the endpoint's name.
+
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._line = ""
+        self._quarter = -1
+        self._hinted = False
+
+    def of(self, record: EndpointRecord) -> list[str]:
+        """Return the lines that are new with this record; none without a rollout."""
+        rollout = record.rollout
+        if rollout is None:
+            return []
+        lines: list[str] = []
+        if (line := _step_line(record, rollout)) != self._line:
+            self._line, self._quarter = line, -1
+            lines.append(line)
+        return [*lines, *self._requests(rollout)]
+
+    def _requests(self, rollout: Rollout) -> list[str]:
+        """Return a line with the number of requests, if the guard needs more and a further quarter has come."""
+        plan, needed = rollout.plan, rollout.plan.least_requests
+        if plan.guard is None or not _running(rollout) or (rollout.requests >= needed and not rollout.reason):
+            return []
+        quarter = min(_QUARTERS * rollout.requests // needed, _QUARTERS)
+        if quarter <= self._quarter:
+            return []
+        self._quarter = quarter
+        line = f"  step {rollout.step + 1} of {len(plan.steps)}: {rollout.requests} of {needed} requests for the guard"
+        if rollout.requests >= needed:  # some of them, such as the mistakes of clients, say nothing about the version
+            return [f"{line}; {rollout.reason}"]
+        if self._hinted:
+            return [line]
+        self._hinted = True
+        hints = f"%invoke {self._name}:{plan.version} DATA", f"endpoint.versions[{plan.version!r}].run(DATA)"
+        return [f"{line}. Send some: {', '.join(hints)}, mljupyter endpoint invoke {self._name} DATA"]
+
+
+def told(record: EndpointRecord) -> str:
+    """Return the state of an endpoint's rollout, and once it has ended the resulting shares; empty without one."""
+    rollout = record.rollout
+    if rollout is None:
+        return ""
+    return rollout.text() if rollout.active else f"{rollout.text()}\n{shares_now(record)}"
+
+
+def shares_now(record: EndpointRecord) -> str:
+    """Return the shares of an endpoint without an active rollout, such as ``Shares now: old 90 %, new 10 %``."""
+    return f"Shares now: {all_shares(record.spec)}"
+
+
+def _step_line(record: EndpointRecord, rollout: Rollout) -> str:
     if rollout.active:
         return f"{rollout.plan.version}: {rollout.share} %" + (" (paused)" if not _running(rollout) else "")
     line = f"{rollout.plan.version}: {rollout.phase} at {rollout.share} %"
-    return f"{line}; {rollout.reason}" if rollout.reason else line
+    line = f"{line}; {rollout.reason}" if rollout.reason else line
+    return line if rollout.phase is RolloutPhase.COMPLETED else f"{line}\n{shares_now(record)}"
 
 
 def _running(rollout: Rollout) -> bool:

@@ -8,7 +8,6 @@ another version but not removed.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from mljupyter.deploy.spec_builder import (
     merged,
     new_version,
 )
+from mljupyter.engine.rollout.unknown_version import unknown_version
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import AutoscalePolicy, EndpointSpec, Scaling, VersionSpec
 from mljupyter.spec.endpoint import MOST_VERSIONS
@@ -65,7 +65,7 @@ def with_new_version(
     if len(spec.versions) >= MOST_VERSIONS:
         raise WebserviceException(
             f"{spec.name!r} has {len(spec.versions)} versions, the most there may be: {_listed(spec)}.\n"
-            "Delete one first: endpoint.delete_version(NAME)"
+            f"Delete one first: endpoint.delete_version({_other_than_default(spec)!r})"
         )
     insights = spec.versions[spec.default_version].app_insights_enabled
     version = merged(described(new_version(configuration, served), configuration), app_insights_enabled=insights)
@@ -204,9 +204,7 @@ def with_scaling(spec: EndpointSpec, *, version: str | None = None, **given: int
 def known_version(spec: EndpointSpec, name: str) -> VersionSpec:
     """Return a version, or raise `WebserviceException` with the names of the existing ones."""
     if name not in spec.versions:
-        near = difflib.get_close_matches(str(name), spec.versions, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" It has {_listed(spec)}."
-        raise WebserviceException(f"{spec.name!r} has no version {name!r}.{hint}")
+        raise WebserviceException(unknown_version(spec, name))
     return spec.versions[name]
 
 
@@ -220,6 +218,10 @@ def _with(
         # Set when the default moves: a control version that was only implied by the default must not move with it.
         control_version=name if is_control else spec.control if is_default else None,
     )
+
+
+def _other_than_default(spec: EndpointSpec) -> str:
+    return next(name for name in sorted(spec.versions) if name != spec.default_version)
 
 
 def _listed(spec: EndpointSpec) -> str:

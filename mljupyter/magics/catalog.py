@@ -308,7 +308,7 @@ SCALE = Magic(
 
 ROLLOUT = Magic(
     name="rollout",
-    interrupted="The rollout continues: %rollout NAME shows it, %rollout NAME --abort ends it.",
+    interrupted="The rollout continues: %rollout {name} shows it, %rollout {name} --abort ends it.",
     summary="Increase a version's share of the requests step by step (canary release), or show the progress.",
     options=(
         ENDPOINT_NAME,

@@ -130,7 +130,8 @@ def execute(shell: Any, magic: Magic, line: str, body: str | None, local: Mappin
     try:
         return magic.carry_out(call)
     except KeyboardInterrupt:
-        raise StoppedError(f"{magic.spelled} was interrupted. {magic.interrupted}".rstrip()) from None
+        said = magic.interrupted.replace("{name}", str(values.get("name") or "NAME"))
+        raise StoppedError(f"{magic.spelled} was interrupted. {said}".rstrip()) from None
 
 
 def _asks_for_help(magic: Magic, words: list[str], body: str | None) -> bool:

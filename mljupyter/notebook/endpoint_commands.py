@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mljupyter import core
+from mljupyter.deploy.rollout import shares_now
 from mljupyter.deploy.wait import NOT_DEPLOYED, failure, follow, in_force
 from mljupyter.engine.scaling.capacity import lack_of_room
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
@@ -236,8 +237,10 @@ def wait_until_healthy(service: Webservice) -> None:
         raise failure(record, str(service.state))
 
 
-def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[HistoryEntry, str]:
-    """Roll an endpoint back and wait until it is Healthy; return the new entry of its history and a line about it.
+def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[HistoryEntry, list[str]]:
+    """Roll an endpoint back and wait until it is Healthy; return the newest entry of its history and lines about it.
+
+    The first line says what was done, each further one is a change. To abort a rollout makes no entry and no change.
 
     Parameters:
         workspace: the workspace.
@@ -255,4 +258,6 @@ def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[Hist
     wait_until_healthy(service)
     newest = service.history()[-1]
     rolling = number is None and before.rollout is not None and before.rollout.active
-    return newest, f"{name}: {'the rollout is aborted' if rolling else newest.action}"
+    if rolling:
+        return newest, [f"{name}: the rollout is aborted. {shares_now(service.record)}"]
+    return newest, [f"{name}: {newest.action}", *(f"  {change}" for change in newest.changes)]

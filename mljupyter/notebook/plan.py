@@ -29,7 +29,15 @@ from mljupyter.notebook.options.option_values import WrongInputError
 from mljupyter.notebook.rendered_files import generated_files
 from mljupyter.notebook.sources.preparation import Preparation
 from mljupyter.notebook.views.views import Text, View
-from mljupyter.spec import Authentication, EndpointKind, EndpointRecord, EndpointSpec, ModelReference, VersionSpec
+from mljupyter.spec import (
+    Authentication,
+    EndpointKind,
+    EndpointRecord,
+    EndpointSpec,
+    ModelReference,
+    VersionSpec,
+    VersionStatus,
+)
 from mljupyter.spec.difference import leaves, shown
 from mljupyter.spec.history import HistoryEntry
 from mljupyter.spec.placement import labels_of
@@ -475,10 +483,29 @@ class Plan(View):
         who = f"deployed by {entry.user or 'unknown'} at {entry.time:%Y-%m-%d %H:%M:%S} UTC"
         return f"replaces {what}, {who} (entry {entry.number} of %mlj history {self.wanted.name})"
 
+    def standing(self) -> str:
+        """Return a line about what serves now and would be replaced or removed; empty if all content stays.
+
+        Example:
+            ``replaces diabetes (version v1, 2 replicas)``
+
+        """
+        if self.present is None:
+            return ""
+        before, after = self.present.spec, self.wanted
+        versions = [name for name in sorted(before.versions) if content_of(before, name) != content_of(after, name)]
+        if not versions:
+            return ""
+        ready = sum(self.present.status.versions.get(name, VersionStatus()).replicas_ready for name in versions)
+        count = f"{ready} {'replica' if ready == 1 else 'replicas'}"
+        if list(before.versions) == [before.name]:  # a web service, whose version has no name of its own
+            return f"replaces {before.name} ({count})"
+        return f"replaces {before.name} (version{'s' if len(versions) > 1 else ''} {', '.join(versions)}, {count})"
+
     def summary(self) -> str:
-        """Return one line, then one line for each field that changes."""
+        """Return one line, then what is replaced, then one line for each field that changes."""
         lines = [f"{self.wanted.name} → {self.wanted.compute_target}: {self.action} (dry run, nothing done)"]
         if self.action == "create":
             lines += [f"  {one_line(path)} = {shown(path, value)}" for path, value in leaves(comparable(self.wanted))]
-        lines += [f"  {line}" for line in self.change_lines()]
+        lines += [f"  {line}" for line in (self.standing(), *self.change_lines()) if line]
         return "\n".join([*lines, *(f"Warning: {text}" for text in self.warnings)])

@@ -92,7 +92,7 @@ class VersionDeployment(Deployment):
         if AUTHENTICATION in self.settings:
             raise WrongInputError(
                 f"--auth holds for all versions of {self.name!r}, which exists: change it with "
-                "ws.webservices[NAME].update(auth_enabled=...)."
+                f"ws.webservices[{self.name!r}].update(auth_enabled=...)."
             )
         if self.said.remove_tls:
             raise WrongInputError(

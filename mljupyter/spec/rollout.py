@@ -64,7 +64,7 @@ class Rollout(Document):
     """The current rollout, or the last one.
 
     `step` counts from 0. `requests`, `errors` and `values` (milliseconds, percent) were measured for the version in
-    this step. `reason` says what it waits for, or why it ended.
+    this step; a value without a request that tells it is missing. `reason` says what it waits for, or why it ended.
     """
 
     plan: RolloutPlan
@@ -93,12 +93,16 @@ class Rollout(Document):
         """Return one line: version, phase, step, measured values and reason.
 
         Example:
-            ``version-b Running: 25 % (step 2 of 3), 812 requests, p95 43ms, errors 0%``
+            ``version-b Running: 25 % (step 2 of 3), 812 requests, p95 43ms, errors 0%``, or with ``p95 -`` while no
+            request has told it.
 
         """
         plan = self.plan
         place = f"{self.share} % (step {self.step + 1} of {len(plan.steps)})"
-        seen = [f"{self.requests} requests", *(f"{name} {shown(name, value)}" for name, value in self.values.items())]
+        metrics = [condition.metric for condition in Guard.parse(plan.guard).conditions] if plan.guard else []
+        known = self.values if self.requests else {}
+        values = [f"{name} {shown(name, known[name]) if name in known else '-'}" for name in metrics]
+        seen = [f"{self.requests} requests", *values]
         line = f"{plan.version} {self.phase}: {', '.join([place, *seen])}"
         return f"{line}; {self.reason}" if self.reason else line
 

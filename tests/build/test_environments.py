@@ -10,21 +10,24 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
 from mljupyter.build.environments.interpreters import choose, on_this_machine
 from mljupyter.build.environments.record import BuiltEnvironment
-from mljupyter.build.environments.requirements import python_versions
-from mljupyter.build.environments.resolver import SourceBuilds
-from mljupyter.build.environments.uv import Uv, uv_platform
+from mljupyter.build.environments.relaxation import exact_versions
+from mljupyter.build.environments.requirements import WantedPackage, python_versions
+from mljupyter.build.environments.resolver import Resolution, SourceBuilds
+from mljupyter.build.environments.uv import Finished, Uv, uv_platform
 from mljupyter.build.environments.uv_environments import ensure_environment, find_environment, first_versions
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, MissingPinError
 from mljupyter.build.images import ImagePlan, plan_image
-from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.errors import BuildFailedError, ImageError
 from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan.pins import with_pins_that_exist
 from tests.registry.processes import on_small_disk
@@ -190,12 +193,37 @@ def test_a_pin_that_does_not_exist_stops_with_the_versions_that_do(index: Packag
     assert "tiny==9 does not exist for Python" in caught.value.message
     assert "Available are 1.0." in caught.value.message
     assert "six" not in caught.value.message.partition("The whole log")[0]
+    assert "python.pins" not in caught.value.message.replace("environment.python.pins = 'compatible'", "")
+    file = root.parent / "requirements.txt"
+    file.write_text("# exact\nsix\ntiny==9  # the newest\n")
+    assert "tiny==9 (line 3 of requirements.txt) does not exist for" in caught.value.in_file(file).message
+    assert caught.value.in_file(root.parent / "gone.txt").message == caught.value.message
     built = ensure_environment(definition("tiny", index.option), root, policy="exact")
     assert changes(built) == []
     assert find_environment(definition("tiny", index.option), [root]) == built, (
         "it serves the policy compatible as well"
     )
     assert find_environment(definition("tiny", index.option), [root], policy="strict") is None
+
+
+def test_a_pin_between_existing_versions_is_told_with_the_nearest_and_the_newest() -> None:
+    there = [f"{number}.0" for number in range(1, 11)]
+
+    class Releases:
+        python = SimpleNamespace(minor="3.12")
+
+        def resolve(self, lines: list[str], *, wheels_only: bool) -> Resolution:
+            allowed = SpecifierSet(lines[0].removeprefix("tiny"))
+            found = [one for one in there if one in allowed]
+            finished = Finished(0 if found else 1, [])
+            return Resolution([f"tiny=={found[-1]}"] if found else None, wheels_only, finished)
+
+    with pytest.raises(MissingPinError) as caught:
+        exact_versions([WantedPackage("tiny==3.5")], Releases(), "exact")  # type: ignore[arg-type]
+    assert caught.value.message.splitlines()[0] == (
+        "tiny==3.5 does not exist for Python 3.12. "
+        "Available are 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, and earlier versions. The nearest is 3.0."
+    )
 
 
 def test_a_pin_above_everything_there_is_loses_its_version(index: PackageIndex, root: Path) -> None:
@@ -430,8 +458,11 @@ def test_an_image_is_not_built_with_a_pin_that_does_not_exist(index: PackageInde
             log=BuildLog(lambda event: None, []),
         )
 
-    with pytest.raises(ImageError, match=r"tiny==9 does not exist for Python(.|\n)*Available are 1\.0\."):
+    with pytest.raises(ImageError, match=r"tiny==9 does not exist for Python(.|\n)*Available are 1\.0\.") as caught:
         checked("tiny==9")
+    (tmp_path / "env.yml").write_text("dependencies:\n- pip:\n  - 'tiny==9'\n")
+    failed = BuildFailedError("environment", caught.value.message.splitlines()[0], [], None)
+    assert "'environment': tiny==9 (line 3 of env.yml) does not exist" in failed.in_file(tmp_path / "env.yml").message
     assert checked("tiny==1.0").packages.exact == (), "what is asked is installed as it is"
     checked("unknown-here==1")  # the installer in the image may reach another index
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
+import re
 from pathlib import Path
 
 import click
 import pytest
 
+import mljupyter
 from mljupyter.cli import az
 from mljupyter.cli.app import _COMMANDS, app
 from mljupyter.cli.az.table import TABLE, Same
 from mljupyter.cli.flags import with_two_dashes
 from mljupyter.cli.hints import as_commands
+from mljupyter.cli.options import named_endpoint
 from mljupyter.core import Workspace
+from mljupyter.errors import MLJupyterError
 
 Printed = pytest.CaptureFixture[str]
 
@@ -311,6 +317,79 @@ def test_environments_are_scaffolded_registered_and_downloaded(here: Path, capsy
 )
 def test_hints_are_commands(said: str, becomes: str) -> None:
     assert as_commands(said) == becomes
+
+
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [
+        (
+            "Wait longer with service.wait_for_deployment(), or look into service.get_logs()",
+            "Wait longer with mljupyter service show -n iris, or look into mljupyter service get-logs -n iris",
+        ),
+        (
+            "endpoint.abort_rollout(), %rollout iris --abort, mljupyter endpoint rollout iris --abort",
+            "mljupyter endpoint rollout iris --abort",
+        ),
+        (
+            "Turn it on: service.update(token_auth_enabled=True, auth_enabled=False)",
+            "Turn it on: mljupyter service update -n iris --token-auth-enabled --auth-enabled false",
+        ),
+        ("Workspace.create('team', path='/x')", "mljupyter workspace create team"),
+    ],
+)
+def test_hints_name_the_endpoint_of_the_command(said: str, becomes: str) -> None:
+    assert as_commands(said, "iris") == becomes
+
+
+def test_every_call_on_an_endpoint_in_a_message_becomes_a_command_with_its_name() -> None:
+    calls = re.compile(r"(?:service|endpoint)\.[a-z_]+\([^()]*\)(?!\.)")
+    package = Path(mljupyter.__file__).parent
+    hints: set[str] = set()
+    for part in ("deploy", "core", "engine", "controller"):
+        for file in sorted((package / part).rglob("*.py")):
+            tree = ast.parse(file.read_text())
+            docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docs]
+            hints |= {hint for node in texts if isinstance(node.value, str) for hint in calls.findall(node.value)}
+    assert "endpoint.abort_rollout()" in hints
+    for hint in sorted(hints):
+        assert as_commands(hint, "iris").startswith("mljupyter "), hint
+        assert "iris" in as_commands(hint, "iris"), hint
+
+
+def test_an_error_names_the_endpoint_that_the_command_was_given(here: Path, capsys: Printed) -> None:
+    assert named_by("mljupyter endpoint rollout iris --abort") == "iris"
+    assert named_by("mljupyter service get-keys -n iris") == "iris"
+    assert named_by("mljupyter endpoint delete iris other") == "iris"
+    assert named_by("mljupyter model show -n ridge") == ""
+
+
+def named_by(line: str) -> str:
+    """Return the endpoint that a command line is about; there is none of that name."""
+    with contextlib.suppress(MLJupyterError):
+        app(line.split()[1:], prog_name="mljupyter", standalone_mode=False)
+    return named_endpoint()
+
+
+def test_several_models_are_deleted_all_or_none(here: Path, capsys: Printed) -> None:
+    for _ in range(3):
+        run("az ml model register -n ridge -p model.txt")
+    registry = Workspace.get("default").registry
+    registry.models.add_reference("image ridge:1", ["ridge:2"])
+    capsys.readouterr()
+    app(["model", "delete", "-i", "ridge:1", "-i", "ridge:2", "--dry-run"], "mljupyter", standalone_mode=False)
+    assert capsys.readouterr().out == (
+        "ridge:1: would be deleted (dry run, nothing done)\n"
+        "ridge:2: stays: in use by image ridge:1 (dry run, nothing done)\n"
+    )
+    run("az ml model delete -i ridge:1 -i ridge:2", expected=1)
+    assert "ridge:2 is in use by image ridge:1: it cannot be deleted.\nNothing was deleted" in capsys.readouterr().err
+    run("az ml model delete -i ridge:1 -i ridge:9", expected=1)
+    assert [one.version for one in registry.models.list("ridge")] == [3, 2, 1]
+    capsys.readouterr()
+    run("az ml model delete -i ridge:1 -i ridge:3 -i ridge:1")
+    deleted = [{"id": "ridge:1", "deleted": True}, {"id": "ridge:3", "deleted": True}]
+    assert json.loads(capsys.readouterr().out) == deleted
 
 
 def test_mapped_aks_targets_are_shown_created_attached_and_deleted(

@@ -157,7 +157,10 @@ def test_an_unknown_workspace_ends_with_1_and_one_message(here: Commands, tmp_pa
 
 
 def test_a_workspace_without_endpoints_lists_none_and_starts_nothing(here: Commands, tmp_path: Path) -> None:
-    assert here.run("endpoint", "list").stdout == "No endpoints.\n"
+    assert here.run("endpoint", "list").stdout == (
+        "No endpoints. Deploy one with: mljupyter deploy NAME --model MODEL --score SCRIPT\n"
+        "In a notebook, a fitted estimator: %deploy NAME ESTIMATOR\n"
+    )
     assert here.json("endpoint", "list") == []
     assert here.json("controller", "status") == {
         "running": False,

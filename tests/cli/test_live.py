@@ -245,7 +245,9 @@ def test_a_rollout_a_promotion_a_rollback_and_the_history(served: Commands) -> N
         begun = served.json("endpoint", "rollout", "pair", "new", "--steps", "70,100", "--every", "10m")
         assert (begun["phase"], begun["plan"]["everySeconds"]) == ("Running", 600)
         assert "is Running at 70 %" in served.failed("endpoint", "promote", "pair", "new")
-        assert "Aborted" in served.run("endpoint", "rollout", "pair", "--abort").stdout
+        aborted = served.run("endpoint", "rollout", "pair", "--abort").stdout
+        assert "Aborted" in aborted
+        assert aborted.endswith("\nShares now: old 50 %, new 50 %\n")
         assert "has all requests" in served.run("endpoint", "promote", "pair", "new").stdout
         rolled = served.run("endpoint", "rollback", "pair").stdout.splitlines()
         assert rolled[0] == "pair: rolled back to 3"

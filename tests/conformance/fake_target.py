@@ -661,7 +661,7 @@ def _scaled(status: VersionStatus, replicas: int, wanted: VersionSpec) -> Versio
 def _refuse_unknown(spec: EndpointSpec, version: str) -> None:
     if version not in spec.versions:
         listed = ", ".join(sorted(spec.versions))
-        raise errors.InvalidSpecError(f"{spec.name!r} has no version {version!r}: it has {listed}.")
+        raise errors.InvalidSpecError(f"{spec.name!r} has no version {version!r}. It has {listed}.")
 
 
 def _checked(key: str | None) -> str | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import stat
@@ -14,6 +15,7 @@ from mljupyter.core import ContainerRegistry, Environment
 from mljupyter.core.container_registry import RegistryIdentity
 from mljupyter.core.docker_section import DockerBuildContext, DockerSection
 from mljupyter.core.environment import DEFAULT_CPU_IMAGE, CondaDependencies, EnvironmentReference, RSection
+from mljupyter.core.estimator import environment_for
 from mljupyter.core.spark_section import SparkPackage
 from mljupyter.core.workspace import Workspace
 from mljupyter.deploy import environments
@@ -370,6 +372,24 @@ def test_the_notebooks_environment_has_its_packages_and_needs_no_build(workspace
     assert not [line for line in packages.pip_packages if line.startswith("mljupyter")]
     assert interpreter_of(environment.serving()) == sys.executable
     assert interpreter_of(environment.register(workspace).serving()) == sys.executable
+
+
+def test_a_local_build_of_a_package_is_pinned_by_its_public_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # PyTorch's own index has 1.0+cpu; PyPI takes no local versions, and has the same release as 1.0.
+    (tmp_path / "tiny_build-1.0+cpu.dist-info").mkdir()
+    (tmp_path / "tiny_build-1.0+cpu.dist-info/METADATA").write_text("Name: tiny-build\nVersion: 1.0+cpu\n")
+    (tmp_path / "tiny_build-1.0+cpu.dist-info/top_level.txt").write_text("tiny_build\n")
+    (tmp_path / "tiny_build.py").write_text("class Model:\n    def predict(self, rows):\n        return rows\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    packages = Environment.from_current("notebook").python.conda_dependencies
+    assert packages is not None
+    assert "tiny-build==1.0" in packages.pip_packages
+    model = importlib.import_module("tiny_build").Model()
+    served = environment_for(model, "serving").python.conda_dependencies
+    assert served is not None
+    assert "tiny-build==1.0" in served.pip_packages
 
 
 def test_a_changed_copy_of_the_notebooks_environment_is_another_one() -> None:

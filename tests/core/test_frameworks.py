@@ -107,6 +107,23 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str,
         del sys.modules["own_models"]
 
 
+@pytest.mark.parametrize(
+    ("name", "library"), [("xgboost", "XGBoost"), ("lightgbm", "LightGBM"), ("statsmodels", "statsmodels")]
+)
+def test_a_model_shows_its_library_and_keeps_the_framework_that_azure_has(
+    served: tuple[dict[str, Case], dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    library: str,
+) -> None:
+    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path))
+    model = register_estimator(Workspace.create("shown"), served[0][name].model, name)
+    assert (model.model_framework, model.properties["library"]) == ("Custom", library)
+    assert model.record.shown_framework == f"{library} {sys.modules[name].__version__}"
+    assert f"{library} {sys.modules[name].__version__}" in model._repr_html_()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_another_process_answers_as_the_model_does(served: tuple[dict[str, Case], dict[str, Any]], name: str) -> None:
     made, found = served

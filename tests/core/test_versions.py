@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from mljupyter.core.webservice import AksEndpoint, AksWebservice
 from mljupyter.deploy.content import VersionContent
 from mljupyter.deploy.spec_builder import new_endpoint
-from mljupyter.deploy.versions import with_changed_version, with_new_version, with_traffic, without_version
+from mljupyter.deploy.versions import (
+    known_version,
+    with_changed_version,
+    with_new_version,
+    with_traffic,
+    without_version,
+)
+from mljupyter.engine.rollout.rules import refuse_promotion, refuse_start
 from mljupyter.exceptions import WebserviceException
-from mljupyter.spec import CodeReference, EndpointSpec, SpecError
+from mljupyter.magics.commands.endpoints import version_of
+from mljupyter.spec import CodeReference, EndpointRecord, EndpointSpec, EndpointStatus, RolloutPlan, SpecError
 
 CONFIG = AksEndpoint.deploy_configuration
 SERVED = VersionContent(code=CodeReference(digest="sha256:" + "0" * 64, entry_script="score.py"))
@@ -102,6 +112,23 @@ def test_percentiles_are_set_in_one_step_and_who_is_not_named_has_none(two: Endp
     assert changed.sticky_header == "x-user"
     assert with_traffic(changed, sticky_header="").sticky_header is None
     assert with_traffic(changed, {"versiona": 1}).sticky_header == "x-user"
+
+
+def test_an_unknown_version_is_refused_with_one_sentence_everywhere(two: EndpointSpec) -> None:
+    sentence = "'shared' has no version 'version-b'. Did you mean 'versionb'? It has versiona, versionb."
+    spec = two.model_copy(update={"name": "shared"})
+    now = datetime.now(UTC)
+    record = EndpointRecord(
+        spec=spec, status=EndpointStatus(), created_time=now, updated_time=now, generation=1, resource_version=1
+    )
+    plan = RolloutPlan.parse({"version": "version-b", "steps": [100], "everySeconds": 1})
+    refusals = refuse_start(record, plan), refuse_promotion(record, "version-b")
+    assert [refusal.message for refusal in refusals if refusal is not None] == [sentence, sentence]
+    with pytest.raises(WebserviceException) as by_sdk:
+        known_version(spec, "version-b")
+    with pytest.raises(WebserviceException) as by_magics:
+        version_of(SimpleNamespace(versions={}, record=record), "version-b")  # type: ignore[arg-type]
+    assert (by_sdk.value.message, by_magics.value.message) == (sentence, sentence)
 
 
 @pytest.mark.parametrize(

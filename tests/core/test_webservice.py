@@ -13,7 +13,7 @@ from mljupyter.client.scorer import Answer
 from mljupyter.core import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice, Workspace
 from mljupyter.core.webservice.types import EncryptionProperties, VnetConfiguration
 from mljupyter.deploy.content import VersionContent
-from mljupyter.deploy.rollout import follow_rollout
+from mljupyter.deploy.rollout import follow_rollout, told
 from mljupyter.deploy.spec_builder import new_endpoint
 from mljupyter.exceptions import WebserviceException
 from mljupyter.spec import CodeReference, EndpointRecord
@@ -41,10 +41,10 @@ def record(kind: str = "AKS", versions: Iterable[str] = ("one",), **changes: Any
     return EndpointRecord.parse(document | changes)
 
 
-def rollout(phase: str, step: int = 0, reason: str = "") -> dict[str, Any]:
-    plan = {"version": "two", "steps": [10, 100], "everySeconds": 1}
+def rollout(phase: str, step: int = 0, reason: str = "", requests: int = 0, **planned: Any) -> dict[str, Any]:
+    plan = {"version": "two", "steps": [10, 100], "everySeconds": 1, **planned}
     times = {"stepTime": "2026-01-01T00:00:00Z", "startedTime": "2026-01-01T00:00:00Z"}
-    return {"plan": plan, "phase": phase, "step": step, "reason": reason, **times}
+    return {"plan": plan, "phase": phase, "step": step, "reason": reason, "requests": requests, **times}
 
 
 class Endpoints:
@@ -237,6 +237,9 @@ def test_a_version_is_asked_with_the_header_that_picks_it(workspace: Workspace, 
     assert isinstance(endpoint, AksEndpoint)
     router = answering(endpoint, (200, b"1"))
     assert endpoint.versions["two"].run("{}") == 1
+    with pytest.raises(KeyError, match="'shown' has no version 'too'. Did you mean 'two'. It has one, two"):
+        endpoint.versions["too"]
+    assert endpoint.versions.get("too") is None
     assert "two" in router.requests[0][1].values()
 
 
@@ -269,6 +272,54 @@ class TestFollowRollout:
         found, lines = self.follow(*records)
         assert found is records[-1]
         assert lines == ["two: 10 %", "two: 10 % (paused)", "two: 100 %", "two: Completed at 100 %; all steps are done"]
+
+    def guarded(self, phase: str, requests: int, step: int = 0, reason: str = "") -> EndpointRecord:
+        state = rollout(phase, step, reason, requests, guard="p95<1s", leastRequests=200)
+        return record("AKSENDPOINT", ["one", "two"], rollout=state)
+
+    def test_a_rollout_that_needs_requests_says_so_at_once_then_how_many_came(self) -> None:
+        counts = (0, 0, 12, 60, 199, 200)
+        hints = "%invoke shown:two DATA, endpoint.versions['two'].run(DATA), mljupyter endpoint invoke shown DATA"
+        records = [*(self.guarded("Running", count) for count in counts), self.guarded("Completed", 200, step=1)]
+        _, lines = self.follow(*records)
+        assert lines == [
+            "two: 10 %",
+            f"  step 1 of 2: 0 of 200 requests for the guard. Send some: {hints}",
+            "  step 1 of 2: 60 of 200 requests for the guard",
+            "  step 1 of 2: 199 of 200 requests for the guard",
+            "two: Completed at 100 %",
+        ]
+
+    def test_requests_that_do_not_count_for_the_guard_are_not_told_as_enough(self) -> None:
+        waits = self.guarded("Running", 250, reason="waits for 200 requests to judge")
+        _, lines = self.follow(waits, waits, self.guarded("Completed", 450, step=1))
+        assert lines[1:-1] == ["  step 1 of 2: 250 of 200 requests for the guard; waits for 200 requests to judge"]
+
+    def test_each_step_counts_from_zero(self) -> None:
+        first, second = self.guarded("Running", 0), self.guarded("Running", 0, step=1)
+        _, lines = self.follow(first, second, self.guarded("Completed", 200, step=1))
+        assert lines[2:4] == ["two: 100 %", "  step 2 of 2: 0 of 200 requests for the guard"]
+
+    @pytest.mark.parametrize("phase", ["Aborted", "Returned"])
+    def test_a_rollout_that_did_not_succeed_ends_with_the_resulting_shares(self, phase: str) -> None:
+        _, lines = self.follow(record("AKSENDPOINT", ["one", "two"], rollout=rollout(phase, reason="why")))
+        assert lines == [f"two: {phase} at 10 %; why\nShares now: one 100 %, two 0 %"]
+
+    def test_the_state_of_a_rollout_has_the_shares_once_it_has_ended(self) -> None:
+        both = ["one", "two"]
+        assert told(record("AKSENDPOINT", both)) == ""
+        assert told(record("AKSENDPOINT", both, rollout=rollout("Running"))).count("\n") == 0
+        ended = told(record("AKSENDPOINT", both, rollout=rollout("Aborted")))
+        assert ended == "two Aborted: 10 % (step 1 of 2), 0 requests\nShares now: one 100 %, two 0 %"
+
+    def test_a_value_is_not_shown_before_a_request_has_told_it(self) -> None:
+        state = self.guarded("Running", 0).rollout
+        assert state is not None
+        assert state.text() == "two Running: 10 % (step 1 of 2), 0 requests, p95 -"
+        earlier = state.model_copy(update={"values": {"p95": 0.0}})  # by a control plane of an earlier release
+        assert earlier.text() == state.text()
+        seen = state.model_copy(update={"values": {"p95": 12.0}, "requests": 1})
+        assert seen.text() == "two Running: 10 % (step 1 of 2), 1 requests, p95 12ms"
 
     def test_it_waits_until_the_router_has_taken_the_share_back(self) -> None:
         both = ["one", "two"]

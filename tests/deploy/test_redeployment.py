@@ -172,8 +172,8 @@ def test_a_rollback_over_a_change_of_kind_reports_no_error(deploy: Deploy, works
     assert (type(service), service.compute_type) == (AksWebservice, "AKS")
     service.wait_for_deployment()
     deploy("--kind aci")
-    entry, line = roll_back(workspace, "sums", None)
-    assert entry.spec.kind == "AKS" and line.startswith("sums: ")
+    entry, lines = roll_back(workspace, "sums", None)
+    assert entry.spec.kind == "AKS" and lines[0].startswith("sums: ")
 
 
 def test_the_names_of_azureml_keep_the_rule_of_azure_for_versions(
@@ -209,6 +209,26 @@ def test_a_deployment_says_what_it_replaces_unless_this_kernel_deployed_it(deplo
     assert plan.replaced("sums", content_of(first, "sums")) == ""
     assert "versions.sums.code.digest: changed" in plan.told_lines()
     assert "versions.sums.scaling.replicas: none → 2" in plan.told_lines()
+
+
+def test_a_plan_says_which_versions_and_replicas_it_replaces(deploy: Deploy) -> None:
+    first = deploy("--to fake --replicas 2")
+    assert (first.standing(), first.summary().count("replaces")) == ("", 0), "it is new"
+    assert deploy("--replicas 1", only_plan=True).standing() == "", "the content stays"
+    write_script("second")
+    plan = deploy("", only_plan=True)
+    assert plan.summary().splitlines()[:2] == [
+        "sums → fake: update (dry run, nothing done)",
+        "  replaces sums (2 replicas)",
+    ]
+
+
+def test_a_plan_names_the_version_that_it_replaces(deploy: Deploy) -> None:
+    deploy("--to fake --version v1 --replicas 1")
+    assert deploy("--version v2", only_plan=True).standing() == "", "it is added"
+    deploy("--version v2")
+    write_script("second")
+    assert deploy("--version v1", only_plan=True).standing() == "replaces sums (version v1, 1 replica)"
 
 
 def test_whole_versions_are_told_in_one_line(deploy: Deploy) -> None:

@@ -182,7 +182,7 @@ def test_a_model_of_another_framework_is_saved_in_its_own_format_and_served(live
     live.run("%deploy boosted boosted --kind aci --extra-columns refuse --quiet")
     assert live.run("%invoke boosted X[:2]") == pytest.approx(live.run("boosted.predict(X[:2])").tolist(), rel=1e-5)
     model = Model(live.variables["ws"], "boosted")
-    assert model.properties == {"estimator": "XGBRegressor"}
+    assert model.properties == {"estimator": "XGBRegressor", "library": "XGBoost"}
     assert live.run("%deploy boosted boosted --kind aci --extra-columns refuse --dry-run").action == "unchanged"
     live.run("%undeploy boosted --quiet")
 

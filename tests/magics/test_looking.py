@@ -58,7 +58,10 @@ def test_models_can_be_had_as_json(registered: Shell, capsys: pytest.CaptureFixt
 
 def test_a_model_that_is_not_there_is_an_error_with_the_nearest_name(registered: Shell) -> None:
     assert registered.error("%models wights").endswith("Did you mean 'weights'?")
-    assert registered.error("%models weights:9").endswith("Its versions: %models weights")
+    said = "There is no registered model 'weights:9' in this workspace. It has versions 1, 2."
+    assert registered.error("%models weights:9") == said
+    assert registered.error("%models delete weights:9") == f"{said} Nothing was deleted."
+    assert registered.error("%deploy adder --score sums --model weights:9 --dry-run") == said
 
 
 def test_a_workspace_without_models_says_how_to_begin(shell: Shell) -> None:
@@ -83,7 +86,10 @@ def test_compute_targets_come_with_the_reason_why_not(shell: Shell, monkeypatch:
         ("%%invoke adder\n{'data': 1}", "Line 2 of the cell is not JSON"),
         ('%%invoke adder\n{\n  "data": [1,]\n}', "Line 3 of the cell is not JSON"),
         ('%%invoke adder 5\n{"data": 1}', "Give the data once"),
-        ("%invoke adder", "Give the data once"),
+        (
+            "%invoke adder",
+            "Give the data once: on the line (%invoke adder DATA), or as JSON in the cell (%%invoke adder)",
+        ),
     ],
 )
 def test_data_in_a_cell_is_checked_before_anything_is_sent(shell: Shell, cell: str, said: str) -> None:

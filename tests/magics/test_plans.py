@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mljupyter.magics.commands import rollout
 from mljupyter.notebook.session import session_of
 from tests.magics.conftest import SCRIPT, Shell
 from tests.waiting import promised, wait_until
@@ -249,6 +250,27 @@ def test_after_a_restart_names_are_completed_before_anything_else_was_run(prepar
         assert another.complete("%deploy adder --score s") == ["sums"]
     finally:
         another.close()
+
+
+def test_an_interrupted_wait_for_a_rollout_names_the_endpoint(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(call: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rollout, "run", interrupted)
+    assert shell.error("%rollout iris --wait") == (
+        "%rollout was interrupted. The rollout continues: %rollout iris shows it, %rollout iris --abort ends it."
+    )
+
+
+def test_models_are_not_deleted_while_an_image_uses_one(prepared: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = prepared.variables["ws"]
+    workspace.registry.models.add_reference("image weights:1", ["weights:1"])
+    said = prepared.error("%models delete weights:1")
+    assert said.startswith("In use: weights:1 by image weights:1. Nothing was deleted.")
+    assert said.endswith("mljupyter image delete weights:1")
+    capsys.readouterr()
+    prepared.run("%models delete weights:1 --dry-run")
+    assert capsys.readouterr().out == "weights:1: in use by image weights:1 (dry run, nothing done)\n"
 
 
 def test_models_are_deleted_by_name_all_or_none(prepared: Shell, capsys: pytest.CaptureFixture[str]) -> None:

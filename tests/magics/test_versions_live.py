@@ -114,7 +114,7 @@ def test_the_python_it_shows_does_the_same(live: Shell) -> None:
 def test_a_rollout_is_begun_shown_and_ended(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     live.run("%traffic shared version-b=10")
     live.run("%rollout shared version-b --steps 20,40 --every 10m --guard 'p95<5s'")
-    line = "version-b Running: 20 % (step 1 of 2), 0 requests, p95 0ms"
+    line = "version-b Running: 20 % (step 1 of 2), 0 requests, p95 -"
     assert live.run("%rollout shared").text() == line
     (row,) = [row for row in live.run("%endpoints").rows if row[0] == "shared"]
     assert row[1] == "Healthy, rollout of version-b Running at 20 %"
@@ -123,11 +123,21 @@ def test_a_rollout_is_begun_shown_and_ended(live: Shell, capsys: pytest.CaptureF
     live.run("%rollout shared --pause")
     assert "Paused" in live.run("%rollout shared").text()
     live.run("%rollout shared --resume")
-    assert "Aborted" in live.run("%rollout shared --abort").text()
+    dry = live.run("%rollout shared --abort --dry-run").text()
+    assert dry.endswith("Shares then: version-a 90 %, version-b 10 %")
+    aborted = live.run("%rollout shared --abort").text()
+    assert "Aborted" in aborted
+    assert aborted.endswith("\nShares now: version-a 90 %, version-b 10 %")
     assert [item["weight"] for item in live.run("%traffic shared")] == [90, 10]
     capsys.readouterr()
     live.run("%rollout shared version-b --steps 20 --every 0.2s --wait")
     assert capsys.readouterr().out == "version-b: 20 %\nversion-b: Completed at 20 %\n"
+    live.run("%rollout shared version-b --steps 30 --every 10m")
+    capsys.readouterr()
+    live.run("%rollback shared")
+    assert capsys.readouterr().out == (
+        "shared: the rollout is aborted. Shares now: version-a 80 %, version-b 20 %\n"
+    ), "and not the changes of the last entry of the history"
     assert "step 1 of 8" in live.run("%traffic shared version-b=100 --over 10m").text()
     assert live.run("%rollout shared --abort -o kept") is None
     assert live.variables["kept"].phase == "Aborted"
@@ -275,7 +285,10 @@ def test_the_python_of_a_change_runs_as_it_stands(live: Shell) -> None:
         ("%rollback shared --to 999 --dry-run", "no entry 999"),
         ("%undeploy shared:version-a --dry-run", "is the default version of 'shared'"),
         ("%undeploy shared:version-c", "no version 'version-c'"),
-        ("%invoke shared:version-c 1", "'shared' has no version 'version-c'. Did you mean"),
+        (
+            "%invoke shared:version-c 1",
+            "'shared' has no version 'version-c'. Did you mean 'version-b'? It has version-a, version-b.",
+        ),
         ("%invoke plain:one 1", "'plain' has no version 'one'. It has a single one: leave the version out."),
     ],
 )

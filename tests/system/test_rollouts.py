@@ -231,7 +231,7 @@ def test_what_cannot_be_rolled_out_is_refused_with_the_reason(machine: Machine, 
         (plan(10), RolloutRefusedError, "has 40 % of the requests, and the first step is 10"),
         (plan(50, version="aaa"), RolloutRefusedError, "is the default version"),
         (plan(50, version="ccc"), RolloutRefusedError, "is Failed: a rollout begins with a version that is Healthy"),
-        (plan(50, version="ddd"), InvalidSpecError, "has no version 'ddd': it has aaa, bbb, ccc"),
+        (plan(50, version="ddd"), InvalidSpecError, "has no version 'ddd'. It has aaa, bbb, ccc"),
     ):
         with pytest.raises(kind, match=message):
             machine.client.start_rollout("shared", wanted)

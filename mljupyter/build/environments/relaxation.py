@@ -99,9 +99,13 @@ def _missing_pin(lines: Sequence[str], resolver: Resolver) -> MissingPinError | 
         return None
     sentences = [
         f"{redacted(line)} does not exist for Python {resolver.python.minor}. Available are {', '.join(versions)}."
+        + (f" The nearest is {nearest}." if (nearest := _nearest(line, resolver)) not in (None, *versions) else "")
         for line, versions in available.items()
     ]
-    remedy = "Leave out the version, or pin another one. To relax old pins: --pins compatible, or python.pins."
+    remedy = (
+        "Write a version that exists, or leave the version out. To let mljupyter choose another one: --pins "
+        "compatible,\nin Python environment.python.pins = 'compatible'."
+    )
     return MissingPinError("\n".join([*sentences, remedy]))
 
 
@@ -110,14 +114,25 @@ def _available(line: str, resolver: Resolver) -> list[str]:
     name, bound = looser(line)[-1].partition(";")[0].strip(), ""
     found: list[str] = []
     while len(found) < _MOST_VERSIONS:
-        answer = resolver.resolve([f"{name}{bound}"], wheels_only=False)
-        exact = next((one for one in answer.lines or () if name_of(one) == name_of(name)), None)
-        version = exact.partition("==")[2].split(";")[0].strip() if exact is not None else ""
-        if not version:
+        version = _newest(name, bound, resolver)
+        if version is None:
             return found
         found.append(version)
         bound = f"<{version}"
-    return [*found, "older ones"]
+    return [*found, "and earlier versions"]
+
+
+def _nearest(line: str, resolver: Resolver) -> str | None:
+    """Return the version of a package next below the one that a requirement names; None if there is none."""
+    name, match = looser(line)[-1].partition(";")[0].strip(), _REQUIREMENT.fullmatch(line.strip())
+    bound = _LOWER_BOUND.search(match["version"]) if match is not None else None
+    return _newest(name, f"<{bound['number']}", resolver) if bound is not None else None
+
+
+def _newest(name: str, bound: str, resolver: Resolver) -> str | None:
+    answer = resolver.resolve([f"{name}{bound}"], wheels_only=False)
+    exact = next((one for one in answer.lines or () if name_of(one) == name_of(name)), None)
+    return (exact.partition("==")[2].split(";")[0].strip() or None) if exact is not None else None
 
 
 def looser(line: str) -> list[str]:

@@ -170,6 +170,24 @@ def as_copy(line: str) -> Change:
     return Change(line, copied(line), "installed as a copy, as in an image: deploy again after a change", "replaced")
 
 
+def pin_of(name: str, version: str) -> str:
+    """Return the requirement for an installed package, with its public version.
+
+    A local version such as ``2.8.0+cpu`` names a build that another index has: PyPI takes none, so that the pin could
+    not be installed elsewhere. The public version has the same code, in the build that the index has for the platform.
+
+    Parameters:
+        name: the package.
+        version: the installed version.
+
+    Example:
+        >>> pin_of("torch", "2.8.0+cpu"), pin_of("numpy", "2.1.0")
+        ('torch==2.8.0', 'numpy==2.1.0')
+
+    """
+    return f"{name}=={version.partition('+')[0]}"
+
+
 def split_conda(text: str) -> tuple[str, str]:
     """Return name and version of a conda package, the version as a specifier of PEP 440, empty for any.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mljupyter.build.failures import BuildCancelledError
+from pathlib import Path
+
+from mljupyter.build.failures import BuildCancelledError, placed_in
 from mljupyter.errors import MLJupyterError
 
 __all__ = [
@@ -50,3 +52,7 @@ class BuildFailedError(ImageError):
         self.reason = reason
         self.last_lines = last_lines
         self.hint = hint
+
+    def in_file(self, file: Path) -> BuildFailedError:
+        """Return the same error; a requirement that does not exist is told with its line in the file."""
+        return BuildFailedError(self.step, placed_in(self.reason, file), self.last_lines, self.hint)

@@ -18,7 +18,7 @@ from mljupyter.cli.app import app
 from mljupyter.cli.az.table import OLD_NAMES, TABLE, Missing, Nothing, row_of
 from mljupyter.cli.flags import NAME, OldCommand, v1_options
 from mljupyter.cli.hints import as_commands
-from mljupyter.cli.options import open_workspace, place_given
+from mljupyter.cli.options import named_endpoint, open_workspace, place_given
 from mljupyter.cli.output import DEFAULT_FORMAT, print_document, say
 from mljupyter.errors import MLJupyterError
 
@@ -97,7 +97,7 @@ def _invoke(group: click.Group, program: str, arguments: list[str]) -> int:
         return error.exit_code
     except (MLJupyterError, FileNotFoundError, NotImplementedError) as error:
         said = f"{error.filename}: {error.strerror}" if isinstance(error, FileNotFoundError) else str(error)
-        say(f"{program}: {as_commands(said)}", err=True)
+        say(f"{program}: {as_commands(said, named_endpoint())}", err=True)
         return _FAILED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)

@@ -16,8 +16,9 @@ from mljupyter.core.display import Rows, pairs
 from mljupyter.core.webservice.aks import AksAttributes, AksWebservice
 from mljupyter.core.webservice.configuration import AksEndpointDeploymentConfiguration
 from mljupyter.durations import seconds_of
+from mljupyter.engine.rollout.unknown_version import unknown_version
 from mljupyter.exceptions import WebserviceException, as_webservice_exception
-from mljupyter.spec import EndpointKind, EndpointRecord, Rollout, RolloutPlan, VersionSpec, VersionStatus
+from mljupyter.spec import EndpointKind, EndpointRecord, EndpointSpec, Rollout, RolloutPlan, VersionSpec, VersionStatus
 from mljupyter.spec.names import AZURE_VERSION
 from mljupyter.spec.rollout import LEAST_REQUESTS
 from mljupyter.spec.router import VERSION_HEADERS
@@ -228,8 +229,8 @@ class AksEndpoint(AksWebservice):
 
     @property
     def versions(self) -> dict[str, AksEndpointVersion]:
-        """The versions by name, as of the last operation."""
-        return {name: AksEndpointVersion(self, name) for name in self._spec.versions}
+        """The versions by name, as of the last operation. A `KeyError` for another name has those that exist."""
+        return _Versions(self._spec, {name: AksEndpointVersion(self, name) for name in self._spec.versions})
 
     def create_version(
         self,
@@ -576,6 +577,17 @@ class AksEndpoint(AksWebservice):
             "stickyHeader": self._spec.sticky_header,
             "rollout": self.record.rollout.document() if self.record.rollout is not None else None,
         }
+
+
+class _Versions(dict[str, AksEndpointVersion]):
+    """The versions of an endpoint by name; the error for an unknown name has the existing ones."""
+
+    def __init__(self, spec: EndpointSpec, versions: Mapping[str, AksEndpointVersion]) -> None:
+        super().__init__(versions)
+        self._spec = spec
+
+    def __missing__(self, name: str) -> AksEndpointVersion:
+        raise KeyError(unknown_version(self._spec, name))
 
 
 def _configured(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1183,7 +1183,8 @@ class Webservice(EndpointAttributes):
             raise WebserviceException(
                 f"web service {self.name!r} has collected nothing: collect_model_data is off.\nTurn it on with "
                 "update(collect_model_data=True), for a version of an AksEndpoint with\n"
-                "update_version(NAME, collect_model_data=True). The script needs a ModelDataCollector."
+                f"update_version({self._spec.default_version!r}, collect_model_data=True). "
+                "The script needs a ModelDataCollector."
             )
 
     def metrics(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from mljupyter.build.environments.requirements import pin_of
 from mljupyter.deploy.estimator.frameworks import ServingFormat
 
 _ALWAYS = ("joblib", "numpy", "inference_schema")
@@ -68,7 +69,7 @@ def pinned_packages(form: ServingFormat, estimator: Any, *, frame: bool = False)
     modules = {*_ALWAYS, *own, *(["pandas"] if frame else [])}
     sources = metadata.packages_distributions()
     names = {source for module in modules for source in sources.get(module, ())[:1]}
-    return sorted(f"{source}=={metadata.version(source).partition('+')[0]}" for source in names)
+    return sorted(pin_of(source, metadata.version(source)) for source in names)
 
 
 class _NullWriter(io.RawIOBase):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.deploy.estimator.frameworks import ServingFormat
+from mljupyter.registry.catalog.model_record import LIBRARY_PROPERTY
 from mljupyter.spec import ModelReference
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def register(context: WorkspaceContext, estimator: Any, name: str, form: Serving
             path,
             framework=form.framework,
             framework_version=form.version,
-            properties={"estimator": type(estimator).__name__},
+            properties={
+                "estimator": type(estimator).__name__,
+                **({LIBRARY_PROPERTY: form.library} if form.library is not None else {}),
+            },
         )
 
 

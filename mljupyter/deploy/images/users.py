@@ -38,6 +38,14 @@ def users_of_image(
     return sorted(users)
 
 
+def present_users_of_image(context: WorkspaceContext, record: ImageRecord) -> list[str]:
+    """Return the users of an image; the references of web services that are gone are released first."""
+    if users := users_of_image(context, record):
+        release_by_the_gone(context, users)
+        users = users_of_image(context, record)
+    return users
+
+
 def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool = False) -> ImageRecord:
     """Delete an image from the workspace and from its engine or registry; return its record.
 
@@ -53,10 +61,7 @@ def delete_unused_image(context: WorkspaceContext, image_id: str, *, keep: bool 
 
     """
     record = context.registry.images.get_by_id(image_id)
-    if users := users_of_image(context, record):
-        release_by_the_gone(context, users)
-        users = users_of_image(context, record)
-    if users:
+    if users := present_users_of_image(context, record):
         raise ImageInUseError(
             f"Image {record.id} is in use by {', '.join(users)}: it cannot be deleted.\nDelete or update them first.",
             users,

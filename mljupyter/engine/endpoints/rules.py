@@ -74,6 +74,6 @@ def _refuse_hidden_values(spec: EndpointSpec, before: EndpointSpec | None) -> Re
                 return Refusal(
                     "InvalidSpec",
                     f"versions.{version}.environmentVariables.{name} is {HIDDEN!r}, which is shown instead of a "
-                    "value. Give the value; mljupyter endpoint show NAME --json --show-secrets prints it.",
+                    f"value. Give the value; mljupyter endpoint show {spec.name} --json --show-secrets prints it.",
                 )
     return None

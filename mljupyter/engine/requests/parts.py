@@ -120,7 +120,7 @@ def size_problem(size: int, limit: int, name: str) -> str | None:
     return (
         f"The request has {readable_size(size)} ({size:,} bytes); "
         f"{name!r} takes at most {readable_size(limit)} ({limit:,} bytes).\n"
-        "Send a table in parts: %invoke NAME DATA --batch-rows 1000 -o result, or score_batch(service, data).\n"
+        f"Send a table in parts: %invoke {name} DATA --batch-rows 1000 -o result, or score_batch(service, data).\n"
         "Or raise the limit: maxBodyBytes below limits of the version, in the specification of the endpoint (%%deploy)."
     )
 

@@ -178,7 +178,8 @@ def _ended(rollout: Rollout, phase: RolloutPhase, now: datetime, reason: str) ->
 
 def _with_values(rollout: Rollout, counts: RequestCounts) -> Rollout:
     guard = Guard.parse(rollout.plan.guard) if rollout.plan.guard else Guard(())
-    values = {item.metric: round(_value(item.metric, counts), 3) for item in guard.conditions}
+    measured = [item.metric for item in guard.conditions if _judged(item, counts)]
+    values = {metric: round(_value(metric, counts), 3) for metric in measured}
     return rollout.model_copy(update={"requests": counts.requests, "errors": counts.errors, "values": values})
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mljupyter.engine.rollout import canary
+from mljupyter.engine.rollout.unknown_version import unknown_version
 from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState, Rollout, RolloutPhase, RolloutPlan
 from mljupyter.spec.history import HistoryEntry
 
@@ -106,9 +107,7 @@ def _refuse_during_rollout(record: EndpointRecord) -> Refusal | None:
 def _refuse_unknown(spec: EndpointSpec, version: str) -> Refusal | None:
     if version in spec.versions:
         return None
-    return Refusal(
-        "InvalidSpec", f"{spec.name!r} has no version {version!r}: it has {', '.join(sorted(spec.versions))}."
-    )
+    return Refusal("InvalidSpec", unknown_version(spec, version))
 
 
 def _refused(message: str) -> Refusal:

@@ -58,6 +58,11 @@ def shares_text(spec: EndpointSpec) -> str | None:
     return ", ".join(f"{name} {shares.get(name, 0)} %" for name in first)
 
 
+def all_shares(spec: EndpointSpec) -> str:
+    """Return the configured shares of all versions as text, also of a single one: ``version-a 100 %``."""
+    return shares_text(spec) or f"{spec.default_version} {WHOLE} %"
+
+
 def split(percentiles: Mapping[str, int], default: str, able: Collection[str], before: str | None = None) -> Split:
     """Return the split of requests while only some versions can answer them.
 
@@ -74,9 +79,9 @@ def split(percentiles: Mapping[str, int], default: str, able: Collection[str], b
         ValueError: in the same cases as `weights`.
 
     Example:
-        >>> split({"a": 0, "b": 10, "c": 30}, default="a", able={"a", "b"})
+        >>> split({"a": 20, "b": 10, "c": 30}, default="a", able={"a", "b"})
         Split(weights={'a': 90, 'b': 10}, default='a')
-        >>> split({"a": 0, "b": 10, "c": 0}, default="c", able={"a", "b"}, before="a")
+        >>> split({"a": 5, "b": 10, "c": 0}, default="c", able={"a", "b"}, before="a")
         Split(weights={'a': 90, 'b': 10}, default='a')
 
     """

@@ -10,7 +10,9 @@ from mljupyter.core import Webservice, Workspace
 from mljupyter.core.display import date_text
 from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
 from mljupyter.engine.rollout.traffic import shares_text
+from mljupyter.engine.rollout.unknown_version import unknown_version
 from mljupyter.errors import MLJupyterError
+from mljupyter.exceptions import WebserviceException
 from mljupyter.magics.magic import Call, json_line, masked_line
 from mljupyter.notebook.options.option_values import near
 from mljupyter.notebook.views.clients import Clients
@@ -30,7 +32,10 @@ COLUMNS = (
     "Scoring URI",
     "Updated",
 )
-EMPTY = "No endpoints yet. Deploy one with %deploy NAME --model MODEL --score SCRIPT"
+EMPTY = (
+    "No endpoints yet. Deploy one with %deploy NAME ESTIMATOR, such as %deploy diabetes ridge for the fitted estimator "
+    "ridge. With a scoring script of your own: %deploy NAME --model MODEL --score SCRIPT"
+)
 
 
 class EndpointMissingError(MLJupyterError):
@@ -55,13 +60,12 @@ def version_of(service: Webservice, name: str) -> AksEndpointVersion:
     """Return one of an endpoint's versions.
 
     Raises:
-        EndpointMissingError: there is none of this name; the message has the existing ones.
+        WebserviceException: there is none of this name; the message has the existing ones.
 
     """
     versions: Mapping[str, AksEndpointVersion] = getattr(service, "versions", {})
     if name not in versions:
-        hint = near(name, versions) or " It has a single one: leave the version out."
-        raise EndpointMissingError(f"{service.name!r} has no version {name!r}.{hint}")
+        raise WebserviceException(unknown_version(service.record.spec, name))
     return versions[name]
 
 

@@ -29,9 +29,10 @@ def run(call: Call) -> Any:
     """Send the data, and return the answer as Python values."""
     if (call["data"] is None) == (call.body is None):
         raise WrongInputError(
-            "Give the data once: on the line (%invoke NAME DATA), or as JSON in the cell (%%invoke NAME)."
+            f"Give the data once: on the line (%invoke {call['name']} DATA), or as JSON in the cell "
+            f"(%%invoke {call['name']})."
         )
-    body = None if call.body is None else body_in_cell(call.body)
+    body = None if call.body is None else body_in_cell(call.body, call["name"])
     service = webservice(call.session.workspace(), call.endpoint)
     asked = service if call.version is None else version_of(service, call.version)
     if body is not None:
@@ -103,14 +104,15 @@ def _delivered(call: Call, answer: Any) -> Any:
     return call.deliver(answer)
 
 
-def body_in_cell(text: str) -> str:
-    """Return the JSON of a cell; an error has the line of the cell."""
+def body_in_cell(text: str, name: str = "NAME") -> str:
+    """Return the JSON of a cell for the endpoint `name`; an error has the line of the cell."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise WrongInputError(
             f"Line {error.lineno + 1} of the cell is not JSON: {error.msg.lower()} at character {error.colno}.\n"
-            "JSON wants double quotes, and true, false, null. A Python value goes onto the line: %invoke NAME VARIABLE"
+            "JSON wants double quotes, and true, false, null. A Python value goes onto the line: "
+            f"%invoke {name} VARIABLE"
         ) from None
     except (ValueError, RecursionError) as error:
         raise WrongInputError(f"The cell holds JSON that cannot be read: {error}.") from None

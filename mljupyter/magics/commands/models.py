@@ -7,15 +7,21 @@ from typing import Any
 
 from mljupyter.core import Model, Workspace
 from mljupyter.core.display import date_text
+from mljupyter.deploy.leftovers import users_of_model
 from mljupyter.errors import MLJupyterError
+from mljupyter.magics.commands.dry_run import NOTHING_DONE
 from mljupyter.magics.magic import Call, json_line
-from mljupyter.notebook.options.option_values import WrongInputError, near
+from mljupyter.notebook.options.option_values import WrongInputError
+from mljupyter.notebook.sources.inference import unknown_model
 from mljupyter.notebook.views.views import Table
 from mljupyter.sizes import readable_size
 
 COLUMNS = ("Name", "Versions", "Framework", "Tags", "Used by", "Size", "Created")
 VERSION_COLUMNS = ("Version", "Framework", "Tags", "Properties", "Used by", "Size", "Created")
-EMPTY = "No models yet. Register one with Model.register(ws, PATH, NAME), or %deploy NAME ESTIMATOR"
+EMPTY = (
+    "No models yet. %deploy NAME ESTIMATOR registers a fitted estimator and deploys it, such as %deploy diabetes "
+    "ridge. A file: %mlj register PATH NAME"
+)
 _MOST_VERSIONS = 5
 _DELETE = "delete"
 
@@ -42,9 +48,7 @@ def run(call: Call) -> Any:
         model for model in Model.list(workspace, name=name or None) if not version or str(model.version) == version
     ]
     if name and not found:
-        known = {model.name for model in Model.list(workspace)}
-        hint = f" Its versions: %models {name}" if name in known else near(name, known)
-        raise ModelMissingError(f"There is no registered model {asked!r} in this workspace.{hint}")
+        raise ModelMissingError(unknown_model(workspace, asked))
     users = used_by(workspace)
     documents = [{**model.serialize(), "usedBy": users.get(model.id, [])} for model in found]
     call.session.cache.refresh_soon()
@@ -66,21 +70,44 @@ def _delete(call: Call, workspace: Workspace, words: list[str]) -> Any:
     for word in words:
         chosen |= {model.id: model for model in _meant(workspace, word, every=call["all_versions"])}
     users = {one: names for one, names in used_by(workspace).items() if one in chosen}
+    others = {one: users_of_model(workspace.context, one) for one in chosen if one not in users}
+    users |= {one: names for one, names in others.items() if names}
+    if users and call["dry_run"]:
+        return _say_what_would_be(call, sorted(chosen), users)
     if users:
         said = "; ".join(f"{one} by {', '.join(names)}" for one, names in sorted(users.items()))
         raise ModelUsedError(
-            f"In use: {said}. Nothing was deleted.\nDeploy other models there, or delete the endpoint: %undeploy NAME"
+            f"In use: {said}. Nothing was deleted.\nDeploy other models there, or delete those first: {_way_out(users)}"
         )
     ids = sorted(chosen)
-    if not call["dry_run"]:
-        for one in ids:
-            chosen[one].delete()
-        call.session.cache.refresh_soon()
+    if call["dry_run"]:
+        return _say_what_would_be(call, ids, users)
+    for one in ids:
+        chosen[one].delete()
+    call.session.cache.refresh_soon()
     if call["json"]:
-        print(json_line({"deleted": [] if call["dry_run"] else ids, "models": ids}))
+        print(json_line({"deleted": ids, "models": ids}))
     else:
-        call.say(f"{', '.join(ids)}: {'would be deleted (dry run, nothing done)' if call['dry_run'] else 'deleted'}")
+        call.say(f"{', '.join(ids)}: deleted")
     return None
+
+
+def _say_what_would_be(call: Call, ids: list[str], users: Mapping[str, list[str]]) -> None:
+    """Say for a dry run which models would be deleted, and which are in use, so that none would be."""
+    if call["json"]:
+        print(json_line({"deleted": [], "models": ids, "usedBy": dict(users)}))
+        return
+    free = [one for one in ids if one not in users]
+    for one, names in sorted(users.items()):
+        call.say(f"{one}: in use by {', '.join(names)} {NOTHING_DONE}")
+    if free:
+        call.say(f"{', '.join(free)}: {'not in use' if users else 'would be deleted'} {NOTHING_DONE}")
+
+
+def _way_out(users: Mapping[str, list[str]]) -> str:
+    """Return the command that deletes the first user of a model: an image, or an endpoint."""
+    user = sorted(users.items())[0][1][0]
+    return f"mljupyter image delete {user.split()[1]}" if user.startswith("image ") else f"%undeploy {user}"
 
 
 def _meant(workspace: Workspace, word: str, *, every: bool) -> list[Model]:
@@ -95,8 +122,7 @@ def _meant(workspace: Workspace, word: str, *, every: bool) -> list[Model]:
     there = Model.list(workspace, name=name)
     found = [model for model in there if not version or str(model.version) == version]
     if not found:
-        hint = f" Its versions: %models {name}" if there else near(name, {one.name for one in Model.list(workspace)})
-        raise ModelMissingError(f"There is no registered model {word!r} in this workspace.{hint} Nothing was deleted.")
+        raise ModelMissingError(f"{unknown_model(workspace, word)} Nothing was deleted.")
     if not version and not every and len(found) > 1:
         versions = ", ".join(sorted((str(model.version) for model in found), key=int))
         raise WrongInputError(
@@ -122,7 +148,7 @@ def _row(versions: list[Model], users: Mapping[str, list[str]]) -> list[str]:
     return [
         newest.name,
         _listed([str(model.version) for model in versions]),
-        _framework(newest),
+        newest.record.shown_framework,
         _pairs(newest.tags),
         ", ".join(used),
         *_size_and_date(newest),
@@ -132,7 +158,7 @@ def _row(versions: list[Model], users: Mapping[str, list[str]]) -> list[str]:
 def _version_row(model: Model, users: Mapping[str, list[str]]) -> list[str]:
     used = ", ".join(users.get(model.id, []))
     pairs = _pairs(model.tags), _pairs(model.properties)
-    return [str(model.version), _framework(model), *pairs, used, *_size_and_date(model)]
+    return [str(model.version), model.record.shown_framework, *pairs, used, *_size_and_date(model)]
 
 
 def _size_and_date(model: Model) -> list[str]:
@@ -142,10 +168,6 @@ def _size_and_date(model: Model) -> list[str]:
 def _listed(versions: list[str]) -> str:
     more = len(versions) - _MOST_VERSIONS
     return ", ".join(versions[:_MOST_VERSIONS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _framework(model: Model) -> str:
-    return " ".join(filter(None, (model.model_framework, model.model_framework_version)))
 
 
 def _pairs(pairs: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mljupyter.engine.rollout.rules import rollback_target
+from mljupyter.engine.rollout.traffic import all_shares
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.dry_run import NOTHING_DONE, is_preview, present, preview, shown
 from mljupyter.magics.commands.endpoints import webservice
@@ -32,11 +33,11 @@ def go_back(call: Call, number: int | None) -> Any:
     if is_preview(call):
         return _preview(call, number)
     with taken_back_if_interrupted(call):
-        entry, line = roll_back(workspace, call["name"], number)
+        entry, lines = roll_back(workspace, call["name"], number)
     if call["json"]:
         print(json_line(documents([entry])[0]))
         return None
-    for text in (line, *(f"  {change}" for change in entry.changes)):
+    for text in lines:
         call.say(text)
     return None
 
@@ -46,6 +47,7 @@ def _preview(call: Call, number: int | None) -> Any:
     rollout = record.rollout
     if number is None and rollout is not None and rollout.active and not call["code"]:
         text = f"{call['name']}: the rollout would be aborted {NOTHING_DONE}\n  {rollout.text()}"
+        text += f"\n  Shares then: {all_shares(record.spec)}"
         return shown(call, Text(text), {"endpoint": call["name"], "action": "abort", "rollout": rollout.document()})
 
     def wanted(spec: EndpointSpec) -> EndpointSpec:

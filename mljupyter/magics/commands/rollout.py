@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mljupyter.deploy.rollout import told
 from mljupyter.deploy.versions import known_version
+from mljupyter.engine.rollout.traffic import all_shares
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import as_webservice_exception
 from mljupyter.magics.commands.dry_run import NOTHING_DONE, called, code_of, is_preview, present, shown
@@ -74,8 +76,10 @@ def _preview_control(call: Call, action: str) -> Any:
         found = "there was none yet" if rollout is None else f"the last one: {rollout.text()}"
         wanted = " or ".join(_PHASES[action])
         raise NoSuchRolloutError(f"{call['name']!r} has no rollout that is {wanted}; {found}.")
-    text = Text(f"{call['name']}: {action} {NOTHING_DONE}\n  {rollout.text()}")
-    return shown(call, text, {"endpoint": call["name"], "action": action, "rollout": rollout.document()})
+    lines = [f"{call['name']}: {action} {NOTHING_DONE}", f"  {rollout.text()}"]
+    lines += [f"  Shares then: {all_shares(present(call).spec)}"] if action == "abort" else []
+    document = {"endpoint": call["name"], "action": action, "rollout": rollout.document()}
+    return shown(call, Text("\n".join(lines)), document)
 
 
 def finish(call: Call, endpoint: Any) -> Any:
@@ -91,4 +95,4 @@ def finish(call: Call, endpoint: Any) -> Any:
         return call.deliver(found)
     if wait and not quiet and found is not None:
         return None  # its steps and its end are already printed
-    return Text(found.text() if found is not None else NO_ROLLOUT)
+    return Text(told(endpoint.record) or NO_ROLLOUT)

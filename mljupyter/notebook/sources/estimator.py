@@ -143,7 +143,7 @@ def _check_options(values: Mapping[str, Any]) -> None:
     }
     if values["estimator"] is None and given:
         raise WrongInputError(
-            f"--{next(iter(given)).replace('_', '-')} is for an estimator: %deploy NAME ESTIMATOR ..."
+            f"--{next(iter(given)).replace('_', '-')} is for an estimator: %deploy {values['name']} ESTIMATOR ..."
         )
     if values["estimator"] is None:
         return

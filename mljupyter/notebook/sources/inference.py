@@ -19,6 +19,8 @@ from mljupyter.registry.artifacts.store import ArtifactStore
 
 _MODELS = "azureml-models"
 
+_MOST_VERSIONS = 10
+
 
 def registered_models(workspace: Workspace, names: Iterable[str], namespace: Mapping[str, Any]) -> list[Model]:
     """Return registered models by ``name`` or ``name:version``, or from a variable with a Model.
@@ -40,13 +42,28 @@ def _registered_model(workspace: Workspace, text: str, namespace: Mapping[str, A
     try:
         return Model(workspace, name=name, version=whole(version))
     except WebserviceException as error:
-        known = {model.name for model in Model.list(workspace)}
-        if name in known:
-            versions = sorted(model.version for model in Model.list(workspace, name=name))
-            hint = f" It has {'versions' if len(versions) > 1 else 'version'} {', '.join(map(str, versions))}."
-        else:
-            hint = near(name, known) or " Register one with Model.register(ws, PATH, NAME)."
-        raise WrongInputError(f"There is no registered model {text!r} in this workspace.{hint}") from error
+        raise WrongInputError(unknown_model(workspace, text)) from error
+
+
+def unknown_model(workspace: Workspace, text: str) -> str:
+    """Return the sentences about a model that is not registered, with its versions or the nearest name.
+
+    Parameters:
+        workspace: the workspace.
+        text: the model as it was given, ``NAME`` or ``NAME:VERSION``.
+
+    """
+    name = text.partition(":")[0]
+    models = Model.list(workspace)
+    versions = sorted(model.version for model in models if model.name == name)
+    if versions:
+        listed = [*(["..."] if len(versions) > _MOST_VERSIONS else []), *map(str, versions[-_MOST_VERSIONS:])]
+        hint = f" It has {'versions' if len(versions) > 1 else 'version'} {', '.join(listed)}."
+    else:
+        hint = near(name, {model.name for model in models}) or (
+            f" Register one with Model.register(ws, PATH, {name!r})."
+        )
+    return f"There is no registered model {text!r} in this workspace.{hint}"
 
 
 def scoring_config(

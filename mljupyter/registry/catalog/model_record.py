@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Row  # heavy, and not needed to read the SDK's names
 
 
+LIBRARY_PROPERTY = "library"
+"""The property of a model with the name of its library, if that is no framework of Azure ML v1."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
     """One version of a model.
@@ -59,6 +63,13 @@ class ModelRecord:
                 "Rule: the name of one file or directory. Register the model again."
             )
         return name
+
+    @property
+    def shown_framework(self) -> str:
+        """The framework or library with its version, for people; `framework` has only the names of Azure ML v1."""
+        library = self.properties.get(LIBRARY_PROPERTY)
+        name = library if library and self.framework in (None, "Custom") else self.framework
+        return " ".join(filter(None, (name, self.framework_version)))
 
     @property
     def reference(self) -> ModelReference:

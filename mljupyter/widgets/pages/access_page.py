@@ -123,8 +123,9 @@ class AccessPage(DraftPage):
 
     def _way(self, name: str) -> Choice:
         way = _WAYS.get(name, Choice(name, name))
-        if self._stays and name != self._now:
-            reason = "It holds for all versions: change it with ws.webservices[NAME].update(auth_enabled=...)."
+        if self._present is not None and self._stays and name != self._now:
+            endpoint = f"ws.webservices[{self._present.spec.name!r}]"
+            reason = f"It holds for all versions: change it with {endpoint}.update(auth_enabled=...)."
             return Choice(way.value, way.label, way.help, reason=reason)
         if name == "token" and self._kind != "aks":
             return Choice(way.value, way.label, way.help, reason="Only for the kind as on a cluster.")

@@ -131,7 +131,7 @@ class DockerBuilder:
                     names = ", ".join(sorted(str(one.name) for one in users))
                     raise ImageError(
                         f"{reference} is in use by the container {names}: it cannot be removed.\n"
-                        "Remove that first: docker rm -f NAME."
+                        f"Remove that first: docker rm -f {names.replace(',', '')}"
                     )
                 time.sleep(_PAUSE_SECONDS)
 

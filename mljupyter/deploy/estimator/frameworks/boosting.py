@@ -31,6 +31,7 @@ def xgboost_format(value: Any, method: str, _: Any, name: str) -> ServingFormat 
     types = set(inner.feature_types or ())
     return ServingFormat(
         framework="Custom",
+        library="XGBoost",
         version=xgboost.__version__,
         file="model.ubj",
         save=lambda path: value.save_model(path),
@@ -77,6 +78,7 @@ def lightgbm_format(value: Any, method: str, _: Any, name: str) -> ServingFormat
 
     return ServingFormat(
         framework="Custom",
+        library="LightGBM",
         version=lightgbm.__version__,
         file="model.txt",
         save=save,
@@ -127,6 +129,7 @@ def catboost_format(value: Any, method: str, _: Any, name: str) -> ServingFormat
     by_type = value.get_cat_feature_indices() or value.get_text_feature_indices()
     return ServingFormat(
         framework="Custom",
+        library="CatBoost",
         version=catboost.__version__,
         file="model.cbm",
         save=save,

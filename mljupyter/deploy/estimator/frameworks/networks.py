@@ -60,6 +60,7 @@ def torch_format(value: Any, method: str, sample: Any, name: str) -> ServingForm
 
     return ServingFormat(
         framework="Custom",
+        library="PyTorch",
         version=torch.__version__,
         file="model.pt" if scripted else "model.pt2",
         save=save,
@@ -155,6 +156,7 @@ def keras_format(value: Any, method: str, _: Any, name: str) -> ServingFormat | 
     backend = keras.backend.backend()
     return ServingFormat(
         framework="Custom",
+        library="Keras",
         version=keras.__version__,
         file="model.keras",
         save=lambda path: _save_keras(value, path),

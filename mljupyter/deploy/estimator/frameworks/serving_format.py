@@ -13,8 +13,9 @@ class ServingFormat:
     """How a model is saved, loaded and called.
 
     Parameters:
-        framework: the framework in the record of the registered model.
-        version: its version; None if it has none.
+        framework: the framework in the record of the registered model, one of those that Azure ML v1 has.
+        library: the name of the real one, where that is none of them.
+        version: the version of the framework or library; None if it has none.
         file: the name of the model's file.
         save: writes that file. The same model is written as the same bytes.
         imports: lines of the scoring script.
@@ -45,6 +46,7 @@ class ServingFormat:
     answer: str
     call: Callable[[Any], Any] | None = None
     prepare: str = ""
+    library: str | None = None
     version: str | None = None
     packages: tuple[str, ...] | None = None
     classes: tuple[type, ...] | None = None

@@ -43,6 +43,7 @@ def statsmodels_format(value: Any, method: str, _: Any, name: str) -> ServingFor
         columns = tuple(str(each) for each in exog.columns)
     return ServingFormat(
         framework="Custom",
+        library="statsmodels",
         version=statsmodels.__version__,
         file="model.pickle",
         save=lambda path: _save(value, path),
