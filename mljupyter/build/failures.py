@@ -13,6 +13,21 @@ LAST_LINES = 20
 # The first that matches counts: causes before consequences.
 _CAUSES_OUTSIDE = (
     (
+        r"git executable not found|git: not found|cannot find command 'git'|No such file or directory: 'git'",
+        "git is not installed, and a package is named by its git repository: install git, or give a wheel.",
+    ),
+    (
+        (
+            r"command '\S*(gcc|g\+\+|cc|c\+\+|clang)\S*' failed|unable to execute '\S*(gcc|cc|clang)|unknown compiler"
+            r"|No CMAKE_C\w*_COMPILER|can't find rust compiler|(gcc|cc|g\+\+|clang|cargo|rustc): (command )?not found"
+        ),
+        "A package has to be compiled, which fails: is there a compiler (gcc)? Or pin a version that has wheels.",
+    ),
+    (
+        r"setuptools[-_]scm was unable|unable to detect version|LookupError: Error getting the version from source",
+        "The package takes its version from git, which is not part of a copy: build a wheel of it, and list that.",
+    ),
+    (
         r"no space left|os error 28\b|disk quota exceeded|os error 122\b",
         "No space is left: free some on the disk of the environments and of uv's cache (`uv cache prune`).",
     ),

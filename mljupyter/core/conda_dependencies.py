@@ -10,13 +10,16 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mljupyter import core
 from mljupyter.build.environments.definition import CondaDefinition, redacted
+from mljupyter.build.environments.local_files import absolute_lines
+from mljupyter.build.environments.pip_lines import RequirementError, logical_lines, pip_line
 from mljupyter.build.environments.requirements import name_of
 from mljupyter.core import conda_file
-from mljupyter.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.files import expanded
 
 DEFAULT_FILE = "conda_dependencies.yml"
@@ -28,6 +31,11 @@ PYTHON_DEFAULT_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 CPU = "cpu"
 GPU = "gpu"
 _SDK_PACKAGE = re.compile(r"azureml(-[\w-]+)?")
+#: Options of pip that may be given several times.
+_REPEATED = (
+    "--constraint", "--editable", "--extra-index-url", "--find-links", "--no-binary", "--only-binary", "--requirement",
+    "--trusted-host", "--use-feature",
+)  # fmt: skip
 _CONDA_NAME = re.compile(r"(?:[^:\s]+::?)?([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
@@ -65,6 +73,7 @@ class CondaDependencies:
             where = f"The conda file {os.fspath(conda_dependencies_file_path)!r}"
             text = conda_file.read_text(conda_dependencies_file_path, "conda file")
             self._content = conda_file.parse(text, where)
+            self._make_paths_absolute(expanded(conda_dependencies_file_path).parent)
         elif _underlying_structure is not None:
             self._content = CondaDefinition.parse(_underlying_structure).document()
         else:
@@ -231,7 +240,7 @@ class CondaDependencies:
         _check_text(pip_option)
         lines = self._pip()
         option = _option_name(pip_option)
-        if option not in ("--extra-index-url", "--find-links", "-f"):
+        if option is not None and option not in _REPEATED:
             lines[:] = [line for line in lines if _option_name(line) != option]
         if pip_option not in lines:
             lines.insert(len(self.pip_options), pip_option)
@@ -240,7 +249,7 @@ class CondaDependencies:
         """Remove an option of pip, whatever its value."""
         option = _option_name(pip_option)
         lines = self._pip()
-        lines[:] = [line for line in lines if _option_name(line) != option]
+        lines[:] = [line for line in lines if option is None or _option_name(line) != option]
 
     def add_cntk_package(self, core_type: str = CPU) -> None:
         """Add CNTK, for ``cpu`` or ``gpu``."""
@@ -282,8 +291,15 @@ class CondaDependencies:
         return copy.deepcopy(self._content)
 
     def definition(self) -> CondaDefinition:
-        """Return the list as a document."""
-        return CondaDefinition.parse(self._content)
+        """Return the list as a document: lines for pip in one form, with absolute paths.
+
+        Raises:
+            UserErrorException: a line for pip has an unknown option, or a requirements file that cannot be read.
+
+        """
+        whole = CondaDependencies(_underlying_structure=self._content)
+        whole._make_paths_absolute(Path.cwd())
+        return CondaDefinition.parse(whole._content)
 
     def __eq__(self, other: object) -> bool:
         """Return whether another list has the same content."""
@@ -294,6 +310,12 @@ class CondaDependencies:
     def __repr__(self) -> str:
         packages = self.conda_packages + [redacted(line) for line in self.pip_packages]
         return f"CondaDependencies({', '.join(packages)})"
+
+    def _make_paths_absolute(self, directory: Path) -> None:
+        """Give the lines for pip absolute paths; lines of included files take the place of ``-r`` lines."""
+        if any(isinstance(item, dict) for item in self._dependencies()):
+            with as_user_error():
+                self._pip()[:] = absolute_lines(logical_lines("\n".join(self._pip())), directory)
 
     def _dependencies(self) -> list[Any]:
         dependencies: list[Any] = self._content.setdefault("dependencies", [])
@@ -321,8 +343,14 @@ def _conda_name(package: str) -> str:
 
 
 def _option_name(line: str) -> str | None:
-    name = re.split(r"[\s=]", line.strip(), maxsplit=1)[0]
-    return {"-i": "--index-url"}.get(name, name) if name.startswith("-") else None
+    """Return the long name of a line's first option; None for a requirement."""
+    try:
+        parsed = pip_line(line)
+    except RequirementError:  # the build reports it
+        return line
+    if parsed.editable:
+        return "--editable"
+    return parsed.options[0][0] if parsed.options else None
 
 
 def _with_sdk_version(package: str) -> str:

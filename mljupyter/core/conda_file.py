@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.build.environments.definition import CondaDefinition
+from mljupyter.build.environments.pip_lines import decoded
 from mljupyter.exceptions import UserErrorException
 from mljupyter.files import expanded, write_whole
 from mljupyter.outside import yaml_value
@@ -27,7 +28,7 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
     try:
         if file.stat().st_size > LARGEST_BYTES:
             raise UserErrorException(f"The {what} {str(file)!r} is larger than {LARGEST_BYTES:,} bytes.")
-        return file.read_text(encoding="utf-8-sig")
+        return decoded(file.read_bytes())
     except UnicodeDecodeError:
         raise UserErrorException(f"The {what} {str(file)!r} is not UTF-8 text.") from None
     except OSError as error:

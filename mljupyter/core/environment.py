@@ -292,7 +292,6 @@ class Environment(HtmlRepr):
         environment._file = expanded(file_path)
         packages = environment.python.conda_dependencies
         assert packages is not None  # noqa: S101 - narrows the type
-        core.package_sources.make_paths_absolute(packages, expanded(file_path).parent)
         environment.environment_variables = dict(packages.definition().variables)
         return environment
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from mljupyter import core
 from mljupyter.build.images import ImagePlan, Reference, pins_for_saving, plan_image, save_context
+from mljupyter.build.images.create import store_local_files
+from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.registry.credentials import find_credentials
 from mljupyter.core import Environment, Image, InferenceConfig, Model, Workspace, deployment
 from mljupyter.core.container_registry import ContainerRegistry
@@ -84,6 +86,7 @@ class ModelPackage:
                 pins=policy_of(definition),
             )
             if generate_dockerfile:
+                store_local_files(workspace.registry, plan)
                 return cls(workspace, plan, environment)
             host = build_job.place_of(workspace.context).partition("registry/")[2]
             label = image_label or time.strftime("%Y%m%d%H%M%S")
@@ -185,7 +188,8 @@ class ModelPackage:
             )
         target = expanded(output_directory)
         with as_webservice_exception():
-            save_context(pins_for_saving(self._plan, print), self.workspace.artifacts, target)
+            log = BuildLog(lambda event: print(event.text) if event.state is None else None)
+            save_context(pins_for_saving(self._plan, print), self.workspace.artifacts, target, log=log)
         print(f"Package saved to {target}")
 
     def get_container_registry(self) -> ContainerRegistry:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,28 +11,15 @@ from importlib import metadata
 from pathlib import Path
 
 from mljupyter.build.environments.definition import redacted
+from mljupyter.build.environments.local_files import lines_of_file
 from mljupyter.build.environments.requirements import pin_of
 from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
-from mljupyter.exceptions import UserErrorException
+from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.files import draft_of, expanded
 
 _CONDA_TIMEOUT_SECONDS = 120
-_WITH_FILE = re.compile(r"(?P<option>-r|--requirement|-c|--constraint|-e|--editable)[\s=]+(?P<path>\S.*)")
 _OWN = {"mljupyter", "pip"}
-
-
-def make_paths_absolute(packages: CondaDependencies, directory: Path) -> None:
-    """Make the paths in the pip requirements of a conda file absolute, so that they can be read from anywhere.
-
-    Parameters:
-        packages: the content of the file; it is changed.
-        directory: the directory of the file.
-
-    """
-    lines = [*packages.pip_options, *packages.pip_packages]
-    if lines:
-        packages.set_pip_requirements(_absolute(lines, directory))
 
 
 def read_pip_requirements(file: Path, pip_version: str | None) -> CondaDependencies:
@@ -48,7 +34,8 @@ def read_pip_requirements(file: Path, pip_version: str | None) -> CondaDependenc
 
     """
     packages = CondaDependencies.create(pip_packages=[])
-    packages.set_pip_requirements(_requirements(file, ()))
+    with as_user_error():
+        packages.set_pip_requirements(lines_of_file(file))
     if pip_version is not None:
         packages.add_conda_package(f"pip={pip_version}")
     return packages
@@ -134,37 +121,6 @@ def store_wheel(directory: Path, file: Path, *, exist_ok: bool) -> str:
         with draft_of(target) as draft:
             shutil.copyfile(source, draft)
     return target.as_uri()
-
-
-def _requirements(file: Path, above: tuple[Path, ...]) -> list[str]:
-    """Return the lines of a requirements file, with the lines of included files in place of ``-r`` lines."""
-    file = file.absolute()
-    if file in above:
-        raise UserErrorException(f"The requirements file {str(file)!r} refers to itself.")
-    lines: list[str] = []
-    for line in conda_file.read_text(file, "requirements file").replace("\\\n", " ").splitlines():
-        text = re.sub(r"(^|\s)#.*$", "", line).strip()
-        match = _WITH_FILE.fullmatch(text)
-        if match is not None and match["option"] in ("-r", "--requirement"):
-            lines += _requirements(file.parent / match["path"].strip(), (*above, file))
-        elif text:
-            lines += _absolute([text], file.parent)
-    return lines
-
-
-def _absolute(lines: list[str], directory: Path) -> list[str]:
-    """Return requirements with absolute paths."""
-    return [_absolute_line(line, directory.absolute()) for line in lines]
-
-
-def _absolute_line(line: str, directory: Path) -> str:
-    match = _WITH_FILE.fullmatch(line)
-    path = match["path"].strip() if match else line
-    is_path = match is not None or line.startswith(("./", "../"))
-    if not is_path or "://" in path or os.path.isabs(path):  # noqa: PTH117
-        return line
-    full = os.path.normpath(directory / path)
-    return f"{match['option']} {full}" if match else full
 
 
 def _origin(distribution: metadata.Distribution) -> str | None:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from mljupyter.build.environments.definition import EnvironmentDefinition
-from mljupyter.build.environments.requirements import RequirementError, Wanted, python_versions, split_conda, wanted
+from mljupyter.build.environments.requirements import (
+    RequirementError,
+    Wanted,
+    missing_packages,
+    python_versions,
+    split_conda,
+    wanted,
+)
 
 
 def asked(*dependencies: object) -> Wanted:
@@ -91,3 +98,17 @@ def test_options_and_comments_are_no_packages() -> None:
     found = asked({"pip": ["--index-url https://example.org/simple", "--pre", "# old", "six # why", "-e /src/mine"]})
     assert found.options == ("--index-url https://example.org/simple", "--pre")
     assert lines(found) == ["six", "-e /src/mine"]
+
+
+def test_a_wheel_by_its_path_is_the_package_that_a_script_needs() -> None:
+    python = {"condaDependencies": {"dependencies": [{"pip": ["/w/my_model-1.0-py3-none-any.whl", "x @ file:///x"]}]}}
+    asked_for = ["my-model==1.0", "x==1", "y==1"]
+    assert missing_packages(EnvironmentDefinition.parse({"python": python}), asked_for) == ["y==1"]
+
+
+@pytest.mark.parametrize("line", ["-rmore.txt", "-e./pk", "-chere.txt", "-ihttps://example.org/simple"])
+def test_no_glued_option_is_lost(line: str) -> None:
+    # pip takes them (optparse): without -i, a private package would come from the public index.
+    found = asked({"pip": [line]})
+    assert [line[:2] in text or "--" in text for text in (*found.options, *lines(found))] == [True]
+    assert found.changes == ()

@@ -144,3 +144,15 @@ def test_what_is_wrong_with_a_conda_file_is_told_without_the_passwords_in_it(pro
     assert "hunter2" not in refusal.value.message
     assert "unicode string" not in refusal.value.message
     assert "constrained" not in refusal.value.message
+
+
+def test_options_are_replaced_and_removed_however_they_are_written() -> None:
+    packages = CondaDependencies.create(pip_packages=["six"])
+    packages.set_pip_option("-ihttps://one.example.org")
+    packages.set_pip_option("--index-url=https://two.example.org")
+    packages.set_pip_option("-f links")
+    packages.set_pip_option("-fmore")
+    assert packages.pip_options == ["--index-url=https://two.example.org", "-f links", "-fmore"]
+    packages.remove_pip_option("--find-links")
+    packages.remove_pip_option("six")  # no option
+    assert packages.pip_options + packages.pip_packages == ["--index-url=https://two.example.org", "six"]

@@ -179,9 +179,38 @@ def test_a_requirements_file_makes_an_environment_with_the_files_it_refers_to(pr
         "--pre",
         f"-e {project}/mine",
         "six==1.16.0",
-        "toolz    >=0.12",
+        "toolz   >=0.12",  # pip's join_lines adds no space
     ]
     assert "pip=20.2.4" in packages.conda_packages
+
+
+def test_a_conda_file_of_powershell_reads_and_its_lines_for_pip_are_relative_to_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # conda runs pip in the directory of its file.
+    lines = ["-rmore.txt", "-e./pk", "-ihttps://example.org/simple", "wheels/x-1.0-py3-none-any.whl"]
+    (project / "env.yml").write_text(json.dumps({"dependencies": [{"pip": lines}]}), encoding="utf-16")
+    (project / "more.txt").write_text("six\n")
+    monkeypatch.chdir("/")
+    packages = Environment.from_conda_specification("serving", project / "env.yml").python.conda_dependencies
+    assert packages is not None
+    assert packages.definition().pip_lines == [
+        "six",
+        f"-e {project}/pk",
+        "--index-url https://example.org/simple",
+        f"{project}/wheels/x-1.0-py3-none-any.whl",
+    ]
+
+
+def test_paths_given_in_python_are_those_of_the_working_directory(project: Path) -> None:
+    environment = Environment("serving")
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["./x-1.0-py3-none-any.whl", "-e ."])
+    conda = environment.definition().python.conda_dependencies
+    assert conda is not None
+    assert conda.pip_lines == [f"{project}/x-1.0-py3-none-any.whl", f"-e {project}"]
+    environment.python.conda_dependencies.set_pip_requirements(["--no-such-option"])
+    with pytest.raises(UserErrorException, match="no such option: --no-such-option"):
+        environment.definition()
 
 
 def test_a_requirements_file_that_refers_to_itself_is_refused(project: Path) -> None:

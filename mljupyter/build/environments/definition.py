@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from mljupyter.build.environments.local_files import LocalFile, local_files
+from mljupyter.build.environments.redaction import redacted as redacted
+from mljupyter.build.environments.redaction import without_credentials as without_credentials
 from mljupyter.spec import Document
 
 DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
@@ -22,9 +25,6 @@ DEFAULT_INTERPRETER = "python"
 
 _AZURE_IMAGE = re.compile(r"(?:https?://)?mcr\.microsoft\.com/azureml/", re.IGNORECASE)
 _FINGERPRINT_FORMAT = 1
-# User information ends at the last '@' before the path: a password may contain an '@'.
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
-_CHANNEL_TOKEN = re.compile(r"(?<=/t/)[^/\s]+(?=/)")
 _REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -205,15 +205,20 @@ class EnvironmentDefinition(Document):
         return cls.model_fields[info.field_name].get_default() if value is None else value
 
 
-def fingerprint(definition: EnvironmentDefinition) -> str:
+def fingerprint(definition: EnvironmentDefinition, files: Iterable[LocalFile] | None = None) -> str:
     """Return 64 hexadecimal digits that are equal for definitions of the same environment.
 
     The fingerprint covers the base image with the address of its registry, the base Dockerfile, the build context,
     extra Docker steps, platform, inferencing stack and Spark packages. For Python, it covers the conda and pip
-    packages, or the interpreter's path when the user manages the packages. It covers the order of channels and of
+    packages with the content of the files and directories of this machine that they name, or the interpreter's path
+    when the user manages the packages. It covers the order of channels and of
     pip's index options, since that decides where a package comes from, but not the order of packages. It does not
     cover names, version, environment variables, credentials, the arguments of containers, and the spelling of a
     package's name.
+
+    Parameters:
+        definition: the definition.
+        files: the files of this machine with their digests; None reads those that are there.
 
     Example:
         >>> python = {"condaDependencies": {"dependencies": ["numpy"]}}
@@ -229,26 +234,18 @@ def fingerprint(definition: EnvironmentDefinition) -> str:
         "spark": _spark_parts(definition.spark),
         "stack": definition.inferencing_stack_version,
     }
+    named = files_of(definition) if files is None else files
+    if content := [[str(file.path), file.digest] for file in named]:
+        parts["files"] = content
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def without_credentials(text: str) -> str:
-    """Return a text whose URLs have no user, password or channel token.
-
-    >>> without_credentials("--index-url https://user:secret@example.org/simple")
-    '--index-url https://example.org/simple'
-    """
-    return _CHANNEL_TOKEN.sub("***", _CREDENTIALS.sub("", text))
-
-
-def redacted(text: str) -> str:
-    """Return a text with the credentials in its URLs replaced by ``***``.
-
-    >>> redacted("https://user:secret@example.org/simple")
-    'https://***@example.org/simple'
-    """
-    return _CHANNEL_TOKEN.sub("***", _CREDENTIALS.sub("***@", text))
+def files_of(definition: EnvironmentDefinition) -> tuple[LocalFile, ...]:
+    """Return the files and directories of this machine that the pip packages of a definition name, with digests."""
+    if definition.python.user_managed_dependencies or definition.python.conda_dependencies is None:
+        return ()
+    return local_files(definition.python.conda_dependencies.pip_lines)
 
 
 def _docker_parts(definition: EnvironmentDefinition) -> dict[str, Any]:

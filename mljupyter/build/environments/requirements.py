@@ -12,7 +12,8 @@ from typing import Literal
 
 from mljupyter.build.environments.conda_names import is_part_of_wheels, is_python_package, pip_name
 from mljupyter.build.environments.definition import CondaDefinition, EnvironmentDefinition, redacted
-from mljupyter.errors import MLJupyterError
+from mljupyter.build.environments.pip_lines import RequirementError as RequirementError
+from mljupyter.build.environments.pip_lines import copied, line_source, logical_lines, pip_line
 
 INFERENCE_SCHEMA = "inference-schema"
 
@@ -33,10 +34,6 @@ _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\
 _CONDA = re.compile(r"(?:[^:\s]+::?)?(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<rest>.*)")
 _BRACKET_VERSION = re.compile(r"\[.*?version\s*=\s*['\"]?(?P<version>[^'\"\]]+)['\"]?.*\]")
 _COMMENT = re.compile(r"(^|\s)#.*$")
-
-
-class RequirementError(MLJupyterError):
-    """A line of an environment's definition is not a valid requirement."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,10 @@ def wanted(definition: EnvironmentDefinition) -> Wanted:
             from_conda.append(WantedPackage(f"{pip_name(name)}{version}", conda=text))
     options: list[str] = []
     pip_lines: list[str] = []
-    for line in _lines(conda.pip_lines):
-        (options if line.startswith("-") and not _is_source(line) else pip_lines).append(line)
+    for line in logical_lines("\n".join(conda.pip_lines)):
+        parsed = pip_line(line)
+        names_packages = parsed.requirement or any(name == "--requirement" for name, _ in parsed.options)
+        (pip_lines if names_packages else options).extend(parsed.texts())
     pip_packages = [WantedPackage(line) for line in pip_lines]
     kept = _without_replaced(pip_packages, changes)
     given_by_conda = from_conda
@@ -154,13 +153,21 @@ def missing_packages(definition: EnvironmentDefinition, needed: Iterable[str]) -
         >>> missing_packages(EnvironmentDefinition.parse({"python": python}), ["numpy==2.1", "xgboost==3"])
         ['numpy', 'xgboost==3']
 
+    A wheel, by a path or a URL, has the name of its file.
     """
     if definition.python.user_managed_dependencies:
         return []
     found = wanted(definition)
+    sources = (line_source(package.line) for package in found.packages)
     there = {name_of(package.line) for package in found.packages}
+    there |= {name_of(source.project) for source in sources if source is not None and source.project}
     lacking = [line for line in needed if name_of(line) not in there]
     return [str(name_of(line)) if name_of(line) in _HELPERS else line for line in lacking]
+
+
+def as_copy(line: str) -> Change:
+    """Return the change of an editable requirement: an environment keeps the code that it was built with."""
+    return Change(line, copied(line), "installed as a copy, as in an image: deploy again after a change", "replaced")
 
 
 def pin_of(name: str, version: str) -> str:
@@ -232,14 +239,6 @@ def _pep440(version: str, text: str) -> str:
         else:
             parts.append(f"{operator}{number}")
     return ",".join(parts)
-
-
-def _lines(lines: Iterable[str]) -> list[str]:
-    return [line for text in lines if (line := _COMMENT.sub("", text).strip())]
-
-
-def _is_source(line: str) -> bool:
-    return re.match(r"(-e|--editable|-r|--requirement)[\s=]", line) is not None
 
 
 def _without_replaced(packages: Iterable[WantedPackage], changes: list[Change]) -> list[WantedPackage]:

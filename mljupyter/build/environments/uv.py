@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from mljupyter.build.environments.definition import redacted
+from mljupyter.build.environments.pip_settings import index_settings
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
 from mljupyter.files import in_home
 
@@ -24,7 +25,19 @@ _END_TIMEOUT_SECONDS = 5.0
 # wrap uv's lines, and the search for hints needs whole lines.
 _NOT_INHERITED = {"COLUMNS", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"}
 # Settings for pip also count for uv, unless the user set uv's own.
-_FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
+# Each has the name for uv, and the separator of uv's list.
+_FROM_PIP = {
+    "PIP_CERT": ("SSL_CERT_FILE", " "),
+    "PIP_CONSTRAINT": ("UV_CONSTRAINT", " "),
+    "PIP_EXTRA_INDEX_URL": ("UV_INDEX", " "),
+    "PIP_FIND_LINKS": ("UV_FIND_LINKS", ","),
+    "PIP_INDEX_URL": ("UV_DEFAULT_INDEX", " "),
+    "PIP_NO_INDEX": ("UV_NO_INDEX", " "),
+    "PIP_TRUSTED_HOST": ("UV_INSECURE_HOST", " "),
+}
+_INDEXES = {
+    "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_INDEX_URL",
+}  # fmt: skip
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -56,6 +69,8 @@ class Uv:
         cancel: an event that ends the running command with `BuildCancelledError`.
         keep_open: descriptors that children inherit, so that a lock is held until the last of them has ended.
         cache: the directory of uv's cache; None for uv's default.
+        index: the only default index, such as one from a requirements file; None for that of the user's settings.
+        secrets: texts that are replaced in each line of output.
 
     """
 
@@ -64,6 +79,8 @@ class Uv:
     cancel: Event | None = None
     keep_open: Sequence[int] = ()
     cache: Path | None = None
+    index: str | None = None
+    secrets: Sequence[str] = ()
     program: str = field(default_factory=lambda: uv_program())
 
     def run(
@@ -114,6 +131,12 @@ class Uv:
             raise failed(step, finished)
         return finished
 
+    def hidden(self, text: str) -> str:
+        """Return a text without secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return redacted(text)
+
     def check(self) -> None:
         """Raise `BuildCancelledError` when the build was cancelled."""
         if self.cancel is not None and self.cancel.is_set():
@@ -133,7 +156,7 @@ class Uv:
                 data = os.read(pipe.fileno(), 65536)
                 *complete, rest = (rest + data).split(b"\n") if data else (rest, b"")
                 for line in complete:
-                    text = redacted(line.decode("utf-8", "replace").rstrip())
+                    text = self.hidden(line.decode("utf-8", "replace").rstrip())
                     if text or data:
                         lines.append(text)
                         if shown:
@@ -143,9 +166,16 @@ class Uv:
 
     def _environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        for theirs, ours in _FROM_PIP.items():
+        environment |= index_settings(environment)
+        if self.index is not None:
+            # Like pip: the index of a requirements file replaces all others. uv would ask those of its settings first.
+            environment = {name: value for name, value in environment.items() if name not in _INDEXES}
+            environment["UV_DEFAULT_INDEX"] = self.index
+        for theirs, (ours, separator) in _FROM_PIP.items():
             if value := environment.get(theirs):
-                environment.setdefault(ours, value)
+                environment.setdefault(ours, separator.join(value.split()))
+        if "PIP_EXTRA_INDEX_URL" in environment:
+            environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
         environment |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
         if self.cache is not None:
             environment.setdefault("UV_CACHE_DIR", str(self.cache))

@@ -10,12 +10,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
-from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint, redacted
+from mljupyter.build.environments.definition import EnvironmentDefinition, fingerprint
 from mljupyter.build.environments.interpreters import Python, choose
+from mljupyter.build.environments.pip_lines import copied
 from mljupyter.build.environments.record import (
     RECORD,
     BuiltEnvironment,
@@ -27,8 +29,8 @@ from mljupyter.build.environments.record import (
     write_record,
 )
 from mljupyter.build.environments.relaxation import ExactVersions, Policy, check_policy, exact_versions
-from mljupyter.build.environments.requirements import Change, Wanted, WantedPackage, wanted
-from mljupyter.build.environments.resolver import Resolver
+from mljupyter.build.environments.requirements import Change, Wanted, WantedPackage, as_copy, wanted
+from mljupyter.build.environments.resolver import Resolver, uv_for
 from mljupyter.build.environments.unused import mark_used
 from mljupyter.build.environments.uv import Uv, cache_beside
 from mljupyter.build.failures import BuildCancelledError, EnvironmentBuildError, hint_for
@@ -191,7 +193,7 @@ class _Build:
         if packages:
             self._install(python, packages)
         for change in self._changes:
-            self._uv.on_line(f"{change.kind.capitalize()}: {redacted(str(change))}")
+            self._uv.on_line(f"{change.kind.capitalize()}: {self._uv.hidden(str(change))}")
         installed = self._freeze()
         record = EnvironmentRecord(
             fingerprint=fingerprint(self._definition),
@@ -216,8 +218,11 @@ class _Build:
         return python
 
     def _install(self, python: Python, packages: Sequence[WantedPackage]) -> None:
-        resolver = Resolver(self._uv, python, self._asked.options, self._scratch)
+        lines = [package.line for package in packages]
+        resolver = Resolver(uv_for(self._uv, lines), python, self._asked.options, self._scratch)
+        self._uv = resolver.uv
         self._changes += resolver.changes
+        self._changes += [as_copy(line) for line in lines if copied(line) != line]
         first = self._place.first_versions()
         if first is not None and first.python == python.minor:
             exact = ExactVersions(first.lines, first.wheels_only, [change.change() for change in first.changes])
@@ -230,11 +235,15 @@ class _Build:
             else:
                 self._changes += exact.changes
                 return
-        exact = exact_versions(packages, resolver, self._policy)
+        # A hash is that of one version, so that another one would not be what was asked for.
+        policy: Policy = (
+            "exact" if self._policy == "compatible" and any("--hash=" in line for line in lines) else self._policy
+        )
+        exact = exact_versions(packages, resolver, policy)
         self._install_exactly(exact, resolver)
         self._changes += exact.changes
         # A URL with a secret is not stored, and without it the same versions could not be installed again.
-        if all(redacted(line) == line for line in exact.lines):
+        if all(self._uv.hidden(line) == line for line in exact.lines):
             changes = [ChangeRecord.of(change) for change in exact.changes]
             write_record(
                 self._place.versions,
@@ -243,11 +252,12 @@ class _Build:
 
     def _install_exactly(self, exact: ExactVersions, resolver: Resolver) -> None:
         file = resolver.write("exact.txt", exact.lines)
-        self._uv.checked(
+        resolver.uv.checked(
             "Installing the packages",
             *("pip", "install", "--no-deps", "--python", self._place.directory / _INTERPRETER),
             *resolver.arguments,
-            *(("--only-binary", ":all:") if exact.wheels_only else ()),
+            *resolver.build_arguments(exact.lines, wheels_only=exact.wheels_only),
+            *resolver.hash_arguments(exact.lines),
             *("--requirement", file),
         )
 
@@ -290,11 +300,15 @@ class _Build:
         listing = self._scratch / "freeze.txt"
         path = self._place.directory / _INTERPRETER
         self._uv.run("pip", "freeze", "--quiet", "--python", path, shown=False, output=listing)
-        return [redacted(line) for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [self._uv.hidden(line) for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
 
     def _redacted_changes(self) -> list[Change]:
         return [
-            Change(redacted(change.requirement), change.became and redacted(change.became), change.reason, change.kind)
+            replace(
+                change,
+                requirement=self._uv.hidden(change.requirement),
+                became=change.became and self._uv.hidden(change.became),
+            )
             for change in self._changes
         ]
 

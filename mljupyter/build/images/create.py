@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.build.environments.local_files import store_file
 from mljupyter.build.environments.record import ChangeRecord
 from mljupyter.build.environments.requirements import Change
 from mljupyter.build.images.builder import Builder, BuiltImage
@@ -48,6 +49,7 @@ def begin_image(
     content = [file.digest for file in plan.content()]
     if plan.base_context is not None and plan.base_context.location_type != GIT and plan.base_context.location:
         content.append(plan.base_context.location)
+    content += store_local_files(registry, plan)
     return registry.images.begin(
         name,
         plan_digest=plan.digest,
@@ -60,6 +62,26 @@ def begin_image(
         properties=properties,
         image_flavor=image_flavor,
     )
+
+
+def store_local_files(registry: Registry, plan: ImagePlan) -> list[str]:
+    """Put the files of this machine that the packages of a plan are made of into the artifact store.
+
+    Parameters:
+        registry: the registry of the workspace.
+        plan: the plan.
+
+    Returns:
+        Their digests.
+
+    Raises:
+        RequirementError: a file is gone or has changed since the plan was made.
+
+    """
+    with registry.artifacts.hold():
+        for file in plan.packages.files:
+            store_file(file, registry.artifacts)
+    return [file.digest for file in plan.packages.files]
 
 
 def finish_image(

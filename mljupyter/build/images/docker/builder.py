@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mljupyter.build.environments.definition import BuildContextDefinition, redacted
-from mljupyter.build.environments.resolver import SourceBuilds
+from mljupyter.build.environments.resolver import SourceBuilds, secret_values
 from mljupyter.build.environments.uv import uv_platform
 from mljupyter.build.images.builder import BuiltImage, built, failed
 from mljupyter.build.images.docker import buildkit
@@ -110,6 +110,7 @@ class DockerBuilder:
         """Build the image and name it `tag`; see `Builder.build`."""
         credentials = (*plan.credentials, *self._credentials)
         log = BuildLog(on_event, [secret for one in credentials for secret in one.secrets], cancel)
+        log.hide(secret_values(plan.packages.lines()))
         return built(log, lambda log: self._build(plan, tag, credentials, log))
 
     def remove(self, reference: str) -> None:
@@ -152,7 +153,7 @@ class DockerBuilder:
                 self._fetch_base(Reference.parse(plan.base_image), plan.platform, credentials, log)
             with log.stage("context"):
                 plan = self._relaxed(plan, Path(temporary) / "pins", log)
-                save_context(plan, self._store, directory, writable=False, on_file=log.raise_if_cancelled)
+                save_context(plan, self._store, directory, writable=False, on_file=log.raise_if_cancelled, log=log)
             with _archive(directory, log) as context:
                 if self._by_buildkit():
                     buildkit.run(context, tag, plan.platform, log, self._url)

@@ -13,7 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mljupyter.build.environments.resolver import SourceBuilds
+from packaging.version import Version
+
+from mljupyter.build.environments.interpreters import Python
+from mljupyter.build.environments.pip_lines import pip_line
+from mljupyter.build.environments.resolver import Resolver, SourceBuilds, secret_values, uv_for
 from mljupyter.build.environments.uv import Uv, uv_platform
 from mljupyter.build.images.builder import BuiltImage, InstalledPackage, built
 from mljupyter.build.images.errors import ImageError, RegistryError, RegistryNotFoundError
@@ -28,7 +32,8 @@ from mljupyter.build.images.oci.python_layers import (
 )
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.context import Store, interpreter_script
-from mljupyter.build.images.plan.packages import OLDEST_PYTHON
+from mljupyter.build.images.plan.package_sources import as_wheels, placed
+from mljupyter.build.images.plan.packages import OLDEST_PYTHON, PackageSet
 from mljupyter.build.images.plan.pins import with_pins_that_exist
 from mljupyter.build.images.plan.plan import ImagePlan, PlannedFile
 from mljupyter.build.images.registry.base_image import (
@@ -95,6 +100,9 @@ class DaemonlessBuilder:
             return "steps of a Dockerfile have to be run, which takes an engine"
         if plan.packages.kind == "conda":
             return "packages of conda have to be installed, which takes an engine"
+        options = [option for line in plan.packages.options for option in pip_line(line).options]
+        if any(name == "--no-binary" and value != ":none:" for name, value in options):
+            return "packages have to be built in it (--no-binary), which takes an engine"
         return None
 
     def find(self, plan: ImagePlan) -> BuiltImage | None:
@@ -112,6 +120,7 @@ class DaemonlessBuilder:
         """Assemble the image and push it as `tag`; see `Builder.build`."""
         credentials = (*plan.credentials, *self._credentials)
         log = BuildLog(on_event, [s for one in credentials for s in one.secrets], cancel)
+        log.hide(secret_values(plan.packages.lines()))
         return built(log, lambda log: self._build(plan, Reference.parse(tag), credentials, log))
 
     def remove(self, reference: str) -> None:
@@ -219,8 +228,8 @@ class _Work:
 
     def server(self) -> _Pushed:
         """Build the layer of the scoring server's own environment."""
-        text = "".join(f"{line}\n" for line in self._plan.server_requirements)
-        return self._installed(text, layout.SERVER_ENVIRONMENT, "server")
+        packages = PackageSet("pip", requirements=self._plan.server_requirements)
+        return self._installed(packages, layout.SERVER_ENVIRONMENT, "server")
 
     def relax(self) -> ImagePlan:
         """Relax pins that do not exist for the image's Python. Return the plan with the installed versions."""
@@ -241,7 +250,7 @@ class _Work:
         if packages.kind == "own":
             entries = wrapper_entries(interpreter_script(packages.interpreter), layout.ENVIRONMENT)
             return self._layer(entries, f"the base image's {packages.interpreter}", ["own", packages.interpreter])
-        return self._installed(packages.requirements_text(), layout.ENVIRONMENT, "environment")
+        return self._installed(packages, layout.ENVIRONMENT, "environment")
 
     def content(self) -> list[_Pushed]:
         """Build the layers of the server's code, the models, and the user's code."""
@@ -272,19 +281,40 @@ class _Work:
 
         return self._layer(entries(), created_by, [created_by, owner, *([f.path, f.digest] for f in files)])
 
-    def _installed(self, requirements: str, prefix: str, part: str) -> _Pushed:
+    def _installed(self, packages: PackageSet, prefix: str, part: str) -> _Pushed:
         target = self._directory / f"packages-{part}"
+        lines = packages.lines()
 
         def entries() -> Iterable[LayerEntry]:
-            if requirements.strip():
-                uv = Uv(self._directory, self._log.line, self._log.cancel)
-                install_wheels(
-                    uv, requirements, target, minor=self._minor, platform=self._platform, python=sys.executable
-                )
+            if lines:
+                self._install(packages, target)
             yield from environment_entries(target, prefix, self._python, self._minor)
 
-        key = [part, requirements, prefix, self._python, self._minor, self._platform]
+        text = "".join(f"{line}\n" for line in lines)
+        files = [[str(file.path), file.digest] for file in packages.files]
+        key = [part, text, prefix, self._python, self._minor, self._platform, *([files] if files else [])]
         return self._layer(entries(), f"the {part}'s packages", key, lambda: tuple(installed_packages(target, part)))
+
+    def _install(self, packages: PackageSet, target: Path) -> None:
+        scratch = self._directory / f"{target.name}-requirements"
+        scratch.mkdir(mode=0o700)
+        sources = scratch / "sources"
+        found = placed(packages, self._store, sources, str(sources), self._log)
+        options = [line for line in found.lines if pip_line(line).options]
+        uv = uv_for(Uv(self._directory, self._log.line, self._log.cancel), found.lines)
+        wheels = as_wheels(found.lines, scratch, uv, sys.executable)
+        requirements = [line for line in wheels if not pip_line(line).options]
+        python = Python(sys.executable, Version(f"3.{self._minor}"))
+        resolver = Resolver(uv, python, options, scratch, platform=self._platform)
+        install_wheels(
+            resolver.uv,
+            resolver.write("requirements.txt", requirements),
+            target,
+            minor=self._minor,
+            platform=self._platform,
+            python=sys.executable,
+            arguments=[*resolver.arguments, *resolver.hash_arguments(requirements)],
+        )
 
     def _layer(
         self,

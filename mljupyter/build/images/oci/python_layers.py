@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from email.parser import HeaderParser
 from importlib import metadata
 from pathlib import Path
@@ -20,27 +20,29 @@ _SHEBANG = re.compile(rb"\A#!.*\n(?:'''exec'.*\n' '''\n)?")
 MOST_SCRIPT_BYTES = 1 << 20
 
 
-def install_wheels(uv: Uv, requirements: str, target: Path, *, minor: int, platform: str, python: str) -> None:
+def install_wheels(
+    uv: Uv, file: Path, target: Path, *, minor: int, platform: str, python: str, arguments: Sequence[str] = ()
+) -> None:
     """Unpack wheels for another platform and Python into a directory.
 
     Parameters:
-        uv: runs uv. The requirements file is written to its directory.
-        requirements: the requirements file's text.
+        uv: runs uv.
+        file: the requirements file.
         target: the directory.
         minor: the minor version of the image's Python 3.
         platform: the platform in the form of `uv_platform`.
         python: an interpreter of this machine, which uv requires.
+        arguments: more arguments for uv.
 
     Raises `EnvironmentBuildError` with a hint when no wheel satisfies a requirement.
     """
     target.mkdir(parents=True, exist_ok=True)
-    file = uv.directory / f"{target.name}.txt"
-    file.write_text(requirements, encoding="utf-8")
-    file.chmod(0o600)  # the URL of an index may hold a password
     uv.checked(
         "installing packages",
         *("pip", "install", "--no-config", "--target", target, "--only-binary", ":all:", "--python", python),
-        *("--python-version", f"3.{minor}", "--python-platform", platform, "--requirement", file),
+        *("--python-version", f"3.{minor}", "--python-platform", platform),
+        *arguments,
+        *("--requirement", file),
     )
 
 

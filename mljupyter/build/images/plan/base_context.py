@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from mljupyter.build.environments.definition import BuildContextDefinition, redacted
 from mljupyter.build.images.errors import ImageError
 from mljupyter.build.images.events import BuildLog
-from mljupyter.build.images.plan.context import Store
+from mljupyter.build.images.plan.store import Store
 
 GIT = "git"
 _TIMEOUT_SECONDS = 600
@@ -66,9 +66,6 @@ def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
             f"{redacted(location)!r} is not a git repository. Rule: URL, or URL#BRANCH:FOLDER; "
             f"the URL begins with {', '.join(f'{scheme}://' for scheme in _SCHEMES)} or is USER@HOST:PATH."
         )
-    git = shutil.which("git")
-    if git is None:
-        raise ImageError("The environment's build context is a git repository, and git is not installed.")
     directory.mkdir(mode=0o700)
     address, environment = _for_git(url)
     steps = [
@@ -88,34 +85,76 @@ def _cloned(location: str, directory: Path, log: BuildLog) -> Path:
         ("checkout", "--quiet", "--detach", "--no-recurse-submodules", "FETCH_HEAD"),
     ]
     for step in steps:
-        log.raise_if_cancelled()
-        try:
-            finished = subprocess.run(
-                [git, *_SETTINGS, *step],
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-                start_new_session=True,  # without a terminal, ssh cannot ask there for a password
-            )
-        except subprocess.TimeoutExpired:
-            # The text of this error would contain the command.
-            raise ImageError(
-                f"The git repository {redacted(location)} was not fetched within {_TIMEOUT_SECONDS} s."
-            ) from None
-        if finished.returncode:
-            for line in finished.stderr.splitlines():
-                log.line(redacted(line))
-            raise ImageError(f"The git repository {redacted(location)} cannot be fetched.")
+        _run_git(step, directory, environment, location, log)
     shutil.rmtree(directory / ".git")
     place = directory / folder.strip("/") if folder else directory
     if not place.resolve().is_relative_to(directory.resolve()) or not place.is_dir():
         raise ImageError(f"There is no folder {folder!r} in the git repository {redacted(url)}.")
     return place
+
+
+def check_out(url: str, reference: str, directory: Path, log: BuildLog) -> Path:
+    """Clone a git repository with its history and submodules, as pip does, and return the directory.
+
+    Parameters:
+        url: its URL, or ``USER@HOST:PATH``.
+        reference: a branch, tag or commit; empty for the default branch.
+        directory: the new directory.
+        log: gets the output of git.
+
+    Raises:
+        ImageError: git is not installed, or there is no such repository or reference.
+
+    """
+    if not _is_repository(url) or (reference and not _REFERENCE.fullmatch(reference)):
+        raise ImageError(f"{redacted(url)!r} with the reference {reference!r} is not a git repository.")
+    directory.mkdir(mode=0o700, parents=True)
+    address, environment = _for_git(url)
+    _run_git(("clone", "--quiet", "--template=", "--no-checkout", "--", address, "."), directory, environment, url, log)
+    if reference:
+        _run_git(("fetch", "--quiet", "--", address, reference), directory, environment, url, log)
+    at = "FETCH_HEAD" if reference else "HEAD"
+    _run_git(("checkout", "--quiet", "--detach", at), directory, environment, url, log)
+    if (directory / ".gitmodules").is_file():
+        _run_git(("submodule", "--quiet", "update", "--init", "--recursive"), directory, environment, url, log)
+    return directory
+
+
+def _run_git(step: tuple[str, ...], directory: Path, environment: dict[str, str], location: str, log: BuildLog) -> None:
+    """Run one command of git on a repository.
+
+    Raises:
+        ImageError: git is not installed, fails, or takes too long.
+
+    """
+    git = shutil.which("git")
+    if git is None:
+        raise ImageError(
+            f"git is not installed, and {redacted(location)} is a git repository: install git on this machine."
+        )
+    log.raise_if_cancelled()
+    try:
+        finished = subprocess.run(
+            [git, *_SETTINGS, *step],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+            start_new_session=True,  # without a terminal, ssh cannot ask there for a password
+        )
+    except subprocess.TimeoutExpired:
+        # The text of this error would contain the command.
+        raise ImageError(
+            f"The git repository {redacted(location)} was not fetched within {_TIMEOUT_SECONDS} s."
+        ) from None
+    if finished.returncode:
+        for line in finished.stderr.splitlines():
+            log.line(redacted(line))
+        raise ImageError(f"The git repository {redacted(location)} cannot be fetched.")
 
 
 def _is_repository(url: str) -> bool:

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
+from mljupyter.build.environments.local_files import paths_in
+from mljupyter.build.environments.pip_lines import expanded, pip_line
+from mljupyter.build.environments.pip_settings import index_settings
 from mljupyter.build.images.errors import ImageError
+from mljupyter.build.images.events import BuildLog
 from mljupyter.build.images.plan import dockerfile as names
 from mljupyter.build.images.plan import layout
 from mljupyter.build.images.plan.dockerfile import dockerfile
+from mljupyter.build.images.plan.package_sources import placed
 from mljupyter.build.images.plan.plan import ImagePlan
+from mljupyter.build.images.plan.store import Store as Store
 
 DOCKERFILE = "Dockerfile"
 MODEL_MAP = "model_config_map.json"
 
 
-class Store(Protocol):
-    """The source of content: an artifact store."""
-
-    def fetch(self, digest: str, target: Path, *, writable: bool = False) -> Path:
-        """Place content at a path and return the path."""
-        ...
-
-
 def save_context(
-    plan: ImagePlan, store: Store, directory: Path, *, writable: bool = True, on_file: Callable[[], None] = lambda: None
+    plan: ImagePlan,
+    store: Store,
+    directory: Path,
+    *,
+    writable: bool = True,
+    on_file: Callable[[], None] = lambda: None,
+    log: BuildLog | None = None,
 ) -> Path:
     """Write the build context: ``docker build`` in that directory gives the image (Azure ML v1: Model.package).
 
@@ -40,6 +44,7 @@ def save_context(
         directory: the target. It is created if necessary, and must be empty.
         writable: write copies of the content that may be changed, instead of links to files of the store.
         on_file: called between artifacts. It may raise an exception to stop.
+        log: gets the output of git for packages that come from a repository.
 
     """
     if plan.base_context is not None and writable:
@@ -56,7 +61,7 @@ def save_context(
     (directory / names.SERVER_FILE).write_text(
         "".join(f"{line}\n" for line in plan.server_requirements), encoding="utf-8"
     )
-    _write_packages(plan, directory)
+    _write_packages(plan, store, directory, log or BuildLog())
     for relative, path in layout.server_files().items():
         target = directory / names.SERVER_FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +88,11 @@ def save_source_context(plan: ImagePlan, line: str, directory: Path) -> None:
 
     """
     directory.mkdir(mode=0o700, exist_ok=True)
-    (directory / DOCKERFILE).write_text(names.source_dockerfile(plan))
-    (directory / names.SOURCE_FILE).write_text("".join(f"{text}\n" for text in (*plan.packages.options, line)))
+    (directory / DOCKERFILE).write_text(names.source_dockerfile(plan), encoding="utf-8")
+    # Files of this machine, such as constraints, are not there: a package is checked by itself.
+    options = [option for option in plan.packages.options if not paths_in(option)]
+    lines = [expanded(text, os.environ) for text in (*options, line)]
+    (directory / names.SOURCE_FILE).write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
 
 
 def interpreter_script(interpreter: str) -> str:
@@ -94,15 +102,25 @@ def interpreter_script(interpreter: str) -> str:
     return f'#!/bin/sh\nPATH="${{PATH#{layout.ENVIRONMENT}/bin:}}"\nexec \'{quoted}\' "$@"\n'
 
 
-def _write_packages(plan: ImagePlan, directory: Path) -> None:
+def _write_packages(plan: ImagePlan, store: Store, directory: Path, log: BuildLog) -> None:
     packages = plan.packages
     if packages.kind == "own":
         script = directory / names.INTERPRETER_FILE
         script.write_text(interpreter_script(packages.interpreter), encoding="utf-8")
         script.chmod(0o755)
-    elif packages.kind == "conda" and packages.conda is not None:
+        return
+    own_index = any(name == "--index-url" for line in packages.lines() for name, _ in pip_line(line).options)
+    if not own_index and {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"} & index_settings(os.environ).keys():
+        log.line(
+            "The image's pip does not ask the index of this machine's settings. If packages are to come from there, "
+            "name it in the environment: --index-url URL."
+        )
+    found = placed(packages, store, directory / names.SOURCES_FOLDER, names.SOURCES, log)
+    if packages.kind == "conda" and packages.conda is not None:
         # JSON is valid YAML, and conda reads it.
-        text = json.dumps(packages.conda.document(), indent=2)
-        (directory / names.CONDA_FILE).write_text(f"{text}\n", encoding="utf-8")
+        document = packages.conda.document()
+        if found.lines:
+            document["dependencies"] = [*packages.conda.conda_packages, {"pip": list(found.lines)}]
+        (directory / names.CONDA_FILE).write_text(f"{json.dumps(document, indent=2)}\n", encoding="utf-8")
     elif packages.requirements:
-        (directory / names.REQUIREMENTS_FILE).write_text(packages.requirements_text(), encoding="utf-8")
+        (directory / names.REQUIREMENTS_FILE).write_text("".join(f"{line}\n" for line in found.lines), encoding="utf-8")

@@ -25,6 +25,8 @@ PACKAGES = f"{STAGE_PREFIX}environment"
 SOURCE = f"{STAGE_PREFIX}source"
 _TOOLS = "/opt/mljupyter/tools"
 _INPUT = "/tmp/mljupyter"  # noqa: S108 - a folder of a stage that is thrown away
+SOURCES_FOLDER = "package-sources"
+SOURCES = f"{_INPUT}/{SOURCES_FOLDER}"
 _FROM = re.compile(r"(?im)^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*\S+(?:[ \t]+AS[ \t]+(?P<alias>\S+))?[ \t]*$")
 
 
@@ -112,19 +114,20 @@ def _environment(plan: ImagePlan) -> str:
 FROM {BASE} AS {PACKAGES}
 {label}COPY {INTERPRETER_FILE} {folder}/bin/python
 """
+    sources = f"COPY {SOURCES_FOLDER}/ {SOURCES}/\n" if packages.has_sources else ""
     if packages.kind == "conda":
         file = f"{_INPUT}/{CONDA_FILE}"
         return f"""# The packages that the scoring script needs, some of them from conda.
 FROM {BASE} AS {PACKAGES}
 {label}COPY {CONDA_FILE} {_INPUT}/
-RUN if command -v micromamba > /dev/null; then micromamba create --yes --prefix {folder} --file {file}; \\
+{sources}RUN if command -v micromamba > /dev/null; then micromamba create --yes --prefix {folder} --file {file}; \\
     elif command -v conda > /dev/null; then conda env create --prefix {folder} --file {file}; \\
     else echo "mljupyter: the base image has neither micromamba nor conda" >&2; exit 1; fi
 """
     install = ""
     copy = ""
     if packages.requirements:
-        copy = f"COPY {REQUIREMENTS_FILE} {_INPUT}/\n"
+        copy = f"COPY {REQUIREMENTS_FILE} {_INPUT}/\n{sources}"
         install = f" \\\n && {_pip(folder, REQUIREMENTS_FILE)}"
     return f"""# The packages that the scoring script needs.
 FROM {TOOLS} AS {PACKAGES}

@@ -7,9 +7,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from mljupyter.build.environments.definition import BuildContextDefinition, EnvironmentDefinition, fingerprint, redacted
+from mljupyter.build.environments.definition import (
+    BuildContextDefinition,
+    EnvironmentDefinition,
+    files_of,
+    fingerprint,
+    redacted,
+)
+from mljupyter.build.environments.local_files import LocalFile
 from mljupyter.build.environments.record import ChangeRecord
 from mljupyter.build.environments.relaxation import Policy
 from mljupyter.build.environments.requirements import Change
@@ -155,8 +163,9 @@ def plan_image(
     default_base_image: str | None = None,
     environment_only: bool = False,
     pins: Policy | None = None,
+    local_files: Sequence[LocalFile] | None = None,
 ) -> ImagePlan:
-    """Return the plan of an image. Only the files of the package mljupyter are read.
+    """Return the plan of an image. The files of the package mljupyter are read, and those that packages are made of.
 
     Parameters:
         definition: the environment.
@@ -172,6 +181,7 @@ def plan_image(
         environment_only: build an image without scoring script, so that its layers are ready for later builds.
         pins: ``compatible`` relaxes pins that do not exist for the image's Python, ``strict`` fails; None for the
             policy of the definition, by default compatible.
+        local_files: the files of this machine that the packages name; None for those that are there now.
 
     Raises:
         ImageError: for too many models, a path out of the app root, or an invalid name of a variable.
@@ -183,9 +193,10 @@ def plan_image(
         raise ImageError(f"{len(models):,} models are too many for an image. Rule: at most {MOST_MODELS:,}.")
     _check_places(code, models, files)
     pins = pins or definition.python.pins or "compatible"
-    wanted = package_set(definition, packages, python_version, pins)
+    named = files_of(definition) if local_files is None else tuple(local_files)
+    wanted = package_set(definition, packages, python_version, pins, named)
     docker = definition.docker
-    environment = fingerprint(definition)
+    environment = fingerprint(definition, named)
     base_image = _in_its_registry(definition)
     if docker.build_context is not None:
         base_image = layout.base_of_context(environment)
@@ -222,6 +233,7 @@ def plan_image(
             "defaultBaseImage": default_base_image,
             "environmentOnly": environment_only,
             "pins": pins,
+            "localFiles": [[str(file.path), file.digest, file.is_constraints] for file in named],
         },
     )
 
@@ -244,6 +256,7 @@ def plan_of(recipe: Mapping[str, Any], credentials: Sequence[RegistryCredentials
         default_base_image=recipe.get("defaultBaseImage"),
         environment_only=recipe.get("environmentOnly", False),
         pins=recipe.get("pins"),
+        local_files=[LocalFile(Path(path), digest, kind) for path, digest, kind in recipe.get("localFiles", ())],
     )
 
 
