@@ -36,51 +36,51 @@ def session_for(workspace: Workspace) -> Session:
 
 
 def _monitor(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.panels.monitor import Monitor  # slow import; only if one is opened, as below
+    from mljupyter.widgets.panels.monitor import Monitor  # slow import; only if one is opened
 
     return Monitor(workspace, given["name"])
 
 
 def _logs(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.panels.log_panel import LogPanel
-    from mljupyter.widgets.panels.log_sources import EndpointLog
+    from mljupyter.widgets.panels.log_panel import LogPanel  # slow import; only if one is opened
+    from mljupyter.widgets.panels.log_sources import EndpointLog  # slow import; only if one is opened
 
     return LogPanel(EndpointLog(workspace.webservices[given["name"]], 1000, given.get("version") or None))
 
 
 def _comparison(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.panels.comparison import Comparison
+    from mljupyter.widgets.panels.comparison import Comparison  # slow import; only if one is opened
 
     return Comparison(workspace, given["name"])
 
 
 def _try(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.wizards.try_form import TryForm
+    from mljupyter.widgets.wizards.try_form import TryForm  # slow import; only if one is opened
 
     service = workspace.webservices[given["name"]]
     return TryForm(given["name"], service, service.get_swagger())
 
 
 def _traffic(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard
+    from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # slow import; only if one is opened
 
     return TrafficWizard(session_for(workspace), given.get("name", ""))
 
 
 def _deploy(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
+    from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # slow import; only if one is opened
 
     return DeployWizard(session_for(workspace), {}, dict(given))
 
 
 def _register(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.wizards.register_wizard import RegisterWizard
+    from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # slow import; only if one is opened
 
     return RegisterWizard(session_for(workspace), {})
 
 
 def _attach(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.wizards.attach_wizard import AttachWizard
+    from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # slow import; only if one is opened
 
     return AttachWizard(session_for(workspace))
 

@@ -101,8 +101,7 @@ class Rollout(Document):
         place = f"{self.share} % (step {self.step + 1} of {len(plan.steps)})"
         seen = ["no requests in this step"]
         if self.requests:
-            metrics = [condition.metric for condition in Guard.parse(plan.guard).conditions] if plan.guard else []
-            values = (f"{name} {shown(name, self.values[name]) if name in self.values else '-'}" for name in metrics)
+            values = (f"{name} {shown(name, value)}" for name, value in self.values.items())
             seen = [f"{self.requests} request{'s' * (self.requests != 1)}", *values]
         line = f"{plan.version} {self.phase}: {', '.join([place, *seen])}"
         return f"{line}; {self.reason}" if self.reason else line
