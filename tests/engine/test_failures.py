@@ -63,7 +63,11 @@ def test_an_endpoint_that_was_deleted_is_told_as_that(message: str) -> None:
         (400, "BadRequest", ""),
         (401, "Unauthorized", "The key or token was changed at this moment: run the line again."),
         (413, "PayloadTooLarge", "Send a table in parts: %invoke shown DATA --batch-rows 1000 -o result"),
-        (429, "TooManyRequests", "More requests a second than service.limit_rate(...) allows: send them more slowly."),
+        (
+            429,
+            "TooManyRequests",
+            "More requests a second than the rate limit of the endpoint allows: send them more slowly.",
+        ),
         (500, "ScriptFailed", "Its log says more: %logs shown"),
         (502, "WorkerFailed", "Its log says more: %logs shown"),
         (503, "ReplicaBusy", "All replicas are busy: try again, or use more of them: %scale shown N"),

@@ -14,7 +14,7 @@ _WAYS_OUT = {
     "ReplicaBusy": "All replicas are busy: try again, or use more of them: %scale {name} N",
     "RouterOverloaded": "The router's memory is in use: send less at a time, or try again.",
     "ScoringTimeout": "Make the script faster, send fewer rows at a time, or allow more time: scoring_timeout_ms.",
-    "TooManyRequests": "These are more requests a second than the rate limit of the endpoint allows: send them more slowly.",
+    "TooManyRequests": "More requests a second than the rate limit of the endpoint allows: send them more slowly.",
     "Unauthorized": "The key or token was changed at this moment: run the line again.",
 }
 
