@@ -212,6 +212,7 @@ RESULTS = {
     "response of nothing": "AMLResponse('', 200)",
     "response of a list": "AMLResponse(['a', 'b'], 200)",
     "response with headers": "AMLResponse('x', 200, {'X-Part': 'a, b', 'x-request-id': 'mine'})",
+    "response with headers of the server": "AMLResponse('x', 200, {'x-ms-run-fn-exec-ms': '1'})",
     "response with a number as header": "AMLResponse('x', 200, {'X-Part': 5})",
     "response with a line end in a header": "AMLResponse('x', 200, {'X-Part': 'a\\r\\nb'})",
     "response with its length": "AMLResponse('x', 200, {'Content-Length': '5'})",

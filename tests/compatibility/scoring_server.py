@@ -1,4 +1,4 @@
-"""The comparison of the scoring server with azureml-inference-server-http 1.5.1: the same scripts, the same requests."""
+"""The comparison with azureml-inference-server-http: the same scripts, the same requests."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def ask(client: httpx.Client, request: Request) -> dict[str, Any]:
         if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
             found[name] = "generated"
         elif name.endswith("-ms"):
-            found[name] = "a number"
+            found[name] = "a number" if re.fullmatch(r"[\d.]+", value) else "several numbers"
         elif name == "allow" or name.startswith("access-control-allow-"):
             found[name] = ", ".join(sorted(one.strip() for one in value.split(",")))
     chunked = {"length": "chunked" if "transfer-encoding" in answer.headers else "known"}
