@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import tempfile
 import textwrap
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mljupyter.scoring.worker.script_module import module_name
+from mljupyter.scoring.worker.script_module import free_name, is_second_name
 from tests.scoring.conftest import Replica
 
 EXPRESSIONS = """
@@ -60,34 +61,41 @@ def served(entry: str, files: dict[str, str], *flags: str, script: str = EXPRESS
 
 
 @pytest.mark.parametrize(
-    ("entry", "files", "name"),
+    ("entry", "files", "is_known"),
     [
-        ("own_script.py", [], "own_script"),
-        ("own_script/own_script.py", [], "own_script"),  # a directory without __init__.py is no package
-        ("own_script/own_script.py", ["own_script/__init__.py"], "entry_module"),
-        ("own_script.py", ["own_script/__init__.py"], "entry_module"),
-        ("elsewhere/own_script.py", [], "entry_module"),
-        ("joblib.py", [], "entry_module"),
-        ("numpy.py", [], "entry_module"),
-        ("json.py", [], "entry_module"),
-        ("types.py", [], "entry_module"),
-        ("entry_module.py", [], "entry_module"),
-        ("json.py", ["entry_module.py"], "entry_module_2"),
-        ("own.script.py", [], "entry_module"),
-        ("own-script.py", [], "own-script"),
+        ("own_script.py", [], True),
+        ("own_script/own_script.py", [], True),  # a directory without __init__.py is no package
+        ("own_script/own_script.py", ["own_script/__init__.py"], False),
+        ("own_script.py", ["own_script/__init__.py"], False),
+        ("elsewhere/own_script.py", [], False),
+        ("joblib.py", [], False),
+        ("numpy.py", [], False),
+        ("json.py", [], False),
+        ("types.py", [], False),
+        ("own.script.py", [], False),
+        ("own-script.py", [], True),
     ],
 )
 def test_a_script_has_the_name_of_its_file_only_where_an_import_finds_this_file(
-    entry: str, files: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    entry: str, files: list[str], is_known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for one in (entry, *files):
         (tmp_path / one).parent.mkdir(exist_ok=True)
         (tmp_path / one).write_text("")
     places = [tmp_path, tmp_path / "own_script"]  # the app root and the source directory
     monkeypatch.setattr(sys, "path", [*sys.path, *map(str, places)])
-    assert module_name(str(tmp_path / entry)) == name
+    assert is_second_name(Path(entry).stem, str(tmp_path / entry)) is is_known
 
 
+def test_a_module_entry_module_of_the_users_own_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert free_name() == "entry_module"
+    (tmp_path / "entry_module.py").write_text("")
+    importlib.invalidate_caches()
+    assert free_name() == "entry_module_2"
+
+
+PARALLEL = "(lambda j: j.Parallel(n_jobs=2)(j.delayed(square)(n) for n in (1, 2)))(__import__('joblib'))"
 PICKLED = "pickle.loads(b'c{}\\nModel\\n)R.').predict()"
 QUESTIONS = {
     "helper_of_mine.VALUE": 9,
@@ -111,8 +119,18 @@ def test_a_script_inside_a_package_of_its_name_serves_as_any_module() -> None:
         assert found == QUESTIONS, replica.log()[-3000:]
         assert replica.score("importlib.import_module('score.helpers').VALUE").json() == 8
         assert replica.score("__name__").json() == "entry_module", "as with azureml-inference-server-http"
-        parallel = "(lambda j: j.Parallel(n_jobs=2)(j.delayed(square)(n) for n in (1, 2)))(__import__('joblib'))"
-        assert replica.score(parallel).json() == [1, 4], replica.log()[-3000:]
+        assert replica.score(PARALLEL).json() == [1, 4], replica.log()[-3000:]
+
+
+def test_a_script_that_an_import_finds_is_one_module_under_both_names_here_and_in_child_processes() -> None:
+    uses_script = {"uses_script.py": "from own_script import square\n"}
+    with served("own_script.py", uses_script) as replica:
+        found = {one: replica.score(one).json() for one in QUESTIONS}
+        assert found == QUESTIONS, replica.log()[-3000:]
+        assert replica.score("importlib.import_module('uses_script').square is square").json() is True
+        assert replica.score(PICKLED.format("own_script")).json() == 7
+        assert replica.score("sys.modules['own_script'] is sys.modules['entry_module']").json() is True
+        assert replica.score(PARALLEL).json() == [1, 4], replica.log()[-3000:]
 
 
 def test_a_script_named_like_an_installed_package_leaves_the_package_to_imports() -> None:
@@ -144,6 +162,6 @@ def test_the_command_starts_where_modules_beside_the_script_are_named_like_those
             (Path(path) / f"{name}.py").write_text("raise SystemExit('not this one')\n")
         replica = Replica(Path(path), "def init(): pass\ndef run(data): return __name__\n")
         try:
-            assert replica.wait_ready().score("").json() == "score"
+            assert replica.wait_ready().score("").json() == "entry_module"
         finally:
             replica.end()

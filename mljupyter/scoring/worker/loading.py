@@ -43,7 +43,7 @@ def _load_file(app_root: str, entry_script: str) -> Script:
     except OSError as error:
         raise ScriptError(f"the scoring script {path} cannot be read: {error.strerror}") from None
     try:
-        module = script_module.load(path, source)
+        module = script_module.load(path, source, app_root)
     except BaseException as error:
         raise ScriptError(f"the scoring script {entry_script} cannot be imported: {brief(error)}") from error
     return Script(module)

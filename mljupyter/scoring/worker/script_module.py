@@ -1,8 +1,7 @@
 """The module of the scoring script: its name, its import, and how pickles and child processes find it.
 
-The module shadows nothing. It has the name of its file only where `import NAME` finds this file, as it does for
-`score.py` in the app root. Where that finds another module, such as the package `score` or an installed `joblib`, or
-nothing, the module is named `entry_module`, as with azureml-inference-server-http.
+The module shadows nothing. Its name is `entry_module`, as with azureml-inference-server-http. The name of its file is a
+second one, unless `import` finds another module by it, such as the package `score` or an installed `joblib`.
 """
 
 # ruff: noqa: PTH100, PTH118, PTH119, PTH120, PTH121, PTH122, PTH123
@@ -67,7 +66,7 @@ class _ScriptLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the script in its module; raise OSError if it cannot be read."""
-        run_in(module, source_of(self._path), self._path)
+        _run(module, source_of(self._path), self._path)
 
     def get_filename(self, name: str) -> str:
         """Return the path of the script."""
@@ -80,23 +79,30 @@ class _ScriptLoader:
         return decode_source(source_of(self._path))
 
 
-def load(path: str, source: bytes) -> ModuleType:
+def load(path: str, source: bytes, before: str) -> ModuleType:
     """Run the scoring script of a path, and return its module; raise what it raises.
 
     The module is in `sys.modules`. The names of the script are found in `__main__` as well, unless something there has
     the name: notebooks pickle their classes as those of `__main__`.
+
+    Parameters:
+        path: the script.
+        source: its source.
+        before: the entry of `sys.path` that the directory for child processes precedes.
+
     """
-    name = module_name(path)
+    name = free_name()
     os.environ[VARIABLE] = f"{name}:{path}"
     if name == _NEUTRAL and _FOR_PROCESSES not in sys.path:
-        sys.path.append(_FOR_PROCESSES)
+        sys.path.insert(
+            sys.path.index(before), _FOR_PROCESSES
+        )  # it hides nothing: there is no other module of the name
     module = module_from_spec(_spec(name, path))
-    sys.modules[name] = module
     found_in_script = _offer(name, path)
     main = sys.modules.get("__main__")
     if main is not None and not hasattr(main, "__getattr__"):
         main.__getattr__ = found_in_script  # type: ignore[method-assign] # mypy: not for every module
-    run_in(module, source, path)
+    _run(module, source, path)
     return module
 
 
@@ -117,7 +123,7 @@ def become_script(module: ModuleType) -> None:
     module.__spec__ = _spec(module.__name__, path)
     module.__loader__ = module.__spec__.loader
     module.__file__, module.__doc__ = path, None
-    run_in(module, source_of(path), path)
+    _run(module, source_of(path), path)
 
 
 def _offer(name: str, path: str) -> Callable[[str], Any]:
@@ -127,12 +133,22 @@ def _offer(name: str, path: str) -> Callable[[str], Any]:
     return _names_of(name)
 
 
-def module_name(path: str) -> str:
-    """Return the name for the module of a script, by which no other module can be imported."""
-    stem = os.path.splitext(os.path.basename(path))[0]
-    if stem not in sys.modules and _is_found_as(stem, path):
-        return stem
-    return next(name for name in _neutral_names() if name not in sys.modules and not _exists(name))
+def free_name() -> str:
+    """Return the name for the module of a script: one by which no other module can be imported."""
+    return next(name for name in _neutral_names() if name not in sys.modules and _found(name) is None)
+
+
+def is_second_name(stem: str, path: str) -> bool:
+    """Return whether `import` finds the file of a path by its name without the suffix, and no other module."""
+    if stem in sys.modules or "." in stem:
+        return False
+    found = _found(stem)
+    if found is None or not found.has_location or found.origin is None:
+        return False
+    try:
+        return os.path.samefile(found.origin, path)
+    except OSError:
+        return False
 
 
 def source_of(path: str) -> bytes:
@@ -141,8 +157,12 @@ def source_of(path: str) -> bytes:
         return file.read()
 
 
-def run_in(module: ModuleType, source: bytes, path: str) -> None:
-    """Run the source of the script in its module."""
+def _run(module: ModuleType, source: bytes, path: str) -> None:
+    """Run the script in its module; an import of it by either name finds the module from now on."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    if is_second_name(stem, path):
+        sys.modules[stem] = module  # otherwise an import would run the script again, for a second module
+    sys.modules[module.__name__] = module
     exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - the user's script
 
 
@@ -165,22 +185,6 @@ def _found(name: str) -> ModuleSpec | None:
         return find_spec(name)
     except (ImportError, ValueError, AttributeError):  # of a finder of the user's environment, or of an odd name
         return None
-
-
-def _exists(name: str) -> bool:
-    return _found(name) is not None
-
-
-def _is_found_as(stem: str, path: str) -> bool:
-    if "." in stem or not stem:
-        return False
-    found = _found(stem)
-    if found is None or not found.has_location or found.origin is None:
-        return False
-    try:
-        return os.path.samefile(found.origin, path)
-    except OSError:
-        return False
 
 
 def _names_of(name: str) -> Callable[[str], Any]:
