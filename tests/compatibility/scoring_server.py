@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +28,6 @@ from tests.waiting import HANG_SECONDS, wait_until
 
 HERE = Path(__file__).parent
 VERSION = "1.5.1"
-_SHARED = ("flask", "flask-cors", "inference-schema", "joblib", "numpy", "pandas", "requests", "werkzeug")
-"""Packages that have the same versions for both servers."""
 DIFFERENCES = HERE.parents[1] / "docs/scoring-scripts.md"
 _LISTED = re.compile(r"^\|.* <!-- (.+) --> \|$", re.MULTILINE)
 """The end of a row in the table of differences: the names of the differences, with the wildcards of a shell."""
@@ -171,8 +170,12 @@ def install_original(place: Path) -> str:
     uv = find_uv_bin()
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, place], check=True)
     python = str(place / "bin/python")
-    shared = [f"{name}=={metadata.version(name)}" for name in _SHARED]
-    wanted = [f"azureml-inference-server-http=={VERSION}", *shared]
+    # NumPy, pandas and the rest of what scripts import is there already: of the same versions, and compiled.
+    (place / f"lib/python{sysconfig.get_python_version()}/site-packages/shared.pth").write_text(
+        f"{sysconfig.get_path('purelib')}\n"
+    )
+    wanted = [f"{name}=={metadata.version(name)}" for name in ("flask", "inference-schema", "werkzeug")]
+    wanted += [f"azureml-inference-server-http=={VERSION}"]
     subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *wanted], check=True)
     return python
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 
@@ -52,7 +53,8 @@ def _starts(kind: str, entry: str, files: dict[str, str]) -> bool:
 def main(kind: str) -> None:
     """Print what becomes of each case."""
     if kind == "theirs":
-        import inference_schema.schema_decorators  # noqa: F401
+        for name in ("azureml_inference_server_http.server.user_script", "inference_schema.schema_decorators"):
+            import_module(name)  # the forks share it
     found = {}
     for name, case in json.load(sys.stdin).items():
         found[name] = {"start": "starts" if _starts(kind, case["entry"], case["files"]) else "fails"}
