@@ -10,8 +10,17 @@ import json
 import os
 import signal
 import sys
+from importlib import import_module
 
 FLAGS = ("--entry_script", "score.py", "--model_dir", ".", "--port")
+
+_PRELOADED = (
+    "azureml_inference_server_http.server.appinsights_client",
+    "azureml_inference_server_http.server.user_script",
+    "flask_cors",
+    "gunicorn.app.wsgiapp",
+    "inference_schema.parameter_types.pandas_parameter_type",
+)
 
 
 def _serve(directory: str, port: int, environment: dict[str, str]) -> None:
@@ -29,9 +38,8 @@ def _serve(directory: str, port: int, environment: dict[str, str]) -> None:
 def main() -> None:
     """Serve until the input ends."""
     servers = json.loads(sys.stdin.readline())
-    import flask_cors  # noqa: F401
-    import inference_schema.parameter_types.pandas_parameter_type  # noqa: F401
-
+    for name in _PRELOADED:
+        import_module(name)
     for name in [name for name in sys.modules if name.startswith("azureml_inference_server_http")]:
         del sys.modules[name]  # its modules read the environment when they are imported
     children = []
