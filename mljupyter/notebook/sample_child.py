@@ -13,6 +13,7 @@ from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
 from mljupyter.scoring.worker.loading import load_script
 from mljupyter.scoring.worker.results import ResultError
 from mljupyter.scoring.worker.script import Script, ScriptError
+from mljupyter.scoring.worker.script_module import offer_to_child
 
 # A request like those of clients: a script with a schema requires the content type.
 HEAD = json.dumps(
@@ -79,3 +80,5 @@ def answer_of(status: int, body: bytes) -> dict[str, object]:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+elif __name__ == "__mp_main__":  # a process that the script has started by multiprocessing
+    __getattr__ = offer_to_child()

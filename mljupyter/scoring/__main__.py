@@ -4,17 +4,22 @@ With ``--template-socket`` it does not start a replica, but a shared zygote: the
 version have their workers forked.
 """
 
-# ruff: noqa: PTH120
+# ruff: noqa: E402, PTH120
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from types import FrameType
-from typing import TYPE_CHECKING
 
 import mljupyter
+
+_PACKAGE_ROOT = os.path.dirname(mljupyter.__path__[0])
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != _PACKAGE_ROOT:
+    del sys.path[0]  # the current directory often holds the script; its modules must not hide those of the server
+
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mljupyter.scoring.configuration import Configuration
@@ -24,10 +29,6 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Serve a scoring script until a signal stops it; return the exit status (`exit_codes`)."""
-    package_root = os.path.dirname(mljupyter.__path__[0])
-    if not sys.flags.safe_path and sys.path[0] != package_root:
-        del sys.path[0]  # the current directory often holds the script; its modules must not hide ours
-
     # Imported late and in this order, so that the worker starts while this process imports the HTTP server.
     from mljupyter.scoring import configuration, exit_codes
     from mljupyter.scoring.logs import capture  # late and in this order, as above

@@ -42,7 +42,11 @@ _remove_this_directory_from_path()
 if "mljupyter.scoring" not in sys.modules:
     make_importable()
 
-if __name__ == "__main__":  # not in processes that the script starts by multiprocessing, which run the lines above too
+if __name__ == "__main__":
     from mljupyter.scoring.worker.worker import main
 
     sys.exit(main(sys.argv[1:]))
+elif __name__ == "__mp_main__":  # a process that the script has started by multiprocessing
+    from mljupyter.scoring.worker.script_module import offer_to_child
+
+    __getattr__ = offer_to_child()

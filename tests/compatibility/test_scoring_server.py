@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.compatibility import scoring_server
+from tests.compatibility.scoring_requests import SERVERS
 from tests.scoring.replicas import replica_of
 
 pytest.importorskip("inference_schema")
 
 
 @contextmanager
-def ours(text: str) -> Iterator[httpx.Client]:
-    with replica_of(text) as replica:
-        yield replica.client
+def replicas() -> Iterator[dict[str, scoring_server.Served]]:
+    with ExitStack() as stack:
+        found = {}
+        for name, server in SERVERS.items():
+            replica = stack.enter_context(replica_of(server.script, **server.environment))
+            found[name] = scoring_server.Served(replica.client, replica.log)
+        yield found
 
 
-def test_every_difference_from_azures_server_has_a_reason() -> None:
-    recorded: scoring_server.Answers = json.loads(scoring_server.RECORD.read_text())
-    found = scoring_server.differences(recorded, scoring_server.answers(ours))
+def our_answers() -> scoring_server.Answers:
+    with replicas() as servers:
+        return scoring_server.answers(servers) | scoring_server.script_starts(sys.executable, "ours")
+
+
+def test_every_difference_from_azures_server_has_a_reason(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(
+            lambda: scoring_server.original_answers(scoring_server.install_original(tmp_path / "azure"))
+        )
+        ours = our_answers()
+    found = scoring_server.differences(theirs.result(), ours)
     without, stale = scoring_server.unexplained(found)
-    assert without == {}, f"give each a reason in {scoring_server.DIFFERENCES.name}, or answer as the original does"
-    assert stale == [], "these are no differences any more"
+    assert without == {}, "give each a reason in docs/scoring-scripts.md, or answer as the original does"
+    assert stale == [], "these are no differences any more: remove them from docs/scoring-scripts.md"

@@ -34,6 +34,12 @@ from tests.waiting import HANG_SECONDS, wait_until
 docker = pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
 pytestmark = pytest.mark.system
 
+IN_PACKAGE = """
+import multiprocessing
+from main import KIND
+POOL = multiprocessing.get_context("spawn").Pool
+def square(x): return x * x
+"""
 SCRIPT = """
 import json
 import os
@@ -288,7 +294,10 @@ def test_a_package_is_an_image_or_the_directory_it_is_built_of(
         "words", f"FROM {needed('MLJUPYTER_TEST_BASE_IMAGE')}\nRUN echo made > /made\n", conda_specification="env.yml"
     )
     (project / "source").mkdir()
-    (project / "source" / "main.py").write_text(SCRIPT.replace('"beside"', '"made": open("/made").read(), "beside"'))
+    more = '"made": open("/made").read(), "package": KIND, "square": POOL(1).map(square, [3]), "beside"'
+    (project / "source" / "main.py").write_text(IN_PACKAGE + SCRIPT.replace('"beside"', more))
+    (project / "source" / "main").mkdir()  # the package is what `import main` finds, not the script
+    (project / "source" / "main" / "__init__.py").write_text("KIND = 'package'\n")
     inference = InferenceConfig("main.py", source_directory="source", environment=environment)
     package = Model.package(containers, [model], inference, image_name=f"mljupyter/{name}", image_label="v1")
     package.wait_for_creation(show_output=True)
@@ -313,6 +322,7 @@ def test_a_package_is_an_image_or_the_directory_it_is_built_of(
 
     answer = smoke_test.run(f"mljupyter/{name}:own", BODY)
     assert (answer["words"], answer["made"]) == ("1,000,234", "made\n")
+    assert (answer["package"], answer["square"]) == ("package", [9])
     assert engine.images.get(package.location).attrs["Config"]["Env"] == built.attrs["Config"]["Env"]
     engine.images.remove(package.location)
     engine.images.remove(f"mljupyter/{name}:own", force=True)

@@ -157,11 +157,16 @@ def test_a_script_written_by_hand_is_not_overwritten(live: Shell) -> None:
 
 def test_a_module_beside_the_notebook_goes_along(live: Shell) -> None:
     live.run("%%writefile beside_the_notebook.py\ndef doubled(x):\n    return 2 * x\n")
+    live.run("import os; os.mkdir('score')")  # a package with the name of the generated script
+    live.run("%%writefile score/__init__.py\nfrom score.inner import tripled\n")
+    live.run("%%writefile score/inner.py\ndef tripled(x):\n    return 3 * x\n")
+    live.run("%%writefile conda.py\nraise SystemExit('not this one')\n")
     live.run(
         "import sys; sys.path.insert(0, '')\n"
         "from beside_the_notebook import doubled\n"
+        "from score import tripled\n"
         "from sklearn.pipeline import make_pipeline; from sklearn.preprocessing import FunctionTransformer\n"
-        "twice = make_pipeline(FunctionTransformer(doubled), Ridge()).fit(X, y)"
+        "twice = make_pipeline(FunctionTransformer(doubled), FunctionTransformer(tripled), Ridge()).fit(X, y)"
     )
     assert "--source-directory ." in live.error("%deploy twice twice --kind aci")
     live.run("%deploy twice twice --kind aci --source-directory . --sample X --quiet")

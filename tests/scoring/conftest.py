@@ -32,7 +32,12 @@ class Replica:
     """A started `python -m mljupyter.scoring` and a client for it."""
 
     def __init__(
-        self, directory: Path, script: str | None, *flags: str, environment: dict[str, str] | None = None
+        self,
+        directory: Path,
+        script: str | None,
+        *flags: str,
+        environment: dict[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.directory = directory
         self.socket = directory / "s"
@@ -44,7 +49,7 @@ class Replica:
             arguments = ["--entry-script", "score.py", *arguments]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mljupyter.scoring", *arguments],
-            cwd=directory,
+            cwd=cwd or directory,
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -150,19 +150,22 @@ def test_the_script_runs_in_the_app_root_with_the_source_directory_on_its_path(l
     }
     replica = launch(None, environment=environment).wait_ready()
     script = str(source / "score.py")
-    assert replica.score("").json() == {
-        "helper": 42,
-        "beside": 43,
-        "extra": [1],
-        "cwd": str(directory),
-        "tail": [str(directory), str(source)],
-        "file": script,
-        "name": "score",
-        "argv": [script],
-        "main": True,
-        "environment": list(environment.values())[:1]
-        + [environment[name] for name in ("AZUREML_MODEL_DIR", "AZUREML_ENTRY_SCRIPT", "AZUREML_SOURCE_DIRECTORY")],
-    }
+    assert (
+        replica.score("").json()
+        == {
+            "helper": 42,
+            "beside": 43,
+            "extra": [1],
+            "cwd": str(directory),
+            "tail": [str(directory), str(source)],
+            "file": script,
+            "name": "entry_module",  # as with azureml-inference-server-http
+            "argv": [script],
+            "main": True,
+            "environment": list(environment.values())[:1]
+            + [environment[name] for name in ("AZUREML_MODEL_DIR", "AZUREML_ENTRY_SCRIPT", "AZUREML_SOURCE_DIRECTORY")],
+        }
+    )
     assert not (source / "__pycache__" / "score.cpython-311.pyc").exists()
 
 

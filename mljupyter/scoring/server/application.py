@@ -218,7 +218,8 @@ class Application:
         except IdentifierError as error:
             return 431, [_JSON, _RUN_FAILED[False], *error.headers], encode_error(431, str(error))
         if method == "OPTIONS":
-            return 200, [_HTML, _RUN_FAILED[False], *headers, (b"allow", ", ".join(methods).encode())], b""
+            failed = [_RUN_FAILED[False]] if path == "/score" else []
+            return 200, [_HTML, *failed, *headers, (b"allow", ", ".join(methods).encode())], b""
         if path != "/score":
             status, media, body = await self._inform(path, scope)
             return status, [media, *headers] if media is _TEXT else [media, _RUN_FAILED[False], *headers], body

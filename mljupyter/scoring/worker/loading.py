@@ -1,16 +1,16 @@
 """Loading of the scoring script: working directory, import path, logging configuration, import."""
 
-# ruff: noqa: PTH118, PTH119, PTH122, PTH123
+# ruff: noqa: PTH118, PTH123
 # pathlib takes 3 ms to import, and every start of a replica would pay them in both processes.
 from __future__ import annotations
 
 import importlib
 import os
 import sys
-from types import ModuleType
 
 from mljupyter.scoring.logs.diagnostics import write_record
 from mljupyter.scoring.shims import finder
+from mljupyter.scoring.worker import script_module
 from mljupyter.scoring.worker.script import Script, ScriptError, brief
 
 
@@ -39,26 +39,14 @@ def _load_file(app_root: str, entry_script: str) -> Script:
     path = os.path.join(app_root, entry_script)
     sys.argv = [path]
     try:
-        with open(path, "rb") as file:
-            source = file.read()
+        source = script_module.source_of(path)
     except OSError as error:
         raise ScriptError(f"the scoring script {path} cannot be read: {error.strerror}") from None
-    module = ModuleType(_module_name(path))
-    module.__file__ = path
-    sys.modules[module.__name__] = module
     try:
-        # The import system would write its cache beside the script and add its frames to tracebacks.
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - the user's script
+        module = script_module.load(path, source, app_root)
     except BaseException as error:
         raise ScriptError(f"the scoring script {entry_script} cannot be imported: {brief(error)}") from error
     return Script(module)
-
-
-def _module_name(path: str) -> str:
-    stem = os.path.splitext(os.path.basename(path))[0]
-    standard = getattr(sys, "stdlib_module_names", sys.builtin_module_names)  # Python 3.9 has only the latter
-    taken = stem in sys.modules or stem in standard or not stem.isidentifier()
-    return "entry_module" if taken else stem
 
 
 def _configure_logging(path: str) -> None:

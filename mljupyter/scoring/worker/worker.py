@@ -23,6 +23,7 @@ from mljupyter.scoring.worker.channel import Channel
 from mljupyter.scoring.worker.loading import load_script
 from mljupyter.scoring.worker.parent_death import die_with
 from mljupyter.scoring.worker.script import Script, ScriptError
+from mljupyter.scoring.worker.script_module import offer_to_child
 from mljupyter.scoring.worker.zygote import fork_obstacle, fork_workers
 
 Batches = Callable[[Sequence[protocol.Frame]], Answers]
@@ -98,3 +99,5 @@ def _report(error: ScriptError) -> None:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+elif __name__ == "__mp_main__":  # a process that the script has started by multiprocessing
+    __getattr__ = offer_to_child()
