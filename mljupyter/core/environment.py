@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +131,21 @@ class Environment(HtmlRepr):
         self.spark = SparkSection()
         self.databricks: dict[str, Any] | None = None
         self.r: RSection | dict[str, Any] | None = None
-        self.inferencing_stack_version: str | None = None
+        self._inferencing_stack_version: str | None = None
         self.environment_variables = {}
         self._taken_from: tuple[str, str] | None = None
         self._file: Path | None = None
+
+    @property
+    def inferencing_stack_version(self) -> str | None:
+        """The version of Azure's serving stack that was asked for. It is kept, and has no effect."""
+        return self._inferencing_stack_version
+
+    @inferencing_stack_version.setter
+    def inferencing_stack_version(self, value: str | None) -> None:
+        if value is not None:
+            _say_that_the_stack_has_no_effect()
+        self._inferencing_stack_version = value
 
     @property
     def environment_variables(self) -> dict[str, str]:
@@ -188,7 +200,7 @@ class Environment(HtmlRepr):
         environment.databricks = definition.databricks
         environment.r = definition.r
         environment.environment_variables = dict(definition.environment_variables)
-        environment.inferencing_stack_version = definition.inferencing_stack_version
+        environment._inferencing_stack_version = definition.inferencing_stack_version
         return environment
 
     @property
@@ -565,3 +577,8 @@ def _number(version: str | int | None) -> int | None:
     if number is None or number < 0:
         raise UserErrorException(f"version is {str(version)[:100]!r}. Rule: a whole number from 1, such as '1'.")
     return number
+
+
+@cache
+def _say_that_the_stack_has_no_effect() -> None:
+    print("inferencing_stack_version has no effect: replicas have the scoring server of this package. It is kept.")

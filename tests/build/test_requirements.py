@@ -79,18 +79,18 @@ def test_what_wheels_bring_is_left_out_and_said() -> None:
 def test_what_the_scoring_server_replaces_is_left_out_and_said() -> None:
     pip = ["azureml-defaults~=1.61.0", "AzureML_Core", "azureml-monitoring", "azureml-contrib-services", "azureml-sdk"]
     found = asked({"pip": [*pip, "azureml-automl-runtime", "six"]})
-    assert lines(found) == ["azureml-automl-runtime", "six", "inference-schema", "pandas", "werkzeug"]
+    assert lines(found) == ["azureml-automl-runtime", "six", "inference-schema", "pandas", "werkzeug", "flask"]
     assert [change.requirement for change in found.changes] == pip
 
 
 def test_what_azureml_defaults_brought_comes_with_it_once_and_only_then() -> None:
     found = asked({"pip": ["azureml-defaults", "inference-schema[numpy-support]==1.8"]})
-    assert lines(found) == ["inference-schema[numpy-support]==1.8", "pandas", "werkzeug"]
-    assert {package.line for package in found.packages if package.optional} == {"pandas", "werkzeug"}
+    assert lines(found) == ["inference-schema[numpy-support]==1.8", "pandas", "werkzeug", "flask"]
+    assert {package.line for package in found.packages if package.optional} == {"pandas", "werkzeug", "flask"}
     assert lines(asked("pandas=1.5", {"pip": ["azureml-defaults", "Werkzeug<3"]})) == [
-        *("pandas==1.5.*", "Werkzeug<3", "inference-schema"),
+        *("pandas==1.5.*", "Werkzeug<3", "inference-schema", "flask"),
     ]
-    assert lines(asked({"pip": ["azureml-inference-server-http"]})) == ["inference-schema", "werkzeug"]
+    assert lines(asked({"pip": ["azureml-inference-server-http"]})) == ["inference-schema", "werkzeug", "flask"]
     assert lines(asked({"pip": ["azureml-core"]})) == []
 
 

@@ -63,6 +63,16 @@ def test_what_is_registered_unchanged_keeps_its_version(workspace: Workspace) ->
     assert Environment.get(workspace, "serving").register(workspace).version == "1"
 
 
+def test_a_version_of_the_stack_is_kept_and_said_once_to_have_no_effect(capsys: pytest.CaptureFixture[str]) -> None:
+    importlib.import_module("mljupyter.core.environment")._say_that_the_stack_has_no_effect.cache_clear()
+    first, second = Environment("serving"), Environment("other")
+    second.inferencing_stack_version = None
+    assert capsys.readouterr().out == ""
+    first.inferencing_stack_version = second.inferencing_stack_version = "latest"
+    assert capsys.readouterr().out.count("inferencing_stack_version has no effect") == 1
+    assert first.inferencing_stack_version == "latest"
+
+
 def test_labels_lead_to_versions(workspace: Workspace) -> None:
     environment = Environment("serving")
     environment.register(workspace)

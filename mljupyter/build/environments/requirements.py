@@ -22,11 +22,12 @@ _REPLACED = re.compile(
     r"azureml-(?:cli.*|contrib-.+|core|defaults|inference-server-http|model-management-sdk|monitoring|pipeline(?:-.+)?"
     r"|sdk|telemetry|train|train-core|train-restclients-hyperdrive|webservice-schema|widgets)"
 )
-# What scripts import since a replaced package brought it. Werkzeug parses the forms of raw requests.
+# What scripts import since a replaced package brought it. Werkzeug parses the forms of raw requests; scripts answer
+# with response objects of Flask.
 _BROUGHT = {
-    "azureml-defaults": (INFERENCE_SCHEMA, "pandas", "werkzeug"),
-    "azureml-sdk": (INFERENCE_SCHEMA, "pandas", "werkzeug"),
-    "azureml-inference-server-http": (INFERENCE_SCHEMA, "werkzeug"),
+    "azureml-defaults": (INFERENCE_SCHEMA, "pandas", "werkzeug", "flask"),
+    "azureml-sdk": (INFERENCE_SCHEMA, "pandas", "werkzeug", "flask"),
+    "azureml-inference-server-http": (INFERENCE_SCHEMA, "werkzeug", "flask"),
 }
 # Packages of a generated scoring script that other packages bring in a version that fits them.
 _HELPERS = ("joblib", "numpy", "pandas", INFERENCE_SCHEMA)
