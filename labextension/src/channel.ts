@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import type { ServerConnection } from '@jupyterlab/services';
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import type { IEndpointsMessage } from './documents';
+import type { IEndpointsMessage, IRatesMessage } from './documents';
 import { pauseAfter } from './listing';
 
 /** What the server tells of a view. */
@@ -21,7 +21,7 @@ export interface IErrorMessage {
   hint: string;
 }
 
-export type ServerMessage = IEndpointsMessage | ViewMessage | IErrorMessage;
+export type ServerMessage = IEndpointsMessage | IRatesMessage | ViewMessage | IErrorMessage;
 
 const HIDDEN_SECONDS = 60;
 

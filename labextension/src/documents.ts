@@ -71,3 +71,16 @@ export interface IEndpointsMessage {
   removed?: string[];
   problems?: { target: string; message: string }[];
 }
+
+/** The requests per second of an endpoint in the last two minutes, oldest first, and its p95 in milliseconds. */
+export interface IRates {
+  points: number[];
+  p95: number | null;
+}
+
+/** The rates of the endpoints that the page shows. */
+export interface IRatesMessage {
+  is: 'rates';
+  workspace: string;
+  rates: Record<string, IRates>;
+}

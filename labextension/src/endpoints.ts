@@ -1,8 +1,8 @@
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import type { Channel, ServerMessage } from './channel';
-import type { IEndpoint } from './documents';
-import { updated } from './listing';
+import type { IEndpoint, IRates } from './documents';
+import { type IEvent, eventsOf, updated } from './listing';
 
 /** How much is known: nothing yet, everything as it is now, or what was there before the connection was lost. */
 export type Freshness = 'loading' | 'live' | 'stale';
@@ -26,6 +26,8 @@ export class Endpoints {
 
   rows: ReadonlyMap<string, IEndpoint> = new Map();
   freshness: Freshness = 'loading';
+  /** The rates of the endpoints that are on the screen. */
+  rates: ReadonlyMap<string, IRates> = new Map();
   /** Control planes that do not answer, with the reason. Their endpoints are listed as they were. */
   problems: readonly { target: string; message: string }[] = [];
   /** Why the workspace cannot be shown. */
@@ -34,6 +36,20 @@ export class Endpoints {
 
   get changed(): ISignal<this, void> {
     return this._changed;
+  }
+
+  /** Something has happened to an endpoint that a person may want to hear of. */
+  get happened(): ISignal<this, IEvent> {
+    return this._happened;
+  }
+
+  /** Ask for the rates of the endpoints that are on the screen. */
+  showRates(names: readonly string[]): void {
+    const text = names.join();
+    if (text !== this.rated) {
+      this.rated = text;
+      this.channel.tell({ do: 'rates', workspace: this.workspace, names });
+    }
   }
 
   /** Show another workspace. */
@@ -46,6 +62,8 @@ export class Endpoints {
     }
     this.workspace = workspace;
     this.rows = new Map();
+    this.rates = new Map();
+    this.rated = '';
     this.problems = [];
     this.error = '';
     this.freshness = 'loading';
@@ -54,6 +72,7 @@ export class Endpoints {
   }
 
   private ask(): void {
+    this.rated = '';
     if (this.workspace !== '') {
       this.channel.tell({ do: 'follow', workspace: this.workspace });
     }
@@ -63,18 +82,29 @@ export class Endpoints {
     if (message.is === 'error' && message.workspace === this.workspace && !message.view) {
       this.error = [message.message, message.hint].filter(Boolean).join('\n');
     } else if (message.is === 'endpoints' && message.workspace === this.workspace) {
-      this.rows = updated(this.rows, message);
+      const before = this.rows;
+      this.rows = updated(before, message);
+      if (this.freshness !== 'loading') {
+        eventsOf(before, this.rows).forEach(event => {
+          this._happened.emit(event);
+        });
+      }
       this.error = '';
       if (message.whole) {
         this.problems = message.problems ?? [];
         this.freshness = message.known ? 'live' : 'loading';
         this.error = message.gone ? `The workspace ${this.workspace} was deleted.` : '';
       }
+    } else if (message.is === 'rates' && message.workspace === this.workspace) {
+      this.rates = new Map(Object.entries(message.rates));
     } else {
       return;
     }
     this._changed.emit();
   }
+
+  private rated = '';
+  private readonly _happened = new Signal<this, IEvent>(this);
 
   private readonly _changed = new Signal<this, void>(this);
 }

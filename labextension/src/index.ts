@@ -18,7 +18,9 @@ import { Channel } from './channel';
 import { CommandIDs } from './commands';
 import { Endpoints } from './endpoints';
 import { endpointsIcon } from './icon';
+import { dragCode } from './drag';
 import { insertBelow } from './insert';
+import { tellEvents } from './notifications';
 import { MissingPanel, SidePanel } from './panel';
 import { runningEndpoints } from './running';
 import { StatusItem } from './status';
@@ -152,15 +154,16 @@ const panel: JupyterFrontEndPlugin<void> = {
         commands,
         endpoints: mlj.endpoints,
         trans,
+        drag: dragCode,
         deleteModel: model => deleteModel(mlj, model, trans)
       })
     );
-    if (registry !== null) {
-      const chosen = (await registry.load(panel.id)).get('workspace').composite;
-      if (typeof chosen === 'string' && chosen !== '') {
-        mlj.endpoints.choose(chosen);
-      }
+    const settings = await registry?.load(panel.id);
+    const chosen = settings?.get('workspace').composite;
+    if (typeof chosen === 'string' && chosen !== '') {
+      mlj.endpoints.choose(chosen);
     }
+    tellEvents(mlj.endpoints, commands, settings ?? null, trans);
     mlj.channel.connect();
   }
 };

@@ -55,3 +55,67 @@ export function usersOf(rows: Iterable<IEndpoint>, model: IModel): string[] {
     .map(row => row.name)
     .sort();
 }
+
+/** What has happened to an endpoint: its kind names the setting that mutes it. */
+export interface IEvent {
+  kind: 'deployed' | 'failed' | 'unhealthy' | 'rollout';
+  name: string;
+  reason: string;
+}
+
+/** Return what has happened between two lists of endpoints, for those that are in both or new in the second one. */
+export function eventsOf(
+  before: ReadonlyMap<string, IEndpoint>,
+  after: ReadonlyMap<string, IEndpoint>
+): IEvent[] {
+  const found: IEvent[] = [];
+  for (const [name, row] of after) {
+    const earlier = before.get(name);
+    const reason = row.problem?.message ?? '';
+    if (earlier === undefined) {
+      continue;
+    }
+    if (earlier.rollout && !row.rollout) {
+      found.push({ kind: 'rollout', name, reason: sharesOf(row) });
+    }
+    if (row.state === earlier.state) {
+      continue;
+    }
+    if (row.state === 'Healthy' && earlier.state === 'Transitioning') {
+      found.push({ kind: 'deployed', name, reason: '' });
+    } else if (row.state === 'Failed') {
+      found.push({ kind: 'failed', name, reason });
+    } else if (row.state === 'Unhealthy' || row.state === 'Unschedulable') {
+      found.push({ kind: 'unhealthy', name, reason });
+    }
+  }
+  return found;
+}
+
+/** Return the shares of the versions of an endpoint, such as `blue 70 %, green 30 %`. */
+export function sharesOf(row: IEndpoint): string {
+  return row.versions.map(version => `${version.name} ${version.share} %`).join(', ');
+}
+
+/** Return the points of a line for a chart of some width and height; the highest value touches the top. */
+export function linePoints(values: readonly number[], width: number, height: number): string {
+  const highest = Math.max(...values, 0) || 1;
+  const step = width / Math.max(values.length - 1, 1);
+  return values
+    .map((value, place) => `${round(place * step)},${round(height - (value / highest) * height)}`)
+    .join(' ');
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+/** Return the code of a cell about an endpoint that was dragged into a notebook. */
+export function endpointCell(name: string): string {
+  return `from mljupyter.core import Workspace\n\nservice = Workspace.from_config().webservices["${name}"]\nservice`;
+}
+
+/** Return the code of a cell about a version of a model that was dragged into a notebook. */
+export function modelCell(name: string, version: number): string {
+  return `from mljupyter.core import Model, Workspace\n\nmodel = Model(Workspace.from_config(), id="${name}:${version}")\nmodel`;
+}

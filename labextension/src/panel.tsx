@@ -6,10 +6,10 @@ import * as React from 'react';
 
 import type { Api } from './api';
 import { CommandIDs } from './commands';
-import type { IEndpoint, IModel, ITarget, IVersion } from './documents';
+import type { IEndpoint, IModel, IRates, ITarget, IVersion } from './documents';
 import type { Endpoints } from './endpoints';
 import { readableSize } from './format';
-import { matching, usersOf } from './listing';
+import { endpointCell, linePoints, matching, modelCell, sharesOf, usersOf } from './listing';
 
 const MARKS: Record<string, string> = {
   Healthy: '●',
@@ -29,6 +29,8 @@ interface IParts {
   commands: CommandRegistry;
   endpoints: Endpoints;
   trans: TranslationBundle;
+  /** Begin to drag a cell with some code. */
+  drag: (code: string, x: number, y: number) => void;
 }
 
 /** The actions in the menu of an endpoint, in order. */
@@ -62,6 +64,33 @@ function State(props: { state: string }): React.JSX.Element {
   );
 }
 
+const CHART_WIDTH = 60;
+const CHART_HEIGHT = 14;
+
+/** A small chart of the requests per second; a reader who does not see it hears the newest value. */
+function Sparkline(props: { rates: IRates; trans: TranslationBundle }): React.JSX.Element | null {
+  const { rates, trans } = props;
+  const newest = rates.points.at(-2) ?? 0; // the last interval is not over yet
+  const text =
+    rates.p95 === null
+      ? trans.__('%1 requests/s', newest)
+      : trans.__('%1 requests/s, p95 %2 ms', newest, rates.p95);
+  if (!rates.points.some(point => point > 0)) {
+    return null;
+  }
+  return (
+    <svg
+      className="mljlab-chart"
+      role="img"
+      aria-label={text}
+      viewBox={`0 -1 ${CHART_WIDTH} ${CHART_HEIGHT + 2}`}
+    >
+      <title>{text}</title>
+      <polyline points={linePoints(rates.points, CHART_WIDTH, CHART_HEIGHT)} />
+    </svg>
+  );
+}
+
 /** A version of an endpoint; `told` is the problem that the endpoint's own line tells already. */
 function Version(props: {
   version: IVersion;
@@ -91,11 +120,16 @@ function Endpoint(props: {
   parts: IParts;
 }): React.JSX.Element {
   const { row, expanded, onToggle, parts } = props;
-  const { commands, trans } = parts;
-  const shares = row.versions.map(version => `${version.name} ${version.share} %`).join(', ');
+  const { commands, endpoints, trans } = parts;
+  const rates = endpoints.rates.get(row.name);
   return (
     <li
       className="mljlab-endpoint"
+      draggable
+      onDragStart={event => {
+        event.preventDefault();
+        parts.drag(endpointCell(row.name), event.clientX, event.clientY);
+      }}
       onContextMenu={event => {
         event.preventDefault();
         event.stopPropagation();
@@ -125,8 +159,9 @@ function Endpoint(props: {
       <div className="mljlab-line mljlab-quiet">
         <span className="mljlab-grow">
           {row.target} · {trans.__('%1/%2 replicas', row.ready, row.wanted)}
-          {row.versions.length > 1 ? ` · ${shares}` : ''}
+          {row.versions.length > 1 ? ` · ${sharesOf(row)}` : ''}
         </span>
+        {rates === undefined ? null : <Sparkline rates={rates} trans={trans} />}
         <button
           type="button"
           className="mljlab-toggle"
@@ -169,6 +204,10 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
   const few = rows.length <= 100;
   const first = few ? 0 : Math.max(Math.floor(top / ROW_PIXELS) - SPARE_ROWS, 0);
   const last = few ? rows.length : first + Math.ceil(height / ROW_PIXELS) + 2 * SPARE_ROWS;
+  const shown = rows.slice(first, last);
+  React.useEffect(() => {
+    endpoints.showRates(shown.map(row => row.name));
+  });
   const toggle = (name: string) => {
     const next = new Set(expanded);
     if (!next.delete(name)) {
@@ -225,7 +264,7 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
               }
         }
       >
-        {rows.slice(first, last).map(row => (
+        {shown.map(row => (
           <Endpoint
             key={row.name}
             row={row}
@@ -378,7 +417,15 @@ function Body(
         line={(model, again) => {
           const users = usersOf(endpoints.rows.values(), model);
           return (
-            <li key={`${model.name}:${model.version}`} className="mljlab-model">
+            <li
+              key={`${model.name}:${model.version}`}
+              className="mljlab-model"
+              draggable
+              onDragStart={event => {
+                event.preventDefault();
+                props.drag(modelCell(model.name, model.version), event.clientX, event.clientY);
+              }}
+            >
               <b>
                 {model.name}:{model.version}
               </b>{' '}

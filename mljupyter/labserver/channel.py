@@ -1,15 +1,17 @@
 """Channel: the one WebSocket of a page. It tells of endpoints as they change, and carries the views.
 
-Messages of the page: ``follow`` and ``unfollow`` a workspace; ``open``, ``tell`` and ``close`` a view. Each is a JSON
-object with the word under ``do``. Messages to the page have their kind under ``is``: ``endpoints``, ``view``,
-``update``, ``message``, ``error``.
+Messages of the page: ``follow`` and ``unfollow`` a workspace; ``rates`` of endpoints; ``open``, ``tell`` and ``close``
+a view. Each is a JSON object with the word under ``do``. Messages to the page have their kind under ``is``: ``endpoints``,
+``rates``, ``view``, ``update``, ``message``, ``error``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -23,12 +25,14 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.handler import RESOURCE, STATE, RequestError, error_document
+from mljupyter.labserver.rates import EVERY, SECONDS, rates_of
 
 if TYPE_CHECKING:
     from mljupyter.labserver.state import ServerState
 
 _MOST_BYTES = 2_000_000
 _MOST_WAITING = 2000
+_MOST_RATED = 60
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,8 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
     def initialize(self) -> None:
         """Prepare what the messages change."""
         self._followed: dict[str, Callable[[], None]] = {}
+        self._rated: tuple[str, list[str]] = ("", [])
+        self._rating: asyncio.Task[None] | None = None
         self._waiting = 0
         self._ended = False
 
@@ -92,6 +98,8 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         for stop in self._followed.values():
             stop()
         self._followed.clear()
+        if self._rating is not None:
+            self._rating.cancel()
         self.state.views.leave(self)
 
     def _refuse(self, asked: dict[str, Any], error: MLJupyterError) -> None:
@@ -105,6 +113,8 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
             case "unfollow":
                 if (stop := self._followed.pop(_text(asked, "workspace"), None)) is not None:
                     stop()
+            case "rates":
+                self._rate(asked)
             case "open":
                 await self._show(asked)
             case "tell":
@@ -122,6 +132,32 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
             self._followed[name] = feed.listen(
                 lambda message: self._send_soon({"is": "endpoints", "workspace": name, **message})
             )
+
+    def _rate(self, asked: dict[str, Any]) -> None:
+        """Tell of the requests per second of some endpoints from now on, every few seconds."""
+        names = asked.get("names")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise RequestError("A message lacks 'names', a list of endpoints.")
+        self._rated = _text(asked, "workspace"), names[:_MOST_RATED]
+        if names and (self._rating is None or self._rating.done()):
+            self._rating = asyncio.create_task(self._tell_rates())
+
+    async def _tell_rates(self) -> None:
+        while not self._ended and self._rated[1]:
+            workspace, names = self._rated
+            found = await self._aside(self._rates, workspace, names)
+            self._send({"is": "rates", "workspace": workspace, "rates": found})
+            await asyncio.sleep(EVERY)
+
+    def _rates(self, workspace: str, names: list[str]) -> dict[str, Any]:
+        """Return what is known of each endpoint; one that cannot be asked now is left out."""
+        found = {}
+        for name in names:
+            with contextlib.suppress(MLJupyterError):
+                now = time.time()
+                report = self.state.workspace(workspace).endpoints.metrics(name, since=SECONDS, every=EVERY, merge=True)
+                found[name] = rates_of(report, now)
+        return found
 
     async def _show(self, asked: dict[str, Any]) -> None:
         view = _text(asked, "view")

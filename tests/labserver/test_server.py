@@ -133,6 +133,19 @@ def test_a_page_is_told_of_all_endpoints_and_then_of_changes_alone(server: Serve
         assert [row["name"] for row in changed["rows"]] == ["line"]
 
 
+def test_a_page_gets_the_rates_of_the_endpoints_that_it_shows(server: Server, line: str) -> None:
+    server.sdk(
+        "from mljupyter.core import Workspace\nWorkspace.get('team').webservices['line'].run('{\"data\": [[1]]}')"
+    )
+    with server.page() as page:
+        page.tell(do="rates", workspace="team", names=["line", "unknown"])
+        found = page.hear(lambda message: message["is"] == "rates" and any(message["rates"]["line"]["points"]))
+        assert list(found["rates"]) == ["line"]
+        assert found["rates"]["line"]["p95"] > 0
+        page.tell(do="rates", workspace="team", names="line")
+        assert "a list" in page.hear(lambda message: message["is"] == "error")["message"]
+
+
 def test_a_page_hears_why_a_workspace_cannot_be_followed(server: Server, line: str) -> None:
     with server.page() as page:
         page.tell(do="follow", workspace="taem")

@@ -2,7 +2,17 @@ import { describe, expect, it } from "vitest";
 
 import type { IEndpoint, IModel } from "../../labextension/src/documents";
 import { readableSize } from "../../labextension/src/format";
-import { matching, pauseAfter, updated, usersOf, worstState } from "../../labextension/src/listing";
+import {
+  endpointCell,
+  eventsOf,
+  linePoints,
+  matching,
+  modelCell,
+  pauseAfter,
+  updated,
+  usersOf,
+  worstState,
+} from "../../labextension/src/listing";
 
 /** An endpoint as the server lists it. */
 function endpoint(name: string, parts: Partial<IEndpoint> = {}): IEndpoint {
@@ -83,5 +93,52 @@ describe("a size for people", () => {
       "123 kB",
       "5.3 MB",
     ]);
+  });
+});
+
+describe("what happens to an endpoint", () => {
+  const told = (before: Partial<IEndpoint>, after: Partial<IEndpoint>) =>
+    eventsOf(new Map([["iris", endpoint("iris", before)]]), new Map([["iris", endpoint("iris", after)]]));
+
+  it("is told once, when its state has changed", () => {
+    const problem = { code: "CrashLoop", message: "init() failed" };
+    expect(told({ state: "Transitioning" }, {})).toEqual([{ kind: "deployed", name: "iris", reason: "" }]);
+    expect(told({ state: "Transitioning" }, { state: "Failed", problem })).toEqual([
+      { kind: "failed", name: "iris", reason: "init() failed" },
+    ]);
+    expect(told({}, { state: "Unhealthy" }).map(({ kind }) => kind)).toEqual(["unhealthy"]);
+    expect(told({ state: "Unhealthy" }, {})).toEqual([]);
+    expect(told({ state: "Failed", problem }, { state: "Failed", problem })).toEqual([]);
+  });
+
+  it("is told when a rollout has ended, with the shares", () => {
+    const versions = [
+      { name: "blue", share: 100 },
+      { name: "green", share: 0 },
+    ] as unknown as IEndpoint["versions"];
+    expect(told({ rollout: true, versions }, { versions })).toEqual([
+      { kind: "rollout", name: "iris", reason: "blue 100 %, green 0 %" },
+    ]);
+  });
+
+  it("is not told of endpoints that are new, or gone", () => {
+    const rows = new Map([["iris", endpoint("iris", { state: "Failed" })]]);
+    expect(eventsOf(new Map(), rows)).toEqual([]);
+    expect(eventsOf(rows, new Map())).toEqual([]);
+  });
+});
+
+describe("a small chart", () => {
+  it("has one point for each value, and the highest touches the top", () => {
+    expect(linePoints([0, 5, 10], 60, 14)).toBe("0,14 30,7 60,0");
+    expect(linePoints([0, 0], 60, 14)).toBe("0,14 60,14");
+    expect(linePoints([], 60, 14)).toBe("");
+  });
+});
+
+describe("a cell that was dragged", () => {
+  it("has the name and the version in it", () => {
+    expect(endpointCell("iris")).toContain('webservices["iris"]');
+    expect(modelCell("ridge", 3)).toContain('id="ridge:3"');
   });
 });
