@@ -15,6 +15,8 @@ export namespace CommandIDs {
   export const copyClient = 'mljupyter:copy-client';
   export const deploy = 'mljupyter:deploy';
   export const register = 'mljupyter:register';
+  export const registerFile = 'mljupyter:register-file';
+  export const scoreFile = 'mljupyter:score-file';
   export const attach = 'mljupyter:attach';
   export const openView = 'mljupyter:open-view';
 }

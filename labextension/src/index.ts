@@ -4,6 +4,7 @@ import {
   type JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRunningSessionManagers } from '@jupyterlab/running';
@@ -17,6 +18,7 @@ import { Api } from './api';
 import { Channel } from './channel';
 import { CommandIDs } from './commands';
 import { Endpoints } from './endpoints';
+import { addFileCommands } from './files';
 import { endpointsIcon } from './icon';
 import { dragCode } from './drag';
 import { insertBelow } from './insert';
@@ -39,6 +41,12 @@ interface IInsertion {
 const EVENT = 'mljupyter:insert-cell';
 const MOST_CHARACTERS = 100_000;
 const DOMAIN = 'mljupyter';
+/** Commands that need a selection, and are not in the palette. */
+const HIDDEN: readonly string[] = [
+  CommandIDs.openView,
+  CommandIDs.registerFile,
+  CommandIDs.scoreFile
+];
 
 /** Whether the detail of an event, which any script of the page may have sent, is what a wizard sends. */
 function isInsertion(detail: unknown): detail is IInsertion {
@@ -118,7 +126,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     if (palette !== null) {
       const category = trans.__('mljupyter');
       Object.values(CommandIDs)
-        .filter(command => command !== CommandIDs.openView)
+        .filter(command => !HIDDEN.includes(command))
         .forEach(command => {
           palette.addItem({ command, category, args: { isPalette: true } });
         });
@@ -168,6 +176,27 @@ const panel: JupyterFrontEndPlugin<void> = {
   }
 };
 
+/** The commands in the menu of the file browser. */
+const files: JupyterFrontEndPlugin<void> = {
+  id: 'mljupyter-labextension:files',
+  description: 'Registers a model from a file, and deploys a scoring script, in the file browser.',
+  autoStart: true,
+  requires: [IMLJupyter, IFileBrowserFactory],
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    _mlj: IMLJupyter,
+    browsers: IFileBrowserFactory,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    addFileCommands(app.commands, browsers, trans);
+    const selector = '.jp-DirListing-item[data-isdir]';
+    app.contextMenu.addItem({ command: CommandIDs.registerFile, selector, rank: 60 });
+    app.contextMenu.addItem({ command: CommandIDs.scoreFile, selector, rank: 61 });
+  }
+};
+
 /** The endpoints in the section of what runs. */
 const running: JupyterFrontEndPlugin<void> = {
   id: 'mljupyter-labextension:running',
@@ -210,4 +239,4 @@ const status: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [insertion, service, panel, running, status];
+export default [insertion, service, panel, files, running, status];

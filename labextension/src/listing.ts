@@ -119,3 +119,21 @@ export function endpointCell(name: string): string {
 export function modelCell(name: string, version: number): string {
   return `from mljupyter.core import Model, Workspace\n\nmodel = Model(Workspace.from_config(), id="${name}:${version}")\nmodel`;
 }
+
+const MODELS = [
+  '.pkl',
+  '.pickle',
+  '.joblib',
+  '.onnx',
+  '.pt',
+  '.pth',
+  '.keras',
+  '.h5',
+  '.cbm',
+  '.ubj'
+];
+
+/** Return whether the name of a file or directory may be that of a model; any directory may hold one. */
+export function looksLikeModel(name: string, isDirectory: boolean): boolean {
+  return isDirectory || MODELS.some(ending => name.toLowerCase().endsWith(ending));
+}

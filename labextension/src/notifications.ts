@@ -15,7 +15,8 @@ export function tellEvents(
   trans: TranslationBundle
 ): void {
   endpoints.happened.connect((_, event) => {
-    const wanted = settings?.get('notify').composite as Partial<Record<IEvent['kind'], boolean>>;
+    const wanted = settings?.get('notify').composite as
+      Partial<Record<IEvent['kind'], boolean>> | undefined;
     if (wanted?.[event.kind] === false) {
       return;
     }

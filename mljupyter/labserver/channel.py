@@ -1,8 +1,8 @@
 """Channel: the one WebSocket of a page. It tells of endpoints as they change, and carries the views.
 
-Messages of the page: ``follow`` and ``unfollow`` a workspace; ``rates`` of endpoints; ``open``, ``tell`` and ``close``
-a view. Each is a JSON object with the word under ``do``. Messages to the page have their kind under ``is``: ``endpoints``,
-``rates``, ``view``, ``update``, ``message``, ``error``.
+A message is a JSON object. The page sends these words under ``do``: ``follow`` and ``unfollow`` a workspace; ``rates`` of
+endpoints; ``open``, ``tell`` and ``close`` a view. It gets these under ``is``: ``endpoints``, ``rates``, ``view``,
+``update``, ``message``, ``error``.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 from jupyter_server.utils import url_path_join
 
+from mljupyter.files import expanded
 from mljupyter.labserver.channel import Channel
 from mljupyter.labserver.handler import STATE
 from mljupyter.labserver.routes import ROUTES
@@ -23,7 +24,7 @@ def load(server: Any) -> None:
 
     """
     web_app = server.web_app
-    state = web_app.settings[STATE] = ServerState()
+    state = web_app.settings[STATE] = ServerState(expanded(web_app.settings.get("server_root_dir") or server.root_dir))
     atexit.register(state.close)
     base = web_app.settings["base_url"]
     routes: list[tuple[str, Any]] = [(path, handler) for path, handler in ROUTES.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from mljupyter.core import Workspace
 from mljupyter.labserver.feed import WorkspaceFeed
@@ -15,15 +16,18 @@ _AT_ONCE = 8
 class ServerState:
     """What the routes share.
 
+    Parameters:
+        root: the directory that the file browser shows.
+
     Attributes:
         pool: runs the slow work of requests, a few at a time.
         views: the open monitors, logs and wizards.
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         self.pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mljupyter request")
-        self.views = Views()
+        self.views = Views(root)
         self._lock = threading.Lock()
         self._workspaces: dict[str, Workspace] = {}
         self._feeds: dict[str, WorkspaceFeed] = {}

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,7 +77,7 @@ def _deploy(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
 def _register(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
     from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # slow import; only if one is opened
 
-    return RegisterWizard(session_for(workspace), {})
+    return RegisterWizard(session_for(workspace), {}, given.get("path", ""))
 
 
 def _attach(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
@@ -119,9 +120,14 @@ class Views:
     """The open views of a server, by the id that the page has chosen.
 
     A view outlives the connection of its page by ten minutes, with everything that was typed into it.
+
+    Parameters:
+        root: the directory that the file browser shows. Paths of files in it are given relative to it.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._views: dict[str, _View] = {}
         self._lock = threading.Lock()
 
@@ -190,7 +196,8 @@ class Views:
             raise ViewError(f"The view {kind} needs the name of an endpoint.")
         if len(self._views) >= MOST_VIEWS:
             raise ViewError(f"{MOST_VIEWS} views are open on this server: close some first.")
-        widget = KINDS[kind].make(workspace, given)
+        files = {name: str(self._root / given[name]) for name in _FILES & given.keys() if given[name]}
+        widget = KINDS[kind].make(workspace, {**given, **files})
         comm = ViewComm()
         widget.comm = comm
         view = _View(widget, comm, KINDS[kind].module)
@@ -209,4 +216,5 @@ class Views:
             self.end(view_id)
 
 
+_FILES = frozenset({"path", "score"})
 _OF_DOM = frozenset({"layout", "tabbable", "tooltip"})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, serious_problems
+from tests.browser.lab import Lab, Notebook, serious_problems
 from tests.waiting import COMMAND_SECONDS
 
 REGISTER = """
@@ -101,6 +101,9 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     press(page, send)
     expect(page.get_by_text("Answered in")).to_be_visible()
 
+    expect(panel.get_by_role("img", name=re.compile("requests/s, p95"))).to_be_visible()
+    expect(page.get_by_text("line-one is Healthy.")).to_be_attached()
+
     choose(page, "line-one", "Scale")
     page.get_by_role("dialog").get_by_role("textbox").fill("2")
     page.keyboard.press("Enter")
@@ -133,3 +136,36 @@ def test_the_palette_has_all_commands_and_the_status_bar_opens_the_panel(lab_pag
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:activate-command-palette')")
     page.get_by_role("searchbox").or_(page.get_by_placeholder("SEARCH")).first.fill("mljupyter deploy a model")
     expect(page.locator(".lm-CommandPalette-itemLabel", has_text=re.compile("Deploy a model")).first).to_be_visible()
+
+
+def test_an_endpoint_that_is_dragged_into_a_notebook_becomes_a_cell(
+    lab_page: Page, lab: Lab, opened: Callable[..., Notebook]
+) -> None:
+    notebook = opened("1 + 1")
+    page = notebook.page
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
+    panel = page.locator(PANEL)
+    press(page, panel.get_by_text("Models", exact=True))
+    source = panel.locator(".mljlab-model").first.bounding_box()
+    target = notebook.cell(0).bounding_box()
+    assert source is not None and target is not None
+    page.mouse.move(source["x"] + 20, source["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(source["x"] + 60, source["y"] + 20, steps=5)
+    page.mouse.move(target["x"] + 100, target["y"] + target["height"] - 4, steps=10)
+    page.mouse.up()
+    page.wait_for_function("() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.length === 2")
+    assert any('Model(Workspace.from_config(), id="line:1")' in source for source in notebook.sources())
+
+
+def test_a_file_is_registered_from_the_file_browser(lab_page: Page, lab: Lab) -> None:
+    (lab.directory / "wine.pkl").write_bytes(b"content")
+    page = lab_page
+    page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:activate')")
+    page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:refresh')")
+    page.get_by_role("listitem", name=re.compile("wine.pkl")).click(button="right")
+    page.get_by_role("menuitem", name="Register as model …").click()
+    expect(page.get_by_label("Path")).to_have_value(str(lab.directory / "wine.pkl"))
+    following = page.get_by_role("button", name="Next", exact=True)
+    following.click()
+    expect(page.get_by_text("Under which name?")).to_be_visible()

@@ -6,6 +6,7 @@ import {
   endpointCell,
   eventsOf,
   linePoints,
+  looksLikeModel,
   matching,
   modelCell,
   pauseAfter,
@@ -125,6 +126,14 @@ describe("what happens to an endpoint", () => {
     const rows = new Map([["iris", endpoint("iris", { state: "Failed" })]]);
     expect(eventsOf(new Map(), rows)).toEqual([]);
     expect(eventsOf(rows, new Map())).toEqual([]);
+  });
+});
+
+describe("the file browser", () => {
+  it("offers to register files of models and directories", () => {
+    const names = ["a.pkl", "b.ONNX", "c.py", "d.csv"];
+    expect(names.filter((name) => looksLikeModel(name, false))).toEqual(["a.pkl", "b.ONNX"]);
+    expect(looksLikeModel("saved", true)).toBe(true);
   });
 });
 

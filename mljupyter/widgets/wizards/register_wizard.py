@@ -30,10 +30,10 @@ class SourcePage(Page):
     heading = "What do you want to register?"
     about = "A model is a file, a directory, or a fitted variable of this notebook, which is written to a file first."
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, namespace: Mapping[str, Any], path: str = "") -> None:
         self.namespace = namespace
-        self._chosen = ""
-        self._path = ""
+        self._chosen = OTHER if path else ""
+        self._path = path
         self._sources: dict[str, ModelSource] = {}
 
     def enter(self) -> None:
@@ -268,10 +268,11 @@ class RegisterWizard(Wizard):
     Parameters:
         session: has the current workspace.
         namespace: the user's variables.
+        path: the file or directory that is chosen at first; empty for a variable or a file that is found.
 
     """
 
-    def __init__(self, session: Session, namespace: Mapping[str, Any]) -> None:
-        what = SourcePage(namespace)
+    def __init__(self, session: Session, namespace: Mapping[str, Any], path: str = "") -> None:
+        what = SourcePage(namespace, path)
         described = DescriptionPage(session, what)
         super().__init__("Register a model", [what, described, RegisterPage(what, described)], "%mlj register")
