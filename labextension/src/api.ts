@@ -1,7 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { IClients, IModel, ITarget } from './documents';
+import type { IClients, IEndpoint, IModel, ITarget } from './documents';
 
 /** An error of the server extension: the message for people, and the way out. */
 export class MLJupyterError extends Error {
@@ -38,6 +38,10 @@ export class Api {
 
   module(name: string): Promise<{ module: string; styles: string }> {
     return this.ask('GET', 'modules', name);
+  }
+
+  endpoints(workspace: string): Promise<{ rows: IEndpoint[] }> {
+    return this.ask('GET', 'workspaces', workspace, 'endpoints');
   }
 
   models(workspace: string): Promise<IModel[]> {

@@ -63,6 +63,11 @@ export class Channel {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
+  /** Whether no connection has come about so far, such as behind a proxy that lets none through. */
+  get isBlocked(): boolean {
+    return !this.everOpen && this.failures >= 2;
+  }
+
   /** Open the connection, unless it is there or on its way. */
   connect(): void {
     this.wanted = true;
@@ -78,6 +83,7 @@ export class Channel {
     this.socket = socket;
     socket.onopen = () => {
       this.failures = 0;
+      this.everOpen = true;
       this._opened.emit();
     };
     socket.onmessage = (event: MessageEvent<string>) => {
@@ -124,6 +130,7 @@ export class Channel {
 
   private socket: WebSocket | null = null;
   private wanted = false;
+  private everOpen = false;
   private failures = 0;
   private retry = 0;
   private hiding = 0;

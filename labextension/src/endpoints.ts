@@ -1,5 +1,6 @@
 import { type ISignal, Signal } from '@lumino/signaling';
 
+import type { Api } from './api';
 import type { Channel, ServerMessage } from './channel';
 import type { IEndpoint, IRates } from './documents';
 import { type IEvent, eventsOf, updated } from './listing';
@@ -7,16 +8,28 @@ import { type IEvent, eventsOf, updated } from './listing';
 /** How much is known: nothing yet, everything as it is now, or what was there before the connection was lost. */
 export type Freshness = 'loading' | 'live' | 'stale';
 
+const POLL_SECONDS = 5;
+const LONG_POLL_SECONDS = 30;
+
 /** The endpoints of the chosen workspace, as the server tells of them. */
 export class Endpoints {
-  constructor(private readonly channel: Channel) {
+  constructor(
+    private readonly channel: Channel,
+    private readonly api: Api
+  ) {
     channel.heard.connect((_, message) => {
       this.hear(message);
     });
     channel.opened.connect(() => {
+      window.clearTimeout(this.polling);
       this.ask();
     });
     channel.lost.connect(() => {
+      if (channel.isBlocked) {
+        window.clearTimeout(this.polling);
+        void this.poll();
+        return;
+      }
       if (this.freshness === 'live') {
         this.freshness = 'stale';
         this._changed.emit();
@@ -78,6 +91,26 @@ export class Endpoints {
     }
   }
 
+  /** Ask for all endpoints, and again after a pause: the way where there can be no connection. */
+  private async poll(): Promise<void> {
+    let pause = POLL_SECONDS;
+    const { workspace } = this;
+    try {
+      if (!document.hidden && workspace !== '') {
+        const { rows } = await this.api.endpoints(workspace);
+        this.hear({ is: 'endpoints', workspace, whole: true, known: true, rows });
+      }
+    } catch {
+      pause = LONG_POLL_SECONDS;
+      this.freshness = this.freshness === 'live' ? 'stale' : this.freshness;
+      this._changed.emit();
+    }
+    if (this.channel.isBlocked) {
+      window.clearTimeout(this.polling);
+      this.polling = window.setTimeout(() => void this.poll(), pause * 1000);
+    }
+  }
+
   private hear(message: ServerMessage): void {
     if (message.is === 'error' && message.workspace === this.workspace && !message.view) {
       this.error = [message.message, message.hint].filter(Boolean).join('\n');
@@ -104,6 +137,7 @@ export class Endpoints {
   }
 
   private rated = '';
+  private polling = 0;
   private readonly _happened = new Signal<this, IEvent>(this);
 
   private readonly _changed = new Signal<this, void>(this);

@@ -87,7 +87,8 @@ const service: JupyterFrontEndPlugin<IMLJupyter> = {
   activate: (app: JupyterFrontEnd) => {
     const settings = app.serviceManager.serverSettings;
     const channel = new Channel(settings);
-    return { api: new Api(settings), channel, endpoints: new Endpoints(channel) };
+    const api = new Api(settings);
+    return { api, channel, endpoints: new Endpoints(channel, api) };
   }
 };
 
