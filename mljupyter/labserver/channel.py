@@ -1,7 +1,7 @@
 """Channel: the one WebSocket of a page. It tells of endpoints as they change, and carries the views.
 
-A message is a JSON object. The page sends these words under ``do``: ``follow`` and ``unfollow`` a workspace; ``rates`` of
-endpoints; ``open``, ``tell`` and ``close`` a view. It gets these under ``is``: ``endpoints``, ``rates``, ``view``,
+A message is a JSON object. The page sends these words under ``do``: ``follow`` and ``unfollow`` a workspace; ``rates``
+of endpoints; ``open``, ``tell`` and ``close`` a view. It gets these under ``is``: ``endpoints``, ``rates``, ``view``,
 ``update``, ``message``, ``error``.
 """
 
