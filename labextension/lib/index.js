@@ -1,5 +1,6 @@
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRunningSessionManagers } from '@jupyterlab/running';
@@ -11,8 +12,11 @@ import { Api } from './api';
 import { Channel } from './channel';
 import { CommandIDs } from './commands';
 import { Endpoints } from './endpoints';
+import { addFileCommands } from './files';
 import { endpointsIcon } from './icon';
+import { dragCode } from './drag';
 import { insertBelow } from './insert';
+import { tellEvents } from './notifications';
 import { MissingPanel, SidePanel } from './panel';
 import { runningEndpoints } from './running';
 import { StatusItem } from './status';
@@ -23,6 +27,12 @@ export { IMLJupyter } from './tokens';
 const EVENT = 'mljupyter:insert-cell';
 const MOST_CHARACTERS = 100_000;
 const DOMAIN = 'mljupyter';
+/** Commands that need a selection, and are not in the palette. */
+const HIDDEN = [
+    CommandIDs.openView,
+    CommandIDs.registerFile,
+    CommandIDs.scoreFile
+];
 /** Whether the detail of an event, which any script of the page may have sent, is what a wizard sends. */
 function isInsertion(detail) {
     const { sources, done } = (detail ?? {});
@@ -58,7 +68,8 @@ const service = {
     activate: (app) => {
         const settings = app.serviceManager.serverSettings;
         const channel = new Channel(settings);
-        return { api: new Api(settings), channel, endpoints: new Endpoints(channel) };
+        const api = new Api(settings);
+        return { api, channel, endpoints: new Endpoints(channel, api) };
     }
 };
 /** The commands, the tabs, and the side panel. */
@@ -87,7 +98,7 @@ const panel = {
         if (palette !== null) {
             const category = trans.__('mljupyter');
             Object.values(CommandIDs)
-                .filter(command => command !== CommandIDs.openView)
+                .filter(command => !HIDDEN.includes(command))
                 .forEach(command => {
                 palette.addItem({ command, category, args: { isPalette: true } });
             });
@@ -116,15 +127,31 @@ const panel = {
             commands,
             endpoints: mlj.endpoints,
             trans,
+            drag: dragCode,
             deleteModel: model => deleteModel(mlj, model, trans)
         }));
-        if (registry !== null) {
-            const chosen = (await registry.load(panel.id)).get('workspace').composite;
-            if (typeof chosen === 'string' && chosen !== '') {
-                mlj.endpoints.choose(chosen);
-            }
+        const settings = await registry?.load(panel.id);
+        const chosen = settings?.get('workspace').composite;
+        if (typeof chosen === 'string' && chosen !== '') {
+            mlj.endpoints.choose(chosen);
         }
+        tellEvents(mlj.endpoints, commands, settings ?? null, trans);
         mlj.channel.connect();
+    }
+};
+/** The commands in the menu of the file browser. */
+const files = {
+    id: 'mljupyter-labextension:files',
+    description: 'Registers a model from a file, and deploys a scoring script, in the file browser.',
+    autoStart: true,
+    requires: [IMLJupyter, IFileBrowserFactory],
+    optional: [ITranslator],
+    activate: (app, _mlj, browsers, translator) => {
+        const trans = (translator ?? nullTranslator).load(DOMAIN);
+        addFileCommands(app.commands, browsers, trans);
+        const selector = '.jp-DirListing-item[data-isdir]';
+        app.contextMenu.addItem({ command: CommandIDs.registerFile, selector, rank: 60 });
+        app.contextMenu.addItem({ command: CommandIDs.scoreFile, selector, rank: 61 });
     }
 };
 /** The endpoints in the section of what runs. */
@@ -157,4 +184,4 @@ const status = {
         });
     }
 };
-export default [insertion, service, panel, running, status];
+export default [insertion, service, panel, files, running, status];

@@ -84,6 +84,12 @@ export class Endpoints {
     this.ask();
   }
 
+  /** Follow the workspace again, such as one that was created again. */
+  followAgain(): void {
+    this.channel.tell({ do: 'unfollow', workspace: this.workspace });
+    this.ask();
+  }
+
   private ask(): void {
     this.rated = '';
     if (this.workspace !== '') {

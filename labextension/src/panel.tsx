@@ -20,6 +20,7 @@ const MARKS: Record<string, string> = {
   Failed: '■'
 };
 
+const LOOK_SECONDS = 5;
 const ROW_PIXELS = 52;
 const SPARE_ROWS = 10;
 
@@ -219,7 +220,7 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
     return <p className="mljlab-problem">{endpoints.error}</p>;
   }
   if (rows.length === 0) {
-    if (endpoints.freshness === 'loading') {
+    if (endpoints.freshness === 'loading' && endpoints.workspace !== '') {
       return <p className="mljlab-quiet">{trans.__('Loading …')}</p>;
     }
     if (endpoints.rows.size > 0) {
@@ -345,18 +346,34 @@ function Body(
   const [search, setSearch] = React.useState('');
   const [problem, setProblem] = React.useState('');
   React.useEffect(() => {
-    api.workspaces().then(
-      found => {
-        setNames(found.names);
-        if (endpoints.workspace === '') {
-          endpoints.choose(found.default);
+    let timer = 0;
+    const look = () => {
+      api.workspaces().then(
+        found => {
+          setNames(found.names);
+          setProblem('');
+          if (endpoints.workspace === '' && found.default !== '') {
+            endpoints.choose(found.default);
+          } else if (endpoints.workspace === '') {
+            timer = window.setTimeout(look, LOOK_SECONDS * 1000); // the first deployment creates one
+          } else if (endpoints.error !== '') {
+            if (found.names.includes(endpoints.workspace)) {
+              endpoints.followAgain();
+            }
+            timer = window.setTimeout(look, LOOK_SECONDS * 1000);
+          }
+        },
+        (error: unknown) => {
+          setProblem(error instanceof Error ? error.message : String(error));
+          timer = window.setTimeout(look, LOOK_SECONDS * 1000);
         }
-      },
-      (error: unknown) => {
-        setProblem(error instanceof Error ? error.message : String(error));
-      }
-    );
-  }, []);
+      );
+    };
+    look();
+    return () => {
+      window.clearTimeout(timer);
+    };
+  }, [endpoints.error]);
   return (
     <div className="mljlab-Panel-body">
       {problem !== '' ? <p className="mljlab-problem">{problem}</p> : null}

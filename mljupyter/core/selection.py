@@ -52,3 +52,18 @@ def default_workspace() -> Workspace:
     if config_file.find(Path.cwd()) is not None:
         return Workspace.from_config()
     return Workspace.create(DEFAULT_NAME, exist_ok=True)
+
+
+def existing_default() -> Workspace | None:
+    """Return the default workspace if it exists, and create nothing.
+
+    Raises:
+        UserErrorException: the configuration file cannot be read.
+
+    """
+    wanted = os.environ.get(WORKSPACE_VARIABLE)
+    config = None if wanted else config_file.find(Path.cwd())
+    try:
+        return open_workspace(wanted or (config.workspace_name if config is not None else DEFAULT_NAME))
+    except WorkspaceException:
+        return None

@@ -162,7 +162,7 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
     async def _show(self, asked: dict[str, Any]) -> None:
         view = _text(asked, "view")
         given = {str(key): str(value) for key, value in dict(asked.get("given") or {}).items()}
-        workspace = await self._aside(self.state.workspace, _text(asked, "workspace"))
+        workspace = await self._aside(self.state.workspace, str(asked.get("workspace") or ""))
         opened = await self._aside(
             self.state.views.show,
             view,

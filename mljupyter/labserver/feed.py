@@ -35,8 +35,7 @@ class WorkspaceFeed:
     """
 
     def __init__(self, context: WorkspaceContext) -> None:
-        self.directory = context.directory
-        self._context = context
+        self.context = context
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
         self._planes: dict[str, _Plane] = {}
@@ -73,7 +72,7 @@ class WorkspaceFeed:
 
     def _run(self) -> None:
         while True:
-            gone = not (self.directory / index.DOCUMENT_NAME).is_file()
+            gone = not self._exists()
             present = {} if gone else self._find()
             with self._lock:
                 if not self._listeners:
@@ -97,11 +96,18 @@ class WorkspaceFeed:
             self._wake.wait(_LOOK_SECONDS)
             self._wake.clear()
 
+    def _exists(self) -> bool:
+        """Return whether the workspace is still there, and not another one in its directory."""
+        try:
+            return index.read(self.context.directory).id == self.context.document.id
+        except MLJupyterError:
+            return False
+
     def _find(self) -> dict[str, ControlPlaneClient]:
         """Return the control planes that may have endpoints, by the name of their first target."""
         found: dict[str, ControlPlaneClient] = {}
         with contextlib.suppress(MLJupyterError):
-            for name, target in self._context.targets.items():
+            for name, target in self.context.targets.items():
                 if target.stands_for or not target.has_endpoints() or not target.is_running():
                     continue
                 client = target.endpoints()

@@ -7,7 +7,7 @@ from typing import Any
 
 import mljupyter
 from mljupyter.core import Model, Workspace
-from mljupyter.core.selection import default_workspace
+from mljupyter.core.selection import existing_default
 from mljupyter.labserver.handler import Handler, RequestError
 from mljupyter.labserver.rows import row_of
 from mljupyter.widgets.panels.actions import act
@@ -39,8 +39,9 @@ class Workspaces(Handler):
     """The workspaces of this user."""
 
     def read(self, *names: str) -> Any:
-        """Return their names, and the one that notebooks use by default."""
-        return {"names": sorted(Workspace.list()), "default": default_workspace().name}
+        """Return their names, and the one that notebooks use by default; empty if there is none yet."""
+        default = existing_default()
+        return {"names": sorted(Workspace.list()), "default": default.name if default is not None else ""}
 
 
 class Endpoints(Handler):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mljupyter.core import Workspace
+from mljupyter.core.selection import default_workspace
 from mljupyter.labserver.feed import WorkspaceFeed
 from mljupyter.labserver.views import Views
 
@@ -33,17 +34,21 @@ class ServerState:
         self._feeds: dict[str, WorkspaceFeed] = {}
 
     def workspace(self, name: str) -> Workspace:
-        """Return the workspace of a name: the same object while the name leads to the same directory.
+        """Return the workspace of a name: the same object while the name leads to the same workspace.
+
+        Parameters:
+            name: the name; empty for the one that notebooks use by default, which is created if it does not exist.
 
         Raises:
             WorkspaceException: there is none.
 
         """
-        found = Workspace.get(name)
+        found = Workspace.get(name) if name else default_workspace()
         with self._lock:
-            known = self._workspaces.get(name)
-            if known is None or known.directory != found.directory:
-                self._workspaces[name] = known = found
+            known = self._workspaces.get(found.name)
+            # A workspace that was deleted and created again has another id in the same directory.
+            if known is None or _identity(known) != _identity(found):
+                self._workspaces[found.name] = known = found
             return known
 
     def feed(self, name: str) -> WorkspaceFeed:
@@ -51,7 +56,7 @@ class ServerState:
         workspace = self.workspace(name)
         with self._lock:
             feed = self._feeds.get(name)
-            if feed is None or feed.directory != workspace.directory:
+            if feed is None or feed.context is not workspace.context:
                 self._feeds[name] = feed = WorkspaceFeed(workspace.context)
             return feed
 
@@ -63,3 +68,7 @@ class ServerState:
             self._feeds.clear()
         self.views.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _identity(workspace: Workspace) -> tuple[str, str]:
+    return workspace.context.document.id, str(workspace.directory)

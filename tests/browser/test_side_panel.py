@@ -174,8 +174,9 @@ def test_a_file_is_registered_from_the_file_browser(lab_page: Page, lab: Lab) ->
 def test_without_a_websocket_the_panel_asks_at_intervals(lab_page: Page, lab: Lab) -> None:
     page = lab_page
     page.add_init_script(
-        "window.WebSocket = class extends WebSocket {"
-        " constructor(url, ...more) { super(String(url).replace('mljupyter/channel', 'mljupyter/nothing'), ...more); } };"
+        """window.WebSocket = class extends WebSocket {
+            constructor(url, ...more) { super(String(url).replace('mljupyter/channel', 'mljupyter/nothing'), ...more); }
+        };"""
     )
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")

@@ -79,6 +79,32 @@ def test_version_and_workspaces_are_told(client: httpx.Client, line: str) -> Non
     assert "team" in client.get("workspaces").json()["names"]
 
 
+def test_a_page_creates_no_workspace_until_something_is_deployed(server: Server, client: httpx.Client) -> None:
+    assert client.get("workspaces").json()["default"] == ""
+    assert "default" not in client.get("workspaces").json()["names"]
+    with server.page() as page:
+        page.tell(do="open", view="first", kind="deploy", workspace="", given={})
+        assert page.hear(lambda message: message.get("view") == "first")["is"] == "view"
+        page.tell(do="close", view="first")
+    assert client.get("workspaces").json()["default"] == "default"
+
+
+def test_a_workspace_that_was_created_again_is_another_one(server: Server, client: httpx.Client) -> None:
+    again = "from mljupyter.core import Workspace\nWorkspace.create('again')"
+    server.sdk(again)
+    with server.page() as page:
+        page.tell(do="follow", workspace="again")
+        page.hear(lambda message: message["is"] == "endpoints" and message["known"])
+        server.sdk("from mljupyter.core import Workspace\nWorkspace.get('again').delete()")
+        page.hear(lambda message: message["is"] == "endpoints" and message["gone"])
+        assert client.get("workspaces/again/models").status_code == 404
+        server.sdk(again)
+        assert client.get("workspaces/again/models").json() == []
+        page.tell(do="unfollow", workspace="again")
+        page.tell(do="follow", workspace="again")
+        assert not page.hear(lambda message: message["is"] == "endpoints" and message["known"])["gone"]
+
+
 def test_an_unknown_workspace_is_an_error_with_the_way_out(client: httpx.Client, line: str) -> None:
     answer = client.get("workspaces/taem/endpoints")
     assert answer.status_code == 404
