@@ -186,6 +186,8 @@ class ControlPlaneClient(EndpointClient, Protocol):
     def changes(self, after: str, timeout: float) -> EndpointChanges:
         """Return what has changed in any endpoint since the state of a token, as soon as there is something.
 
+        A control plane that does not run is not started.
+
         Parameters:
             after: the token of an earlier answer; empty for all endpoints, at once.
             timeout: the longest wait in seconds; then the answer has no endpoints.

@@ -80,7 +80,8 @@ class HttpEndpointClient:
     def changes(self, after: str, timeout: float) -> EndpointChanges:
         """Return what has changed in any endpoint since the state of a token; see `EndpointClient.changes`."""
         query = {"after": after, "timeout": timeout}
-        found = self._transport.ask("GET", "/v1/changes", query=query, within=timeout + _POLL_SPARE).json()
+        answer = self._transport.ask("GET", "/v1/changes", query=query, within=timeout + _POLL_SPARE, start=False)
+        found = answer.json()
         return EndpointChanges(
             token=found["token"],
             whole=found["whole"],

@@ -26,8 +26,8 @@ _RETRY_SECONDS = 3.0
 class WorkspaceFeed:
     """Tells listeners of the endpoints of a workspace: all of them first, then those that change.
 
-    One thread looks for control planes, one for each follows its changes. They end when nobody listens. No control
-    plane is started for it: without one, no endpoint runs.
+    One thread looks for control planes, one for each follows its changes. They end when nobody listens. A control plane
+    that does not run is not started; one that dies while it is followed is.
 
     Parameters:
         context: the workspace.
@@ -108,7 +108,9 @@ class WorkspaceFeed:
         found: dict[str, ControlPlaneClient] = {}
         with contextlib.suppress(MLJupyterError):
             for name, target in self.context.targets.items():
-                if target.stands_for or not target.has_endpoints() or not target.is_running():
+                if target.stands_for or not target.has_endpoints():
+                    continue
+                if name not in self._planes and not target.is_running():
                     continue
                 client = target.endpoints()
                 if not any(client is other for other in found.values()):
@@ -122,6 +124,9 @@ class WorkspaceFeed:
             except ControllerError as error:
                 self._became(plane, problem=error.message)
                 time.sleep(_RETRY_SECONDS)
+                if not plane.ended and self._exists():
+                    with contextlib.suppress(ControllerError):
+                        plane.client.endpoints()  # this starts one that has died, which the endpoints need
                 continue
             rows = {record.spec.name: row_of(record) for record in changes.records}
             with self._lock:

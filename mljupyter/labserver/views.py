@@ -182,6 +182,7 @@ class Views:
             left = [view for view in self._views.values() if view.shown_by is page]
         for view in left:
             view.comm.lead_to(None)
+            view.comm.receive({"kind": "gone"})
             view.shown_by, view.left_at = None, time.monotonic()
 
     def close(self) -> None:

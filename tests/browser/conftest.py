@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
 from tests.leftovers import end_what_was_started_below
-from tests.waiting import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, wait_until
 
 SCREENSHOTS = os.environ.get("MLJUPYTER_SCREENSHOTS")
 
@@ -63,8 +63,13 @@ def page(context: BrowserContext, lab: Lab) -> Iterator[Page]:
     yield found
     found.close()
     lab.end_kernels()
-    end_what_was_started_below(lab.home / "mljupyter")
-    shutil.rmtree(lab.home / "mljupyter", ignore_errors=True)
+
+    def is_clean() -> bool:
+        end_what_was_started_below(lab.home / "mljupyter")
+        shutil.rmtree(lab.home / "mljupyter", ignore_errors=True)
+        return not (lab.home / "mljupyter").exists()
+
+    wait_until(is_clean, "nothing of the last page is left")  # a tab of the server may have been asking at that moment
 
 
 @pytest.fixture

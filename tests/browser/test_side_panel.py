@@ -101,7 +101,7 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     press(page, send)
     expect(page.get_by_text("Answered in")).to_be_visible()
 
-    expect(panel.get_by_role("img", name=re.compile("requests/s, p95"))).to_be_visible()
+    expect(panel.get_by_role("img", name=re.compile("p95 .* ms"))).to_be_visible()
     expect(page.get_by_text("line-one is Healthy.")).to_be_attached()
 
     choose(page, "line-one", "Scale")

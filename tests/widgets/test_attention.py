@@ -79,3 +79,11 @@ def test_a_log_is_sent_whole_until_the_first_message_of_a_view_is_read() -> None
     assert panel.sent[-2:] == [(True, ["one", "two"]), (False, ["three"])]
     source.given.put("")
     panel.close()
+
+
+def test_a_panel_rests_at_once_when_its_last_view_says_that_it_is_gone() -> None:
+    attention = Attention(12)
+    attention.word(100)
+    assert attention.lasts(101, is_busy=False)
+    attention.end()
+    assert not attention.lasts(101, is_busy=False)

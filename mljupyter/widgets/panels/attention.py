@@ -34,6 +34,10 @@ class Attention:
         self._is_read_beside_cells = beside_cells
         self._until = now + self._rests_after
 
+    def end(self) -> None:
+        """Take the message that the last view is gone."""
+        self._until = 0.0
+
     def lasts(self, now: float, *, is_busy: bool) -> bool:
         """Return whether the panel goes on; call it at least once while a cell runs.
 

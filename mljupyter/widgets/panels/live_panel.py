@@ -91,6 +91,8 @@ class LivePanel(anywidget.AnyWidget):
             return
         if message.get("kind") in ("hello", "watch"):
             self._watch(afresh=message["kind"] == "hello")
+        elif message.get("kind") == "gone":
+            self._attention.end()
         else:
             self._hear(message)
 
