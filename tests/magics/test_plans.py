@@ -133,7 +133,7 @@ def test_a_script_in_a_file_is_understood(prepared: Shell) -> None:
         ("adder --score sums --port 80", "--port is not available with --kind aks: only with local."),
         ("adder --score sums --cpu 0 --dry-run", "cpu_cores is 0.0: it must be a number above 0."),
         ("adder --score sums -o 5x", "-o 5x: that is not a name for a variable."),
-        ("adder --score {oops}", "{oops} is not JSON"),
+        ("adder --score {oops}", "{oops} in '{oops}' has no value: There is no variable 'oops'."),
     ],
 )
 def test_a_deployment_that_cannot_work_says_why_before_anything_happens(

@@ -19,8 +19,8 @@ def unknown_version(spec: EndpointSpec, name: str) -> str:
 
     """
     sentence = f"{spec.name!r} has no version {name!r}."
-    if list(spec.versions) == [spec.name]:  # a web service, whose version has no name of its own
-        return f"{sentence} It has a single one: leave the version out."
     near = difflib.get_close_matches(str(name), spec.versions, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if list(spec.versions) == [spec.name]:  # a web service, whose version has no name of its own
+        return f"{sentence}{hint} It has a single one: leave the version out."
     return f"{sentence}{hint} It has {', '.join(sorted(spec.versions))}."
