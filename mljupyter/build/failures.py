@@ -136,7 +136,7 @@ def with_lines_of(message: str, file: str, lines: Sequence[str]) -> str:
 def placed_in(message: str, file: Path) -> str:
     """Return the message of a `MissingPinError` with the place of each requirement in a file, if that can be read."""
     try:
-        return with_lines_of(message, file.name, file.read_text(errors="replace").splitlines())
+        return with_lines_of(message, file.name, file.read_text(errors="replace", encoding="utf-8").splitlines())
     except OSError:  # it was there when the environment was made
         return message
 
