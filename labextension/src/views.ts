@@ -97,8 +97,13 @@ export function addViews(
       caption: trans.__('mljupyter: %1', titles(trans)[kind]),
       icon: args => (args.isPalette ? undefined : endpointsIcon),
       execute: args => {
-        const given: IViewRequest['given'] =
-          typeof args.model === 'string' ? { model: args.model } : {};
+        const given: IViewRequest['given'] = {};
+        for (const key of ['model', 'path', 'score'] as const) {
+          const value = args[key];
+          if (typeof value === 'string') {
+            given[key] = value;
+          }
+        }
         open(kind, given);
       }
     });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,11 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, Notebook, serious_problems
-from tests.waiting import COMMAND_SECONDS
+from tests.waiting import COMMAND_SECONDS, wait_until
 
 REGISTER = """
 import joblib, sys
@@ -122,20 +124,34 @@ def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:deploy')")
     page.get_by_label("Name of the endpoint").fill("kept-name")
     page.get_by_label("Name of the endpoint").press("Tab")
-    page.wait_for_function("() => window.jupyterapp.restored.then(() => true)")
     expect(page.get_by_role("tab", name="Deploy a model")).to_be_visible()
-    page.evaluate(
-        "() => window.jupyterapp.serviceManager.settings && window.jupyterapp.commands.execute('workspace-ui:save')"
-    )
+    address, headers = f"{lab.url}lab/api/workspaces/default", {"Authorization": f"token {lab.token}"}
+
+    def is_saved() -> bool:
+        layout = httpx.get(address, headers=headers).json()["data"].get("layout-restorer:data", {})
+        return "mljupyter-views" in json.dumps(layout.get("main", {}))
+
+    wait_until(is_saved, "the layout is saved")
     page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
 
 
-def test_the_palette_has_all_commands_and_the_status_bar_opens_the_panel(lab_page: Page) -> None:
+def test_all_commands_have_a_label_and_the_palette_opens_a_wizard(lab_page: Page) -> None:
     page = lab_page
-    page.evaluate("() => window.jupyterapp.commands.execute('apputils:activate-command-palette')")
-    page.get_by_role("searchbox").or_(page.get_by_placeholder("SEARCH")).first.fill("mljupyter deploy a model")
-    expect(page.locator(".lm-CommandPalette-itemLabel", has_text=re.compile("Deploy a model")).first).to_be_visible()
+    labels = page.evaluate(
+        """() => {
+            const { commands } = window.jupyterapp;
+            const own = commands.listCommands().filter((id) => id.startsWith('mljupyter:'));
+            return Object.fromEntries(own.map((id) => [id, commands.label(id, { isPalette: true })]));
+        }"""
+    )
+    assert {"Deploy a model", "Register a model", "Attach a cluster", "Show endpoints"} <= set(labels.values())
+    assert all(labels.values())
+    page.keyboard.press("Control+Shift+c")
+    page.locator(".lm-CommandPalette-input").fill("mljupyter deploy a model")
+    expect(page.locator(".lm-CommandPalette-itemLabel", has_text="Deploy a model")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name of the endpoint")).to_be_visible()
 
 
 def test_an_endpoint_that_is_dragged_into_a_notebook_becomes_a_cell(
@@ -180,5 +196,6 @@ def test_without_a_websocket_the_panel_asks_at_intervals(lab_page: Page, lab: La
     )
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
+    page.wait_for_selector(PANEL, state="attached")
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
     expect(page.locator(PANEL).get_by_text("There is none in this workspace yet")).to_be_visible()

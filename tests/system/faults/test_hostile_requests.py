@@ -64,6 +64,7 @@ TYPED = """
     """
 TIMEOUT_MS = 1000
 _ESTABLISHED = "01"  # in /proc/PID/net/tcp
+_COUNTED_SECONDS = 3.0
 LIMITS = {"scoringTimeoutMs": TIMEOUT_MS, "maxQueueWaitMs": 20_000, "maxBodyBytes": 10_000_000}
 WITH_SCHEMA = DOCKERFILE.replace("pip install --quiet", "pip install --quiet inference-schema")
 
@@ -337,10 +338,24 @@ def connected(pids: list[int], port: int) -> set[str]:
     return {peer for own, peer, state in rows if state == _ESTABLISHED and own.rpartition(":")[2] in ports}
 
 
+def received_so_far(place: Place) -> int:
+    """Return the number of requests so far; a cluster reads the counts of its routers at intervals."""
+    seen, since = place.received(), time.monotonic()
+
+    def is_whole() -> bool:
+        nonlocal seen, since
+        if (now := place.received()) != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > _COUNTED_SECONDS
+
+    wait_until(is_whole, "what was sent before is counted")
+    return seen
+
+
 @pytest.mark.faults(14, "two lengths, a bad chunk, 70 KB of headers, TLS at the plain port")
 def test_malformed_http_never_reaches_a_replica(place: Place, fault: Fault) -> None:
     uri = place.uri("typed")
-    before = place.received()
+    before = received_so_far(place)
     long = b"x-long: " + b"1" * 70_000 + b"\r\ncontent-length: 0\r\n\r\n"
     cases = {
         "two lengths": (HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
