@@ -136,7 +136,7 @@ def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_
     expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
 
 
-def test_all_commands_have_a_label_and_the_palette_opens_a_wizard(lab_page: Page) -> None:
+def test_all_commands_have_a_label_and_the_launcher_opens_a_wizard(lab_page: Page) -> None:
     page = lab_page
     labels = page.evaluate(
         """() => {
@@ -147,10 +147,7 @@ def test_all_commands_have_a_label_and_the_palette_opens_a_wizard(lab_page: Page
     )
     assert {"Deploy a model", "Register a model", "Attach a cluster", "Show endpoints"} <= set(labels.values())
     assert all(labels.values())
-    page.keyboard.press("Control+Shift+c")
-    page.locator(".lm-CommandPalette-input").fill("mljupyter deploy a model")
-    expect(page.locator(".lm-CommandPalette-itemLabel", has_text="Deploy a model")).to_be_visible()
-    page.keyboard.press("Enter")
+    page.locator(".jp-LauncherCard", has_text="Deploy a model").click()
     expect(page.get_by_label("Name of the endpoint")).to_be_visible()
 
 
