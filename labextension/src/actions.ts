@@ -1,9 +1,9 @@
 import { Clipboard, Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { MLJupyterError } from './api';
+import { chosenEndpoint } from './choice';
 import { CommandIDs } from './commands';
 import type { IModel } from './documents';
 import type { IMLJupyter } from './tokens';
@@ -63,19 +63,6 @@ export function addActions(
 ): void {
   const { api, endpoints } = mlj;
 
-  /** Return the endpoint that a command is about: the given one, or one that is chosen from a list. */
-  const asked = async (args: ReadonlyPartialJSONObject): Promise<string | null> => {
-    if (typeof args.name === 'string') {
-      return args.name;
-    }
-    const items = [...endpoints.rows.keys()].sort();
-    if (items.length === 0) {
-      Notification.info(trans.__('There is no endpoint in the workspace %1.', endpoints.workspace));
-      return null;
-    }
-    return (await InputDialog.getItem({ title: trans.__('Endpoint'), items })).value;
-  };
-
   const add = (
     id: string,
     label: string,
@@ -86,7 +73,7 @@ export function addActions(
       label: args => (args.isPalette ? trans.__('%1 an endpoint …', label) : label),
       isVisible: args => typeof args.name !== 'string' || isVisible(args.name),
       execute: async args => {
-        const name = await asked(args);
+        const name = await chosenEndpoint(endpoints, args, trans);
         if (name !== null) {
           await act(name);
         }

@@ -1,8 +1,9 @@
 import { type ILayoutRestorer, type JupyterFrontEnd } from '@jupyterlab/application';
-import { InputDialog, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
+import { chosenEndpoint } from './choice';
 import { CommandIDs } from './commands';
 import { endpointsIcon } from './icon';
 import type { IMLJupyter } from './tokens';
@@ -73,11 +74,7 @@ export function addViews(
           : (titles(trans)[kind] ?? ''),
       isVisible: args => typeof args.name !== 'string' || isVisible(args.name),
       execute: async args => {
-        let name = typeof args.name === 'string' ? args.name : null;
-        if (name === null) {
-          const items = [...endpoints.rows.keys()].sort();
-          name = (await InputDialog.getItem({ title: trans.__('Endpoint'), items })).value;
-        }
+        const name = await chosenEndpoint(endpoints, args, trans);
         if (name !== null) {
           open(kind, { name });
         }

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.build.environments.definition import CondaDefinition
-from mljupyter.build.environments.pip_lines import decoded
+from mljupyter.build.environments.local_files import read_list
+from mljupyter.build.environments.pip_lines import RequirementError
 from mljupyter.exceptions import UserErrorException
 from mljupyter.files import expanded, write_whole
 from mljupyter.outside import yaml_value
 from mljupyter.spec import SpecError
 
-LARGEST_BYTES = 1 << 20
 KEYS = ("name", "channels", "dependencies", "prefix", "variables")
 
 
@@ -24,15 +24,10 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
         UserErrorException: the file is missing, too large or not text.
 
     """
-    file = expanded(path)
     try:
-        if file.stat().st_size > LARGEST_BYTES:
-            raise UserErrorException(f"The {what} {str(file)!r} is larger than {LARGEST_BYTES:,} bytes.")
-        return decoded(file.read_bytes())
-    except UnicodeDecodeError:
-        raise UserErrorException(f"The {what} {str(file)!r} is not UTF-8 text.") from None
-    except OSError as error:
-        raise UserErrorException(f"The {what} {str(file)!r} cannot be read: {error.strerror}.") from None
+        return read_list(expanded(path), what)
+    except RequirementError as error:
+        raise UserErrorException(error.message) from None
 
 
 def parse(text: str, where: str) -> dict[str, Any]:

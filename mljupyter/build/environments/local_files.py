@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mljupyter.registry.artifacts.store import ArtifactStore
 
 _LARGEST_LIST_BYTES = 1 << 20
-# Directories that builds and tools leave in the directory of a package. Its packages are built anew.
+# Directories that builds and tools leave in the directory of a package. Its packages are built again.
 _LEFT_BY_TOOLS = frozenset({".venv", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hg"})
 _AT_ROOT = frozenset({"build/", "dist/"})
 
@@ -66,7 +66,7 @@ def lines_of_file(file: Path, *, above: tuple[Path, ...] = ()) -> list[str]:
     file = file.absolute()
     if file in above:
         raise RequirementError(f"The requirements file {str(file)!r} refers to itself.")
-    lines = logical_lines(_read(file, "requirements file"))
+    lines = logical_lines(read_list(file, "requirements file"))
     return absolute_lines(lines, file.parent, above=(*above, file))
 
 
@@ -250,7 +250,7 @@ def _file_digest(path: Path, _: int) -> str:
 
 
 def _ignored(root: Path) -> Callable[[str], bool]:
-    """Return the rule for paths below a directory that are no part of its package: version control and leftovers."""
+    """Return the rule for paths in a directory that do not belong to its package: version control and leftovers."""
 
     def ignored(relative: str) -> bool:
         name = relative.rstrip("/").rpartition("/")[2]
@@ -261,7 +261,17 @@ def _ignored(root: Path) -> Callable[[str], bool]:
     return ignored
 
 
-def _read(file: Path, what: str) -> str:
+def read_list(file: Path, what: str) -> str:
+    """Return the text of a file that lists packages.
+
+    Parameters:
+        file: the file.
+        what: its kind, for messages.
+
+    Raises:
+        RequirementError: the file is missing, too large or not text.
+
+    """
     try:
         if file.stat().st_size > _LARGEST_LIST_BYTES:
             raise RequirementError(f"The {what} {str(file)!r} is larger than {_LARGEST_LIST_BYTES:,} bytes.")
