@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -48,6 +48,7 @@ class Router:
         self.counted = RouterStatistics({})
         self.failure: ControllerError | None = None
         self.former: dict[str, RouterStatistics] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def count(self, endpoint: str, requests: int, active: int = 0) -> None:
         """Count requests of an endpoint's version since the start."""
@@ -63,6 +64,8 @@ class Router:
     async def statistics(self) -> RouterStatistics:
         if self.failure is not None:
             raise self.failure
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
         return self.counted
 
 
@@ -325,6 +328,51 @@ async def test_answers_of_a_deleted_endpoint_are_not_those_of_the_next_one_of_it
         found.router.counted = answering(1, Counts(requests=13))
         await found.seconds(1)
         assert sum(one.counts.requests for one in await found.read("iris")) == 10 + 1
+
+
+def counted(requests: int, answers: int) -> RouterStatistics:
+    return answering(requests, Counts(requests=answers))
+
+
+@pytest.mark.parametrize("seen", ["while it is deleted", "as the next one"])
+async def test_the_last_answers_of_a_deleted_endpoint_are_not_the_first_of_the_next_one(
+    seen: str, tmp_path: Path, clock: Clock
+) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        found.router.counted = counted(10, 10)
+        await found.seconds(1)
+        if seen == "while it is deleted":
+            found.store.mark_deleting("iris")
+            await found.seconds(1)
+        found.store.remove("iris")
+        found.put("iris")
+        found.router.counted = counted(1, 14)  # four answers more of the first one, and the first of the second one
+        await found.seconds(1)
+        found.router.counted = counted(3, 17)  # the router has refused one more
+        await found.seconds(1)
+        assert [one.counts.requests for one in await found.read("iris")][-2:] == [1, 3]
+        assert found.collector.totals().versions[0].counts.requests == 4
+
+
+async def test_an_endpoint_that_is_replaced_by_another_one_during_a_measurement_counts_nothing_in_it(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with measured(tmp_path, clock) as found:
+        found.put("iris")
+        found.router.counted = counted(10, 10)
+        await found.seconds(1)
+        found.router.counted = counted(13, 13)
+
+        def replace() -> None:
+            found.store.remove("iris")
+            found.put("iris")
+
+        found.router.meanwhile = replace
+        await found.seconds(1)
+        found.router.counted = counted(2, 15)
+        await found.seconds(1)
+        assert sum(one.counts.requests for one in await found.read("iris")) == 10 + 2
 
 
 async def test_a_router_that_takes_long_to_end_counts_once(tmp_path: Path, clock: Clock) -> None:

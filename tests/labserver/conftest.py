@@ -79,8 +79,21 @@ class Page:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Jupyter server in its own home."""
-    place = tmp_path_factory.mktemp("jupyter")
+    """A Jupyter server with the workspaces of all tests before."""
+    with running(tmp_path_factory.mktemp("jupyter")) as found:
+        yield found
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Server]:
+    """A Jupyter server without any workspace."""
+    with running(tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def running(place: Path) -> Iterator[Server]:
+    """Run a Jupyter server in its own home, below a directory."""
     home, runtime = place / "home", place / "runtime"
     runtime.mkdir(mode=0o700)
     environment = {

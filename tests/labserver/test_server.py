@@ -79,14 +79,13 @@ def test_version_and_workspaces_are_told(client: httpx.Client, line: str) -> Non
     assert "team" in client.get("workspaces").json()["names"]
 
 
-def test_a_page_creates_no_workspace_until_something_is_deployed(server: Server, client: httpx.Client) -> None:
-    assert client.get("workspaces").json()["default"] == ""
-    assert "default" not in client.get("workspaces").json()["names"]
-    with server.page() as page:
+def test_a_page_creates_no_workspace_until_something_is_deployed(new_server: Server) -> None:
+    with new_server.client() as client, new_server.page() as page:
+        assert client.get("workspaces").json() == {"default": "", "names": []}
         page.tell(do="open", view="first", kind="deploy", workspace="", given={})
         assert page.hear(lambda message: message.get("view") == "first")["is"] == "view"
         page.tell(do="close", view="first")
-    assert client.get("workspaces").json()["default"] == "default"
+        assert client.get("workspaces").json()["default"] == "default"
 
 
 def test_a_workspace_that_was_created_again_is_another_one(server: Server, client: httpx.Client) -> None:

@@ -96,7 +96,8 @@ class Collector:
         self._rolled = 0
         self._first = True
         self._busy: set[Key] = set()
-        self._created: dict[Key, datetime] = {}
+        self._created: dict[str, datetime] = {}  # by endpoint, deleted ones included until nothing counts for them
+        self._begun: set[str] = set()  # endpoints whose name was that of a deleted one at the last measurement
         self._active: set[Key] = set()
         self._denied = 0
         self._failed = False
@@ -192,15 +193,18 @@ class Collector:
         if identity != self._router.identity:  # it is not known which router has answered
             identity, statistics = self._router.identity, None
         replaced = {name: found for name, found in (await self._router.replaced()).items() if name != identity}
+        meanwhile = self._replaced_meanwhile()
         at, clock = self._time(), time.monotonic()
         seconds = self._seconds(clock)
         everything = self._first or at // IDLE_WRITTEN_EVERY != self._written
         moved = self._moved(statistics, replaced)
         self._due |= moved | self._busy | self._active
         due = set(self._versions) if everything else self._due & self._versions.keys()
+        due -= meanwhile  # the next measurement sees them as they are now
         counted, denied = self._count(due, moved - self._versions.keys(), identity, statistics, replaced)
         metered = await self._meter.measure(self._active, at)
         due |= {key for key, counts in metered.counts.items() if counts is not NOTHING and key in self._versions}
+        due -= meanwhile
         self.versions_looked_at += len(due)
         intervals = {
             key: self._intervals(
@@ -248,7 +252,9 @@ class Collector:
                 self._stored[key] = _Stored(at, clock, found[-1].levels)
                 self._sums[key] = total([self._sums.get(key, NOTHING), *(one.counts for one in found)])
         self._due.clear()
-        self._statistics = statistics if statistics is not None else self._statistics
+        if statistics is not None:
+            self._statistics = statistics
+            self._begun.clear()
         self._replaced = replaced
         self._last_time, self._last_clock = at, clock
 
@@ -291,6 +297,15 @@ class Collector:
             self._look_at(name)
         return {key for name in changed for key in self._keys.get(name, ())}
 
+    def _replaced_meanwhile(self) -> set[Key]:
+        """Return the versions of endpoints that were deleted, and perhaps created again, since they were looked at."""
+        found: set[Key] = set()
+        for name in self._store.changes.since(self._store_change):
+            record = self._store.find(name)
+            if record is None or record.deleting or self._created.get(name) != record.created_time:
+                found.update(self._keys.get(name, ()))
+        return found
+
     def _look_at(self, name: str) -> None:
         record = self._store.find(name)
         found = {} if record is None or record.deleting else {one.key: one for one in gauges.versions(record)}
@@ -303,10 +318,15 @@ class Collector:
             key = (watched.replica.endpoint, watched.replica.version)
             if watched.phase in _MEASURED and key in replicas:
                 replicas[key].append(watched.replica)
-        for key, version in found.items():
-            if self._created.get(key, version.created) != version.created:  # deleted and created since
-                self._progress.forget([_source(key)])
-            self._created[key] = version.created
+        if record is not None and found:
+            if self._created.get(name, record.created_time) != record.created_time:  # deleted and created since
+                self._progress.forget(map(_source, found))
+                for key in found:
+                    self._stored.pop(key, None)
+                    self._sums.pop(key, None)
+                self._begun.add(name)
+            self._created[name] = record.created_time
+        for key in found:
             self._meter.learn(key, replicas[key])
         self._versions |= found
         self._replicas |= replicas
@@ -340,7 +360,9 @@ class Collector:
         if present is None:
             return []  # it is not known yet which versions the router counts
         readings = {"": present, **self._replaced, **replaced}
-        self._created = {key: created for key, created in self._created.items() if key in self._versions}
+        for name in self._created.keys() - self._keys.keys():
+            if self._store.find(name) is None:  # the router has no route to it any more
+                del self._created[name]
         running = [replica_source(replica) for found in self._replicas.values() for replica in found]
         kept = {_DENIED, *(f"{_DENIED}@{identity}" for identity in readings), *running}
         for key in self._versions:
@@ -388,7 +410,7 @@ class Collector:
             known = [self._answered(key, name, found, replaced=True) for name, found in replaced.items()]
             if statistics is not None:
                 known.append(self._answered(key, identity, statistics))
-            if (new := total(known)) is not NOTHING and key[0] in self._keys:
+            if (new := total(known)) is not NOTHING and key[0] in self._keys and key[0] not in self._begun:
                 counts[key] = new
         denied = sum(
             self._progress.advance(f"{_DENIED}@{name}", name, Counts(requests=found.denied), after=_DENIED).requests
@@ -414,7 +436,10 @@ class Collector:
             new = self._progress.advance(source, identity, reading, after=_source(key) if replaced else "")
         if cluster.answers is None:
             return new
-        return new.answered(self._answered(key, identity, statistics, replaced=replaced))
+        given = self._answered(key, identity, statistics, replaced=replaced)
+        # The first answers that are counted for this name may still be those of the deleted endpoint which had it. Only
+        # the replicas' own are sure: their counters have begun with this endpoint.
+        return new.answered(given.at_most(new) if key[0] in self._begun else given)
 
     def _answered(self, key: Key, identity: str, statistics: RouterStatistics, *, replaced: bool = False) -> Counts:
         """Return the answers of a version in one router since the last measurement."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from mljupyter.spec import EndpointRecord, VersionSpec, VersionStatus
 from mljupyter.telemetry.metrics.router_statistics import Cluster
@@ -19,7 +18,6 @@ class MeasuredVersion:
     name: str
     spec: VersionSpec
     status: VersionStatus
-    created: datetime  # when the endpoint was created
 
     @property
     def key(self) -> tuple[str, str]:
@@ -31,7 +29,7 @@ def versions(record: EndpointRecord) -> Iterator[MeasuredVersion]:
     """Yield the versions of an endpoint."""
     for name, spec in record.spec.versions.items():
         status = record.status.versions.get(name, VersionStatus())
-        yield MeasuredVersion(record.spec.name, name, spec, status, record.created_time)
+        yield MeasuredVersion(record.spec.name, name, spec, status)
 
 
 def levels(version: MeasuredVersion, cluster: Cluster, mirror: Cluster) -> Levels:

@@ -66,6 +66,16 @@ class Counts:
         changed = replace(self, **{name: getattr(answers, name) for name in ANSWERS})
         return NOTHING if changed == NOTHING else changed
 
+    def at_most(self, other: Counts) -> Counts:
+        """Return these counts without the requests, and errors of each class, that others do not have.
+
+        Example:
+            >>> Counts(requests=5, client_errors=2).at_most(Counts(requests=3)).requests
+            3
+
+        """
+        return Counts(**{name: min(getattr(self, name), getattr(other, name)) for name in ANSWERS})
+
     def plus(self, other: Counts) -> Counts:
         """Return the sum of both."""
         return total((self, other))
