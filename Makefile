@@ -16,7 +16,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,7 +119,7 @@ DEALT = --dist=loadfile --no-loadscope-reorder --numprocesses
 MARKED = $$(grep -rlE --include='test_*.py' 'mark\.$(1)' tests)
 
 unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=4 files at a time (0: in one process)
-	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz and not frameworks" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
+	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz and not frameworks and not gpu" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
 
 alone: $(VENV)/.dev ## the tests that measure short times, one after the other; with COVERAGE=1, the coverage of both
 	@$(BIN)/python -m pytest -m "alone and not faults" $(call MARKED,alone) $(if $(COVERAGE),--cov --cov-append --cov-report=term:skip-covered,--no-cov)
@@ -137,6 +137,9 @@ $(LARGE)/.made: pyproject.toml tests/core/frameworks.txt | $(VENV)/.dev
 
 test-frameworks: $(LARGE)/.made ## models of PyTorch (CPU), Keras and catboost with the real libraries, in .venv-frameworks
 	@$(LARGE)/bin/python -m pytest -m frameworks $(call MARKED,frameworks) --no-cov
+
+test-gpu: $(VENV)/.dev ## the tests that need a GPU of NVIDIA
+	@$(BIN)/python -m pytest -m gpu $(call MARKED,gpu) --no-cov
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=4 files at a time is sooner
 	@$(BIN)/python -m pytest -m faults $(call MARKED,faults) $(DEALT)=$(FAULT_JOBS) --session-timeout=2400

@@ -32,8 +32,10 @@ from mljupyter.controller.storage.store import Store
 from mljupyter.controller.tls.listener_manager import ListenerManager
 from mljupyter.registry import storage
 from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.runtimes.accelerators import AcceleratorPool
 from mljupyter.runtimes.base import RuntimeContext, Runtimes
 from mljupyter.runtimes.catalog import KINDS
+from mljupyter.runtimes.nvidia import DEVICES
 from mljupyter.runtimes.ports import PortReservations
 from mljupyter.visible import visible
 
@@ -178,6 +180,7 @@ def _runtimes(layout: Layout) -> Runtimes:
         sockets=layout.runtime,
         contents=ArtifactStore(storage.read(layout.directory).artifacts_url or layout.artifacts),
         workspace_key=lambda: workspace_key(layout.replica_key),
+        accelerators=AcceleratorPool(DEVICES),
     )
     return Runtimes(KINDS, context)
 

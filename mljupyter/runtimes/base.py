@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from mljupyter.engine.replicas.replica_key import HEADER as KEY_HEADER
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.errors import MLJupyterError
+from mljupyter.runtimes.accelerators import AcceleratorPool
 from mljupyter.runtimes.replica_layout import ContentStore
 from mljupyter.spec import VersionSpec
 
@@ -41,6 +42,7 @@ class RunningReplica:
         started_time: seconds since the epoch.
         key: the secret that requests must carry, except those for its health; None if it requires none.
         measures_itself: whether it reports its own CPU time and memory, because its runtime cannot measure them.
+        accelerators: the ids of the accelerators of this machine that it was given.
 
     """
 
@@ -54,6 +56,7 @@ class RunningReplica:
     started_time: float
     key: str | None = field(default=None, repr=False)
     measures_itself: bool = False
+    accelerators: tuple[str, ...] = ()
 
     @property
     def headers(self) -> dict[str, str]:
@@ -71,10 +74,26 @@ class Ending:
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU time in seconds since a replica started, and memory in bytes."""
+    """CPU time in seconds since a replica started, and memory in bytes.
+
+    `gpu_percent` is the mean percentage of the time in which its accelerators worked, and `gpu_memory_bytes` the memory
+    in use on them; None without accelerators, or where they cannot be measured.
+    """
 
     cpu_seconds: float
     memory_bytes: int
+    gpu_percent: float | None = None
+    gpu_memory_bytes: int | None = None
+
+
+def with_accelerators(usages: Mapping[str, Usage], pool: AcceleratorPool) -> dict[str, Usage]:
+    """Return usages, by replica, with the use of the accelerators of each replica."""
+    return {
+        replica_id: usage
+        if (use := pool.use(replica_id)) is None
+        else replace(usage, gpu_percent=use.percent, gpu_memory_bytes=use.memory_bytes)
+        for replica_id, usage in usages.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -203,6 +222,7 @@ class RuntimeContext:
         sockets: returns the directory for sockets; it can change, since a removed one is made again elsewhere.
         contents: the store that code and models come from.
         workspace_key: returns the secret that the keys of replicas are derived from.
+        accelerators: the accelerators of this machine, which its runtimes share.
 
     """
 
@@ -213,6 +233,7 @@ class RuntimeContext:
     sockets: Callable[[], Path]
     contents: ContentStore
     workspace_key: Callable[[], bytes]
+    accelerators: AcceleratorPool = field(default_factory=AcceleratorPool)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,6 @@ class Target:
         type: the type that users see, such as ``Docker``.
         about: one sentence for people who choose a target.
         needs: the form in which it takes the content of a version.
-        ignored_arguments: arguments of deployment configurations that have no effect here.
         cautions: arguments of deployment configurations that do less here than users may expect, each with a sentence
             that says so and names the way out.
         mounts_models: whether its replicas can fetch models from the workspace's container registry when they start.
@@ -93,12 +92,16 @@ class Target:
     type: str
     about: str = ""
     needs: Needs = Needs.REGISTRY_IMAGE
-    ignored_arguments: frozenset[str] = frozenset()
     cautions: Mapping[str, str] = MappingProxyType({})
     mounts_models: bool = False
     stands_for: str = ""
     runs_scripts: bool = False
     shares_router: bool = False
+
+    @property
+    def ignored_arguments(self) -> frozenset[str]:
+        """The arguments of deployment configurations that have no effect here."""
+        return frozenset()
 
     def availability(self) -> str | None:
         """Return why the target cannot be used now, with a solution; None if it can. May take seconds."""

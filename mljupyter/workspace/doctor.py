@@ -16,10 +16,12 @@ from pathlib import Path
 from mljupyter.client.errors import SocketPathError
 from mljupyter.controller.layout import Layout
 from mljupyter.errors import MLJupyterError
+from mljupyter.runtimes.nvidia import DEVICES
 from mljupyter.workspace.doctor_workspace import Check, examine_workspace
 
 _OLDEST_PYTHON = (3, 11)
 _ENVOY_SECONDS = 20.0
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _EXTRAS = {"lab": ("ipykernel", "jupyterlab", "pandas", "sklearn"), "demo": ("sklearn",)}
 
 
@@ -38,7 +40,7 @@ def examine(find_workspace: Callable[[], Path]) -> list[Check]:
         checks.append(Check("workspace", "failed", first, " ".join(rest.split())))
     else:
         checks += [_workspace(directory), *examine_workspace(directory), _runtime_directory(directory)]
-    return [*checks, _ports(), *_extras()]
+    return [*checks, _ports(), *_gpus(), *_extras()]
 
 
 def _python() -> Check:
@@ -109,6 +111,19 @@ def _ports() -> Check:
             "ports", "failed", f"no port of 127.0.0.1 can be listened on: {error.strerror}", "Check the sandbox."
         )
     return Check("ports", "ok", "free ports are available on 127.0.0.1")
+
+
+def _gpus() -> Iterator[Check]:
+    """Check GPUs, on a machine that has some."""
+    present = DEVICES.present()
+    if present:
+        names = ", ".join(f"{one.name} ({one.memory_bytes / (1 << 30):.0f} GB)" for one in present)
+        yield Check("gpus", "ok", names)
+    elif _NVIDIA_DRIVER.exists():
+        text = "the driver of NVIDIA is loaded, but no GPU can be used: gpu_cores has no effect"
+        installed = importlib.util.find_spec("pynvml") is not None
+        fix = "Look at nvidia-smi and CUDA_VISIBLE_DEVICES." if installed else f"{_pip()} install 'mljupyter[gpu]'"
+        yield Check("gpus", "note", text, fix)
 
 
 def _extras() -> Iterator[Check]:

@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("docker", reason="needs the Docker SDK: pip install 'mljupyter[docker]'")
 
 from mljupyter.engine.replicas.replica_key import replica_key
+from mljupyter.engine.scaling.accelerators import Accelerator
+from mljupyter.runtimes.accelerators import AcceleratorPool, Devices, Use
 from mljupyter.runtimes.base import Ending, ReplicaOrder, RunningReplica, RuntimeUnavailableError, Usage
 from mljupyter.runtimes.docker.runtime import DockerRuntime
 from mljupyter.spec import Resources, VersionSpec
@@ -39,8 +41,27 @@ async def runtime(engine: FakeEngine, tmp_path: Path) -> AsyncIterator[DockerRun
     await runtime.leave()
 
 
-def made(engine: FakeEngine, place: Path, workspace: str = "/workspace") -> DockerRuntime:
-    return DockerRuntime(workspace, place / "collected", lambda: place, KEY, connect=lambda: engine)  # type: ignore[arg-type, return-value]
+class TwoGpus:
+    """A machine with two GPUs."""
+
+    def present(self) -> list[Accelerator]:
+        return [Accelerator(f"GPU-{name}", "T4", 16 << 30) for name in ("a", "b")]
+
+    def use(self, accelerator: str) -> Use | None:
+        return Use(50, 1000)
+
+
+def made(
+    engine: FakeEngine, place: Path, workspace: str = "/workspace", devices: Devices | None = None
+) -> DockerRuntime:
+    return DockerRuntime(
+        workspace,
+        place / "collected",
+        lambda: place,
+        KEY,
+        connect=lambda: engine,  # type: ignore[arg-type, return-value]
+        accelerators=AcceleratorPool(devices),
+    )
 
 
 def order(replica_id: str = "iris-1", revision: str = "r1", spec: VersionSpec = SPEC) -> ReplicaOrder:
@@ -91,6 +112,36 @@ async def test_a_scoring_server_of_a_release_without_keys_gets_none(
     assert replica.key is None
     assert "MLJUPYTER_REPLICA_KEY" not in container(engine, replica).options["environment"]
     assert "Deploy again" in caplog.text
+
+
+async def test_containers_have_gpus_of_their_own_also_after_another_controller_has_adopted_them(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    spec = SPEC.model_copy(update={"resources": Resources(gpu=1)})
+    runtime = made(engine, tmp_path, devices=TwoGpus())
+    first = await runtime.start(order(spec=spec))
+    await runtime.leave()
+    later = made(engine, tmp_path, devices=TwoGpus())
+    await later.adopt()
+    second = await later.start(order("iris-2", spec=spec))
+    requested = [container(engine, replica).options["device_requests"][0] for replica in (first, second)]
+    assert [request["DeviceIDs"] for request in requested] == [["GPU-a"], ["GPU-b"]]
+    assert requested[0]["Capabilities"] == [["gpu"]]
+    usage = (await later.usage([first], {}))[first.id]
+    assert (usage.gpu_percent, usage.gpu_memory_bytes) == (50, 1000)
+    assert (await later.capacity()).gpus == 2
+    await later.leave()
+
+
+async def test_a_container_that_cannot_have_a_gpu_leaves_it_to_others(engine: FakeEngine, tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"resources": Resources(gpu=2)})
+    runtime = made(engine, tmp_path, devices=TwoGpus())
+    engine.start_failures = [refusal('could not select device driver "" with capabilities: [[gpu]]')]
+    with pytest.raises(RuntimeUnavailableError, match="NVIDIA Container Toolkit"):
+        await runtime.start(order(spec=spec))
+    replica = await runtime.start(order("iris-2", spec=spec))
+    assert replica.accelerators == ("GPU-a", "GPU-b")
+    await runtime.leave()
 
 
 async def test_a_container_that_does_not_start_is_removed(runtime: DockerRuntime, engine: FakeEngine) -> None:

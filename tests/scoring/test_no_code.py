@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from mljupyter.scoring.nocode import onnx
+from mljupyter.scoring.nocode.model_files import NoCodeError
 from tests.scoring.conftest import Replica
 from tests.scoring.replicas import replica_of
 
@@ -160,8 +162,8 @@ def onnx_model() -> Iterator[Replica]:
     def prepare(directory: Path) -> None:
         model = LinearRegression().fit([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [1.0, 3.0, 4.0])
         kind = skl2onnx.common.data_types.FloatTensorType([None, 2])
-        onnx = skl2onnx.convert_sklearn(model, initial_types=[("x", kind)])
-        (directory / "model.onnx").write_bytes(onnx.SerializeToString())
+        converted = skl2onnx.convert_sklearn(model, initial_types=[("x", kind)])
+        (directory / "model.onnx").write_bytes(converted.SerializeToString())
 
     with replica_of(None, "--no-code", "onnx", "--model-dir", ".", prepare=prepare) as replica:
         yield replica
@@ -318,3 +320,25 @@ def test_options_that_exclude_each_other_are_said(launch: Serve, flags: list[str
     assert replica.wait_exit() == 2
     assert replica.process.stdout is not None
     assert told in replica.process.stdout.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("available", "wanted", "chosen"),
+    [
+        (["Tensorrt", "CUDA", "CPU"], "", ["CUDA", "CPU"]),
+        (["Tensorrt", "CUDA", "CPU"], "tensorrt, CUDA", ["Tensorrt", "CUDA", "CPU"]),
+        (["OpenVINO", "CPU"], "", ["OpenVINO", "CPU"]),
+        (["Azure", "CPU"], "", ["CPU"]),
+        (["CUDA", "CPU"], "CPUExecutionProvider", ["CPU"]),
+    ],
+)
+def test_an_onnx_model_uses_the_hardware_that_onnx_runtime_has(
+    available: list[str], wanted: str, chosen: list[str]
+) -> None:
+    found = onnx.providers([f"{name}ExecutionProvider" for name in available], wanted)
+    assert found == [f"{name}ExecutionProvider" for name in chosen]
+
+
+def test_hardware_that_onnx_runtime_does_not_have_is_refused_by_name() -> None:
+    with pytest.raises(NoCodeError, match="has CPU, and no 'CUDA'"):
+        onnx.providers(["CPUExecutionProvider"], "CUDA")

@@ -136,6 +136,8 @@ def test_a_file_of_the_first_release_is_brought_up_to_date_with_its_content(path
     series.close()
     with sqlite3.connect(path) as connection:
         for table in ("seconds", "minutes"):
+            connection.execute(f"ALTER TABLE usage_{table} DROP COLUMN gpu_permille")
+            connection.execute(f"ALTER TABLE usage_{table} DROP COLUMN gpu_kibibytes")
             connection.execute(f"ALTER TABLE {table} DROP COLUMN streamed")
             connection.execute(f"ALTER TABLE {table} DROP COLUMN first_byte_microseconds")
         connection.execute("PRAGMA user_version = 1")
@@ -146,6 +148,17 @@ def test_a_file_of_the_first_release_is_brought_up_to_date_with_its_content(path
     found = series.intervals("e", 0, START + 120, fine=False)
     assert [(item.counts.requests, item.counts.streamed) for item in found] == [(60, 0), (60, 59)]
     assert not path.with_name("metrics.db.unreadable").exists()
+
+
+def test_the_use_of_gpus_is_kept_and_averaged_over_those_that_were_measured(path: Path) -> None:
+    series = TimeSeries(path)
+    used = [(20.0, 2_048), (None, None), (40.0, 4_096)]
+    usages = [Usage(START + n, "v", "e-1", 0.5, 1024, *gpu) for n, gpu in enumerate(used, 1)]
+    series.write(Samples({"e": [interval(START + n) for n in (1, 2, 3)]}, {"e": usages}))
+    assert series.usages("e", 0, START + 3, fine=True) == usages
+    series.roll_up(START + 60)
+    (minute,) = series.usages("e", 0, START + 60, fine=False)
+    assert (minute.gpu_percent, minute.gpu_memory_bytes) == (30, 3_072)
 
 
 def test_names_made_in_a_write_that_fails_are_made_again(path: Path) -> None:

@@ -77,4 +77,9 @@ class CapacityManager:
         if machine is None:
             return None
         seen = [item for _, item in self._capacities.values() if item is not None and item.machine == machine]
-        return Capacity(min(item.cpu for item in seen), min(item.memory_in_gb for item in seen), machine)
+        return Capacity(
+            min(item.cpu for item in seen),
+            min(item.memory_in_gb for item in seen),
+            machine,
+            max(item.gpus for item in seen),
+        )

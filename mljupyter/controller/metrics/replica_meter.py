@@ -181,7 +181,9 @@ class ReplicaMeter:
         if before is None:
             return None
         cores = max(used.cpu_seconds - before[1], 0.0) / max(now - before[0], 1e-3)
-        self._latest[replica.id] = Usage(at, replica.version, replica.id, cores, used.memory_bytes)
+        self._latest[replica.id] = Usage(
+            at, replica.version, replica.id, cores, used.memory_bytes, used.gpu_percent, used.gpu_memory_bytes
+        )
         return self._latest[replica.id]
 
     def _kept(self, replicas: Sequence[RunningReplica], at: int) -> list[Usage]:

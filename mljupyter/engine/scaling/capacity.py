@@ -19,11 +19,15 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True)
 class Capacity:
-    """The capacity of a machine: cores and memory in GB. Compute targets with the same `machine` share it."""
+    """The capacity of a machine: cores, memory in GB, and GPUs. Compute targets with the same `machine` share it.
+
+    On a machine without GPUs, requests for them do not count: a replica runs without.
+    """
 
     cpu: float
     memory_in_gb: float
     machine: str = ""
+    gpus: int = 0
 
 
 class Claim(NamedTuple):
@@ -64,6 +68,7 @@ def admit(claims: Sequence[Claim], capacity: Capacity) -> dict[tuple[str, str], 
     left = _Left(
         capacity.cpu - sum(given[claim.version] * claim.resources.cpu for claim in order),
         capacity.memory_in_gb - sum(given[claim.version] * claim.resources.memory_in_gb for claim in order),
+        capacity.gpus - sum(given[claim.version] * claim.resources.gpu for claim in order) if capacity.gpus else None,
     )
     for most in (_least_present, _least, _present, _wanted):
         for claim in order:
@@ -86,11 +91,11 @@ def lack_of_room(replicas: int, each: Resources, capacity: Capacity) -> str | No
         '1000 replicas request 100 cores and 500 GB; the machine has 2 cores and 8.0 GB: at most 16 can run'
 
     """
-    room = _Left(capacity.cpu, capacity.memory_in_gb).take(replicas, each)
+    room = _Left(capacity.cpu, capacity.memory_in_gb, capacity.gpus or None).take(replicas, each)
     if room >= replicas:
         return None
-    wanted = f"{replicas * each.cpu:g} cores and {replicas * each.memory_in_gb:g} GB"
-    machine = f"{capacity.cpu:g} cores and {capacity.memory_in_gb:.1f} GB"
+    wanted = _size(replicas * each.cpu, f"{replicas * each.memory_in_gb:g}", _counted(replicas * each.gpu, capacity))
+    machine = _machine(each, capacity)
     return f"{replicas} replicas request {wanted}; the machine has {machine}: at most {room} can run"
 
 
@@ -114,31 +119,52 @@ def _wanted(claim: Claim) -> int:
 class _Left:
     cpu: float
     memory: float
+    gpus: int | None  # None: not counted
 
     def take(self, most: int, each: Resources) -> int:
         """Reserve the resources of up to `most` replicas. Return the number of replicas that fit."""
         room = min(self.cpu / each.cpu, self.memory / each.memory_in_gb)
+        if self.gpus is not None and each.gpu:
+            room = min(room, self.gpus // each.gpu)
         count = max(min(most, math.floor(room + _CLOSE)), 0)
         self.cpu -= count * each.cpu
         self.memory -= count * each.memory_in_gb
+        self.gpus = None if self.gpus is None else self.gpus - count * each.gpu
         return count
 
 
 def _fits_alone(claim: Claim, capacity: Capacity) -> bool:
     each = claim.resources
-    return each.cpu <= capacity.cpu + _CLOSE and each.memory_in_gb <= capacity.memory_in_gb + _CLOSE
+    gpus_fit = not capacity.gpus or each.gpu <= capacity.gpus
+    return gpus_fit and each.cpu <= capacity.cpu + _CLOSE and each.memory_in_gb <= capacity.memory_in_gb + _CLOSE
 
 
 def _admission(claim: Claim, given: int, capacity: Capacity) -> Admission:
     if given >= claim.wanted:
         return Admission(given)
     each = claim.resources
-    size = f"{each.cpu:g} cores and {each.memory_in_gb:g} GB"
-    machine = f"the machine has {capacity.cpu:g} cores and {capacity.memory_in_gb:.1f} GB"
+    size = _size(each.cpu, f"{each.memory_in_gb:g}", _counted(each.gpu, capacity))
+    machine = f"the machine has {_machine(each, capacity)}"
+    arguments = "cpu_cores, memory_gb, gpu_cores" if _counted(each.gpu, capacity) else "cpu_cores, memory_gb"
     if not given:
-        return Admission(0, f"a replica asks for {size}; {machine}. Ask for less: cpu_cores, memory_gb")
+        return Admission(0, f"a replica asks for {size}; {machine}. Ask for less: {arguments}")
     return Admission(
         given,
         f"{claim.wanted} replicas of {size} each are desired, and {given} fit: {machine}, shared by all "
-        "versions. Ask for less (cpu_cores, memory_gb), or delete versions that are not needed",
+        f"versions. Ask for less ({arguments}), or delete versions that are not needed",
     )
+
+
+def _counted(gpus: int, capacity: Capacity) -> int:
+    return gpus if capacity.gpus else 0
+
+
+def _machine(each: Resources, capacity: Capacity) -> str:
+    """Return the size of a machine, with its GPUs if a replica asks for some."""
+    return _size(capacity.cpu, f"{capacity.memory_in_gb:.1f}", capacity.gpus if each.gpu else 0)
+
+
+def _size(cores: float, memory: str, gpus: int) -> str:
+    if not gpus:
+        return f"{cores:g} cores and {memory} GB"
+    return f"{cores:g} cores, {memory} GB and {gpus} GPU{'s' if gpus > 1 else ''}"

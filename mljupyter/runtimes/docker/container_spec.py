@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PORT = 5001
 COLLECTED = "/var/mljupyter/collected"
 _ANSWER_WITHIN = 30
+_NO_GPU_DRIVER = "could not select device driver"  # of Docker's engine
 _GIB = 1 << 30
 _NANO = 1_000_000_000
 _MOST_OF_MACHINE = 0.75
@@ -78,6 +79,8 @@ def translated(doing: str = "asking the Docker engine") -> Iterator[None]:
         ) from None
     except (DockerException, requests.RequestException) as error:
         reason = getattr(error, "explanation", None) or str(error)
+        if _NO_GPU_DRIVER in reason:
+            reason += "\nInstall the NVIDIA Container Toolkit on the engine's machine, or leave out gpu_cores."
         raise RuntimeUnavailableError(f"{doing} failed: {reason}") from None
 
 
@@ -155,6 +158,15 @@ def memory_options(most_bytes: int) -> dict[str, Any]:
 def most_of(machine_bytes: int) -> int:
     """Return the bytes of its machine's memory that a container without its own limit may use."""
     return int(machine_bytes * _MOST_OF_MACHINE)
+
+
+def accelerator_options(accelerators: Sequence[str]) -> dict[str, Any]:
+    """Return the options that give a container some GPUs of its machine, by their ids; none for no GPUs."""
+    if not accelerators:
+        return {}
+    from docker.types import DeviceRequest
+
+    return {"device_requests": [DeviceRequest(device_ids=list(accelerators), capabilities=[["gpu"]])]}
 
 
 def limit_options(spec: VersionSpec, machine_bytes: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def _make(context: RuntimeContext) -> Runtime:
         collected=context.collected,
         sockets=context.sockets,
         workspace_key=context.workspace_key(),
+        accelerators=context.accelerators,
     )
 
 

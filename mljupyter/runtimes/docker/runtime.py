@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +23,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mljupyter.build.images.docker.address import engine_address
 from mljupyter.build.images.plan.layout import LABEL_REPLICA_KEY
 from mljupyter.engine.replicas.replica_key import replica_key
+from mljupyter.engine.scaling.accelerators import Holding
 from mljupyter.engine.scaling.capacity import Capacity
+from mljupyter.runtimes.accelerators import AcceleratorPool
 from mljupyter.runtimes.base import (
     Ending,
     ReplicaLog,
@@ -30,11 +33,13 @@ from mljupyter.runtimes.base import (
     RunningReplica,
     RuntimeUnavailableError,
     Usage,
+    with_accelerators,
 )
 from mljupyter.runtimes.docker import TARGET, network
 from mljupyter.runtimes.docker import logs as docker_logs
 from mljupyter.runtimes.docker.container_spec import (
     COLLECTED,
+    accelerator_options,
     arguments_of,
     capacity_of,
     connect,
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
 KEPT_AFTER_END = 3
 LABEL = "mljupyter"
 INSIGHTS_LABEL = f"{LABEL}/insights"
+ACCELERATORS_LABEL = f"{LABEL}/accelerators"
 SERVER_LABEL = f"{LABEL}/plan"  # on images whose entry point is our scoring server
 _LOG_SIZE, _LOG_FILES = "10m", "3"
 _RECONNECT_AFTER = 0.5
@@ -81,6 +87,7 @@ class DockerRuntime:
         sockets: returns the directory for the sockets that lead to an engine on another machine.
         workspace_key: the secret that the keys of replicas are derived from.
         connect: returns a client of the engine.
+        accelerators: those of this machine, which containers of an engine on it can use.
 
     Its methods raise `RuntimeUnavailableError` when the Docker SDK is not installed, or no engine answers.
     """
@@ -94,10 +101,12 @@ class DockerRuntime:
         sockets: Callable[[], Path],
         workspace_key: bytes,
         connect: Callable[[], DockerClient] = connect,
+        accelerators: AcceleratorPool | None = None,
     ) -> None:
         self._collected = collected
         self._workspace_key = workspace_key
         self._sockets = sockets
+        self._accelerators = accelerators if accelerators is not None else AcceleratorPool()
         self._workspace = fingerprint(workspace)
         self._connect = connect
         self._connecting = threading.Lock()
@@ -149,7 +158,14 @@ class DockerRuntime:
             RuntimeUnavailableError: when the image is missing, or the engine refuses.
 
         """
-        return await self._in_thread(partial(self._start, order))
+        # An engine on another machine has other accelerators, which nobody counts.
+        number = order.spec.resources.gpu if not engine_address().elsewhere else 0
+        accelerators = self._accelerators.take(order.id, number, (order.endpoint, order.version), order.revision)
+        try:
+            return await self._in_thread(partial(self._start, order, accelerators))
+        except BaseException:
+            self._accelerators.release(order.id)
+            raise
 
     async def ended(self, replica: RunningReplica) -> Ending:
         """Wait until a container has ended. While the engine does not answer, the container counts as running."""
@@ -162,6 +178,7 @@ class DockerRuntime:
                     ending = await self._in_thread(partial(self._ending, replica))
                     if ending is not None:
                         ended = True
+                        self._accelerators.release(replica.id)
                         return ending
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_EVERY):
@@ -204,11 +221,13 @@ class DockerRuntime:
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
         """Return CPU time and memory of containers. Each is measured at most every five seconds."""
         names = {replica.id: container_name(replica.id) for replica in replicas}
-        return await self._in_thread(lambda: self._usage.measure(self._client, names))
+        usages = await self._in_thread(lambda: self._usage.measure(self._client, names))
+        return with_accelerators(usages, self._accelerators)
 
     async def capacity(self) -> Capacity:
-        """Return cores and memory of the engine's machine. On this machine other targets share them."""
-        return await self._in_thread(lambda: capacity_of(self._client, self.target))
+        """Return cores, memory and accelerators of the engine's machine. On this machine other targets share them."""
+        capacity = await self._in_thread(lambda: capacity_of(self._client, self.target))
+        return capacity if engine_address().elsewhere else replace(capacity, gpus=self._accelerators.number)
 
     async def leave(self) -> None:
         """Stop listening to the engine; containers continue to run."""
@@ -218,14 +237,14 @@ class DockerRuntime:
                 self._stream.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self, order: ReplicaOrder) -> RunningReplica:
+    def _start(self, order: ReplicaOrder, accelerators: Sequence[str]) -> RunningReplica:
         spec = order.spec
         if spec.image is None:
             raise RuntimeUnavailableError(f"version {order.version!r} has no image: a container needs one.")
         with translated(f"starting a container of {spec.image}"):
-            return self._started(self._image(spec.image, order), order)
+            return self._started(self._image(spec.image, order), order, accelerators)
 
-    def _started(self, image: Image, order: ReplicaOrder) -> RunningReplica:
+    def _started(self, image: Image, order: ReplicaOrder, accelerators: Sequence[str]) -> RunningReplica:
         from docker.types import LogConfig
 
         spec = order.spec
@@ -243,10 +262,12 @@ class DockerRuntime:
                 f"{LABEL}/version": order.version,
                 f"{LABEL}/revision": order.revision,
                 **({INSIGHTS_LABEL: "true"} if spec.app_insights_enabled else {}),
+                **({ACCELERATORS_LABEL: ",".join(accelerators)} if accelerators else {}),
             },
             environment=environment_of(order, key),
             log_config=LogConfig(type="json-file", config={"max-size": _LOG_SIZE, "max-file": _LOG_FILES}),
             **limit_options(spec, self._machine_bytes),
+            **accelerator_options(accelerators),
             **(self._collecting(order) if spec.collect_model_data else {}),
         )
         return self._running(container)
@@ -290,17 +311,21 @@ class DockerRuntime:
         if self._forwards is not None:
             self._forwards.ensure(replica_id, published_port(container.attrs))
             address = self._forwards.address(replica_id)
+        accelerators = tuple(labels[ACCELERATORS_LABEL].split(",")) if labels.get(ACCELERATORS_LABEL) else ()
+        endpoint, version, revision = (labels[f"{LABEL}/{name}"] for name in ("endpoint", "version", "revision"))
+        self._accelerators.hold(replica_id, Holding(accelerators, (endpoint, version), revision))
         return RunningReplica(
             id=replica_id,
-            endpoint=labels[f"{LABEL}/endpoint"],
-            version=labels[f"{LABEL}/version"],
-            revision=labels[f"{LABEL}/revision"],
+            endpoint=endpoint,
+            version=version,
+            revision=revision,
             target=self.target,
             address=address,
             pid=None,
             started_time=started_time(container),
             # The key it was given: the workspace's key may have changed since, and earlier releases gave none.
             key=key_of(container.attrs),
+            accelerators=accelerators,
         )
 
     def _collecting(self, order: ReplicaOrder) -> dict[str, Any]:

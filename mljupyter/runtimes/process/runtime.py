@@ -11,12 +11,15 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from mljupyter.engine.scaling.accelerators import Holding
 from mljupyter.engine.scaling.capacity import Capacity
 from mljupyter.runtimes import host, replica_layout
+from mljupyter.runtimes.accelerators import VISIBLE, AcceleratorPool
 from mljupyter.runtimes.base import (
     Ending,
     ReplicaLog,
@@ -26,6 +29,7 @@ from mljupyter.runtimes.base import (
     RuntimeContext,
     RuntimeKind,
     Usage,
+    with_accelerators,
 )
 from mljupyter.runtimes.process import log_files, processes
 from mljupyter.runtimes.process.usage import ProcessUsage
@@ -54,6 +58,7 @@ class ReplicaRecord(BaseModel):
     """The file ``replica.json`` in the directory of a replica or a zygote.
 
     `is_template` is True for a zygote. `forked_from` is the id of the zygote that forks a replica's workers.
+    `accelerators` has the ids of the accelerators that the replica uses.
     """
 
     id: str
@@ -62,6 +67,7 @@ class ReplicaRecord(BaseModel):
     revision: str
     is_template: bool = False
     forked_from: str | None = None
+    accelerators: tuple[str, ...] = ()
 
 
 class ProcessRuntime:
@@ -75,6 +81,7 @@ class ProcessRuntime:
         sockets: returns the directory for sockets. It can change, since a removed one is made again elsewhere.
         collected: directory for data that scripts collect, with one directory for each endpoint.
         store: the store that code and models come from.
+        accelerators: those of this machine.
 
     """
 
@@ -88,12 +95,14 @@ class ProcessRuntime:
         sockets: Callable[[], Path],
         collected: Path,
         store: replica_layout.ContentStore,
+        accelerators: AcceleratorPool | None = None,
     ) -> None:
         self._replicas = replicas
         self._revisions = revisions
         self._sockets = sockets
         self._collected = collected
         self._store = store
+        self._accelerators = accelerators if accelerators is not None else AcceleratorPool()
         self._zygotes = Zygotes()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._running_ids: set[str] = set()  # not known from sockets, which may have been removed
@@ -128,13 +137,26 @@ class ProcessRuntime:
         if order.spec.collect_model_data:
             for directory in (self._collected, self._collected_by(order)):
                 directory.mkdir(mode=0o700, exist_ok=True)
-        forked_from = self._ensure_zygote(order, root) if order.spec.preload and ZYGOTES_AVAILABLE else None
+        accelerators = self._accelerators.take(
+            order.id, order.spec.resources.gpu, (order.endpoint, order.version), order.revision
+        )
+        try:
+            return self._started(order, root, accelerators)
+        except BaseException:
+            self._accelerators.release(order.id)
+            raise
+
+    def _started(self, order: ReplicaOrder, root: Path, accelerators: tuple[str, ...]) -> RunningReplica:
+        # CUDA cannot be used in a process that was forked after its start.
+        forks = order.spec.preload and ZYGOTES_AVAILABLE and not accelerators
+        forked_from = self._ensure_zygote(order, root) if forks else None
         record = ReplicaRecord(
             id=order.id,
             endpoint=order.endpoint,
             version=order.version,
             revision=order.revision,
             forked_from=forked_from,
+            accelerators=accelerators,
         )
         places = ["--unix-socket", str(self._socket(order.id))]
         if forked_from is not None:
@@ -150,6 +172,7 @@ class ProcessRuntime:
         self._running_ids.discard(replica.id)
         self._zygotes.reap()
         self._usage.forget(replica.id)
+        self._accelerators.release(replica.id)
         _remove_socket(replica)
         return Ending(status)
 
@@ -209,11 +232,11 @@ class ProcessRuntime:
 
     async def usage(self, replicas: Sequence[RunningReplica], worker_pids: Mapping[str, int]) -> Mapping[str, Usage]:
         """Return CPU time and memory of replicas, with all processes that belong to them."""
-        return self._usage.measure(replicas, worker_pids)
+        return with_accelerators(self._usage.measure(replicas, worker_pids), self._accelerators)
 
     async def capacity(self) -> Capacity:
-        """Return cores and memory of this machine."""
-        return host.capacity()
+        """Return cores, memory and accelerators of this machine."""
+        return replace(host.capacity(), gpus=self._accelerators.number)
 
     async def leave(self) -> None:
         """Do nothing: processes are not watched."""
@@ -272,7 +295,7 @@ class ProcessRuntime:
             return subprocess.Popen(
                 [sys.executable, "-m", MODULE, *options, *replica_layout.server_options(order.spec, record.id)],
                 cwd=directory,  # not the app root: a file json.py there must not replace the server's own json
-                env=_environment(order, root, self._collected_by(order)),
+                env=_environment(order, root, self._collected_by(order), record.accelerators),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -282,6 +305,8 @@ class ProcessRuntime:
 
     def _running(self, record: ReplicaRecord, identity: processes.Identity, socket: str | None) -> RunningReplica:
         self._running_ids.add(record.id)
+        holding = Holding(record.accelerators, (record.endpoint, record.version), record.revision)
+        self._accelerators.hold(record.id, holding)
         return RunningReplica(
             id=record.id,
             endpoint=record.endpoint,
@@ -291,6 +316,7 @@ class ProcessRuntime:
             address=f"unix:{socket or self._socket(record.id)}",
             pid=identity.pid,
             started_time=identity.started_time,
+            accelerators=record.accelerators,
         )
 
     def _socket(self, replica_id: str) -> Path:
@@ -346,7 +372,7 @@ def open_private(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _environment(order: ReplicaOrder, root: Path, collected: Path) -> dict[str, str]:
+def _environment(order: ReplicaOrder, root: Path, collected: Path, accelerators: Sequence[str]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -361,7 +387,7 @@ def _environment(order: ReplicaOrder, root: Path, collected: Path) -> dict[str, 
         collected=collected,
     )
     threads = replica_layout.thread_variables(order.spec)
-    given = dict(order.spec.environment_variables)
+    given = {**({VISIBLE: ",".join(accelerators)} if accelerators else {}), **order.spec.environment_variables}
     if _other_python(order.spec) is not None and "PYTHONPATH" in given:
         given[_WORKER_PYTHONPATH] = given.pop("PYTHONPATH")  # modules for the script's Python, not for the server's
     # A script reads and prints UTF-8 whatever the locale of the machine, as in an image.
@@ -388,6 +414,7 @@ def _make(context: RuntimeContext) -> Runtime:
         sockets=context.sockets,
         collected=context.collected,
         store=context.contents,
+        accelerators=context.accelerators,
     )
 
 

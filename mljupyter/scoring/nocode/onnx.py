@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from typing import Any
 
 from mljupyter.scoring.columns import MOST_NAMES, names_text
@@ -32,6 +33,14 @@ _TYPES = {
 """NumPy's names of the element types of ONNX."""
 _STRING = 8
 _LISTS = ("floatData", "int32Data", "int64Data", "doubleData", "uint64Data")
+PROVIDERS = "MLJUPYTER_ONNX_PROVIDERS"
+"""The environment variable that chooses the hardware of a session."""
+_PROVIDER = "ExecutionProvider"
+_CPU = "CPUExecutionProvider"
+_DEFAULT = {
+    *("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider", "OpenVINOExecutionProvider"),
+    *("CoreMLExecutionProvider", "DmlExecutionProvider", _CPU),
+}
 _session: Any = None
 
 
@@ -45,7 +54,36 @@ def init() -> None:
         raise NoCodeError(
             "an ONNX model needs the package onnxruntime in the environment of the service: pip install onnxruntime"
         ) from None
-    _session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
+    chosen = providers(onnxruntime.get_available_providers(), os.environ.get(PROVIDERS, ""))
+    _session = onnxruntime.InferenceSession(str(path), providers=chosen)
+    print(f"ONNX Runtime runs the model with {_session.get_providers()[0]}.")
+
+
+def providers(available: list[str], wanted: str) -> list[str]:
+    """Return the execution providers for a session, the first one preferred.
+
+    Parameters:
+        available: those that the installed ONNX Runtime has.
+        wanted: a list of names, separated by commas, with or without ``ExecutionProvider``; empty for the default:
+            CUDA, ROCm, OpenVINO, CoreML or DirectML if it has them. TensorRT builds its engine for minutes at the first
+            start, so it is used only if it is named.
+
+    Example:
+        >>> providers(["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"], "")
+        ['CUDAExecutionProvider', 'CPUExecutionProvider']
+
+    """
+    if not wanted.strip():
+        return [name for name in available if name in _DEFAULT] or [_CPU]
+    names = {name.removesuffix(_PROVIDER).lower(): name for name in available}
+    found = []
+    for part in (part.strip() for part in wanted.split(",")):
+        name = names.get(part.removesuffix(_PROVIDER).lower()) if part else None
+        if name is None:
+            known = ", ".join(name.removesuffix(_PROVIDER) for name in available)
+            raise NoCodeError(f"{PROVIDERS} is {wanted!r}: the installed ONNX Runtime has {known}, and no {part!r}.")
+        found.append(name)
+    return found if _CPU in found else [*found, _CPU]
 
 
 def run(data: str) -> Any:

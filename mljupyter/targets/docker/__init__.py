@@ -10,7 +10,7 @@ from mljupyter.runtimes.docker.container_spec import connect, container_name
 from mljupyter.runtimes.docker.usage import usage_of
 from mljupyter.spec import ReplicaStatus
 from mljupyter.targets.base import Needs, Target, TargetContext
-from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
+from mljupyter.targets.machine import MachineTarget
 
 
 class DockerTarget(MachineTarget):
@@ -20,7 +20,6 @@ class DockerTarget(MachineTarget):
     type = "Docker"
     about = "Containers of a Docker engine, from an image that is built once."
     needs = Needs.ENGINE_IMAGE
-    ignored_arguments = CLOUD_ARGUMENTS
 
     def availability(self) -> str | None:
         """Return why the engine cannot be used now, with a solution; None if it answers."""

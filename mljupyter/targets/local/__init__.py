@@ -9,7 +9,7 @@ from mljupyter.runtimes.base import Usage
 from mljupyter.runtimes.process.usage import usage_of
 from mljupyter.spec import ReplicaStatus
 from mljupyter.targets.base import Needs, Target, TargetContext
-from mljupyter.targets.machine import CLOUD_ARGUMENTS, MachineTarget
+from mljupyter.targets.machine import MachineTarget
 
 
 class LocalTarget(MachineTarget):
@@ -19,7 +19,6 @@ class LocalTarget(MachineTarget):
     type = "Local"
     about = "Processes on this machine, ready in about a second."
     needs = Needs.INTERPRETER
-    ignored_arguments = CLOUD_ARGUMENTS
     runs_scripts = True
 
     def availability(self) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mljupyter.client.reach import Reach, of_router
 from mljupyter.controller.layout import Layout
+from mljupyter.runtimes.nvidia import DEVICES
 from mljupyter.targets.base import Target, TargetContext
 from mljupyter.targets.machine.client import ControllerClient
 
@@ -28,7 +29,7 @@ CLOUD_ARGUMENTS = frozenset(
         "model_delivery",
     }
 )
-"""Arguments of deployment configurations that refer to a cloud or a cluster."""
+"""Arguments of deployment configurations that refer to a cloud or a cluster, or to GPUs where there are none."""
 
 _clients: dict[Path, ControllerClient] = {}
 
@@ -42,6 +43,11 @@ class MachineTarget(Target):
     """A target whose replicas the controller of this machine starts and watches."""
 
     shares_router = True
+
+    @property
+    def ignored_arguments(self) -> frozenset[str]:
+        """The arguments without effect: those of clouds and clusters, and the number of GPUs where there are none."""
+        return CLOUD_ARGUMENTS - {"gpu_cores"} if DEVICES.present() else CLOUD_ARGUMENTS
 
     def __init__(self, context: TargetContext) -> None:
         self._directory = context.directory

@@ -76,13 +76,15 @@ def _all_versions(time: int, name: str, parts: Sequence[Interval]) -> Interval:
 
 @dataclass(frozen=True)
 class UsageBin:
-    """Cores and memory of one replica, on average over a bin that ends at `time`."""
+    """Cores, memory and use of GPUs of one replica, on average over a bin that ends at `time`."""
 
     time: int
     version: str
     replica: str
     cores: float
     memory_bytes: float
+    gpu_percent: float | None = None
+    gpu_memory_bytes: float | None = None
 
 
 def usage_bins(usages: Iterable[Usage], every: int) -> list[UsageBin]:
@@ -95,9 +97,16 @@ def usage_bins(usages: Iterable[Usage], every: int) -> list[UsageBin]:
             *key,
             cores=sum(item.cores for item in items) / len(items),
             memory_bytes=sum(item.memory_bytes for item in items) / len(items),
+            gpu_percent=_mean_of_known(item.gpu_percent for item in items),
+            gpu_memory_bytes=_mean_of_known(item.gpu_memory_bytes for item in items),
         )
         for key, items in sorted(groups.items())
     ]
+
+
+def _mean_of_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def usage_at(bins: Iterable[UsageBin], times: Iterable[int], every: int) -> list[tuple[float, float] | None]:

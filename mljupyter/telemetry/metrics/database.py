@@ -18,7 +18,7 @@ from mljupyter.telemetry.metrics.samples import COUNTERS, NOTHING, Counts, Inter
 log = logging.getLogger(__name__)
 _LEVELS = ("running_milli", "waiting_milli", "replicas_wanted", "replicas_ready", "weight")
 COLUMNS = ("time", "series", "microseconds", *COUNTERS, *_LEVELS, "latency")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SINCE_2 = ("streamed", "first_byte_microseconds")
 _ZEROS = (0,) * len(COUNTERS)
 _INTERVALS = ", ".join(f"{name} {'BLOB' if name == 'latency' else 'INTEGER NOT NULL'}" for name in COLUMNS)
@@ -29,9 +29,11 @@ _SCHEMA = f"""
     CREATE TABLE seconds ({_INTERVALS}, PRIMARY KEY (time, series)) WITHOUT ROWID;
     CREATE TABLE minutes ({_INTERVALS}, PRIMARY KEY (time, series)) WITHOUT ROWID;
     CREATE TABLE usage_seconds (time INTEGER NOT NULL, replica INTEGER NOT NULL, millicores INTEGER NOT NULL,
-                                kibibytes INTEGER NOT NULL, PRIMARY KEY (time, replica)) WITHOUT ROWID;
+                                kibibytes INTEGER NOT NULL, gpu_permille INTEGER, gpu_kibibytes INTEGER,
+                                PRIMARY KEY (time, replica)) WITHOUT ROWID;
     CREATE TABLE usage_minutes (time INTEGER NOT NULL, replica INTEGER NOT NULL, millicores INTEGER NOT NULL,
-                                kibibytes INTEGER NOT NULL, PRIMARY KEY (time, replica)) WITHOUT ROWID;
+                                kibibytes INTEGER NOT NULL, gpu_permille INTEGER, gpu_kibibytes INTEGER,
+                                PRIMARY KEY (time, replica)) WITHOUT ROWID;
     CREATE TABLE progress (source TEXT PRIMARY KEY, state TEXT NOT NULL);
 """
 _TO_2 = "".join(
@@ -39,6 +41,13 @@ _TO_2 = "".join(
     for table in ("seconds", "minutes")
     for name in _SINCE_2
 )
+_TO_3 = "".join(
+    f"ALTER TABLE {table} ADD COLUMN {name} INTEGER;"
+    for table in ("usage_seconds", "usage_minutes")
+    for name in ("gpu_permille", "gpu_kibibytes")
+)
+_STEPS = {1: _TO_2 + _TO_3, 2: _TO_3}
+"""The statements that make the present schema of an earlier one."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -79,8 +88,8 @@ def _open(path: Path) -> sqlite3.Connection:
         known = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if known == 0:
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif known == 1:
-            connection.executescript(f"BEGIN; {_TO_2} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif known in _STEPS:
+            connection.executescript(f"BEGIN; {_STEPS[known]} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif known != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"schema {known}")
         connection.execute("SELECT count(*) FROM series")

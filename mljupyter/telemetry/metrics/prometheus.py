@@ -155,13 +155,28 @@ class _Collector:
             "mljupyter_replica_cpu_seconds_total", "CPU time that a replica has used.", labels=labels
         )
         memory = GaugeMetricFamily("mljupyter_replica_memory_bytes", "Resident memory of a replica.", labels=labels)
+        gpu = GaugeMetricFamily(
+            "mljupyter_replica_gpu_utilization_ratio",
+            "Part of the time in which the GPUs of a replica worked.",
+            labels=labels,
+        )
+        gpu_memory = GaugeMetricFamily(
+            "mljupyter_replica_gpu_memory_bytes", "Memory in use on the GPUs of a replica.", labels=labels
+        )
         for version in self._totals.versions:
             for replica, seconds in version.cpu_seconds.items():
                 cpu.add_metric([*_labels(version), replica], seconds)
             for usage in version.usages:
                 memory.add_metric([*_labels(version), usage.replica], usage.memory_bytes)
+                if usage.gpu_percent is not None:
+                    gpu.add_metric([*_labels(version), usage.replica], usage.gpu_percent / 100)
+                if usage.gpu_memory_bytes is not None:
+                    gpu_memory.add_metric([*_labels(version), usage.replica], usage.gpu_memory_bytes)
         yield cpu
         yield memory
+        if gpu.samples:
+            yield gpu
+            yield gpu_memory
 
 
 def _labels(version: VersionTotals) -> list[str]:

@@ -153,6 +153,8 @@ def _replicas(usage: Sequence[UsageBin], every: int) -> Columns:
         "replica": [item.replica for item in usage],
         "cpu_cores": [_rounded(item.cores) for item in usage],
         "memory_mb": [_rounded(item.memory_bytes / 1e6) for item in usage],
+        "gpu_percent": [_rounded(item.gpu_percent) for item in usage],
+        "gpu_memory_mb": [None if (used := item.gpu_memory_bytes) is None else _rounded(used / 1e6) for item in usage],
     }
 
 

@@ -128,10 +128,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Usage:
-    """The cores and memory that a replica used at `time`, the last measurement."""
+    """The cores and memory that a replica used at `time`, the last measurement, and the use of its GPUs if any."""
 
     time: int
     version: str
     replica: str
     cores: float
     memory_bytes: int
+    gpu_percent: float | None = None
+    gpu_memory_bytes: float | None = None

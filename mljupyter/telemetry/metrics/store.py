@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.telemetry.metrics import database
-from mljupyter.telemetry.metrics.aggregate import longer, usage_bins
+from mljupyter.telemetry.metrics.aggregate import UsageBin, longer, usage_bins
 from mljupyter.telemetry.metrics.idle import by_second
 from mljupyter.telemetry.metrics.samples import Interval, Usage
 
@@ -95,12 +95,12 @@ class TimeSeries:
                 for interval in found
             ]
             usages = [
-                (usage.time, self._replica_key(endpoint, usage), *_usage_numbers(usage.cores, usage.memory_bytes))
+                (usage.time, self._replica_key(endpoint, usage), *_numbers_of(usage))
                 for endpoint, found in samples.usages.items()
                 for usage in found
             ]
             self._connection.executemany(f"INSERT OR REPLACE INTO seconds ({_ALL}) VALUES ({_MARKS})", intervals)  # noqa: S608 - names and marks of ours, no input
-            self._connection.executemany("INSERT OR REPLACE INTO usage_seconds VALUES (?, ?, ?, ?)", usages)
+            self._connection.executemany("INSERT OR REPLACE INTO usage_seconds VALUES (?, ?, ?, ?, ?, ?)", usages)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO progress VALUES (?, ?)", list(samples.progress.items())
             )
@@ -161,7 +161,7 @@ class TimeSeries:
             rolled = 0 if fine else _newest(connection, "minutes")
             found = [] if fine else connection.execute(query % "usage_minutes", (after, until)).fetchall()
             found += connection.execute(query % "usage_seconds", (max(after, rolled), until)).fetchall()
-        return [Usage(time, *names[key], milli / 1000, kibi * 1024) for time, key, milli, kibi in found]
+        return [_usage_of(row, *names[row[1]]) for row in found]
 
     def _roll_up_intervals(self, until: int) -> None:
         rows = self._connection.execute(
@@ -179,13 +179,10 @@ class TimeSeries:
             "SELECT * FROM usage_seconds WHERE time > ? AND time <= ?",
             (_newest(self._connection, "usage_minutes"), until),
         )
-        seconds = [Usage(time, "", str(key), milli / 1000, kibi * 1024) for time, key, milli, kibi in rows]
+        seconds = [_usage_of(row, "", str(row[1])) for row in rows]
         self._connection.executemany(
-            "INSERT OR REPLACE INTO usage_minutes VALUES (?, ?, ?, ?)",
-            [
-                (item.time, int(item.replica), *_usage_numbers(item.cores, item.memory_bytes))
-                for item in usage_bins(seconds, MINUTE)
-            ],
+            "INSERT OR REPLACE INTO usage_minutes VALUES (?, ?, ?, ?, ?, ?)",
+            [(item.time, int(item.replica), *_numbers_of(item)) for item in usage_bins(seconds, MINUTE)],
         )
 
     def _make_room(self) -> None:
@@ -251,5 +248,24 @@ def _newest(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT max(time) FROM {table}").fetchone()[0] or 0)  # noqa: S608 - names and marks of ours, no input
 
 
-def _usage_numbers(cores: float, memory_bytes: float) -> tuple[int, int]:
-    return round(cores * 1000), round(memory_bytes / 1024)
+def _numbers_of(usage: Usage | UsageBin) -> tuple[int, int, int | None, int | None]:
+    """Return the numbers of a usage as they are stored, from the cores on."""
+    return (
+        round(usage.cores * 1000),
+        round(usage.memory_bytes / 1024),
+        None if usage.gpu_percent is None else round(usage.gpu_percent * 10),
+        None if usage.gpu_memory_bytes is None else round(usage.gpu_memory_bytes / 1024),
+    )
+
+
+def _usage_of(row: tuple[Any, ...], version: str, replica: str) -> Usage:
+    time, _, milli, kibi, gpu_permille, gpu_kibi = row
+    return Usage(
+        time,
+        version,
+        replica,
+        milli / 1000,
+        kibi * 1024,
+        None if gpu_permille is None else gpu_permille / 10,
+        None if gpu_kibi is None else gpu_kibi * 1024,
+    )
