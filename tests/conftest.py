@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -47,13 +48,24 @@ def _quick_clients() -> None:
     from httpx._transports import default
 
     create = default.create_ssl_context
-    usual = functools.cache(create)
+
+    @functools.cache
+    def usual(verify: bool, trust_env: bool, _authorities: object) -> ssl.SSLContext:
+        return create(verify=verify, trust_env=trust_env)
 
     def context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
-        own = cert is not None or not isinstance(verify, bool) or "SSL_CERT_FILE" in os.environ
-        return (create if own else usual)(verify=verify, cert=cert, trust_env=trust_env)
+        if cert is not None or not isinstance(verify, bool):
+            return create(verify=verify, cert=cert, trust_env=trust_env)
+        return usual(verify, trust_env, _named_authorities())
 
     default.create_ssl_context = context  # type: ignore[attr-defined]
+
+
+def _named_authorities() -> tuple[tuple[str, int, int], ...]:
+    """Return the files and directories of authorities that the environment names, each with its size and change."""
+    named = [Path(os.environ[name]) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    found = [(str(path), path.stat()) for path in named if path.exists()]
+    return tuple((path, status.st_size, status.st_mtime_ns) for path, status in found)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,6 +80,17 @@ def _interruptible() -> None:
     """Interrupts arrive in tests and their processes, although a shell ignores them for what it runs in background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Keep what lives to the end, tests and modules, out of garbage collections, which would look at all of it."""
+    gc.disable()
+    result = yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -29,3 +29,20 @@ def test_on_an_idle_machine_a_promise_is_what_it_says(monkeypatch: pytest.Monkey
     monkeypatch.setattr(waiting, "slowness", lambda: 1.0)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.1, 0.1, 0.1))
     assert waiting.promised(15) == 15
+
+
+@pytest.mark.parametrize(
+    ("took", "waited", "seconds"),
+    [
+        (0.0001, 0.0, 0.01),
+        (0.005, 0.0, 0.015),  # a quarter of the time
+        (0.005, 1.0, 0.05),
+        (0.005, 60.0, 0.2),
+        (0.5, 60.0, 0.5),  # half of the time
+        (5.0, 60.0, 1.0),
+    ],
+)
+def test_looks_get_rarer_the_longer_they_take_and_the_longer_the_wait_is(
+    took: float, waited: float, seconds: float
+) -> None:
+    assert waiting.pause(took, waited) == pytest.approx(seconds)

@@ -24,18 +24,29 @@ COMMAND_SECONDS = 300.0
 
 def wait_until(predicate: Callable[[], T], what: str = "the condition") -> T:
     """Return the first truthy answer of `predicate`; fail when HANG_SECONDS pass without one."""
-    deadline = time.monotonic() + HANG_SECONDS
+    began = time.monotonic()
     while True:
         asked = time.monotonic()
         answer = predicate()
         if answer:
             return answer
-        if time.monotonic() > deadline:
+        if time.monotonic() > began + HANG_SECONDS:
             raise AssertionError(f"{what} did not hold within {HANG_SECONDS:.0f} s; last answer: {answer!r}")
-        # What is waited for needs the processor more than asking does, which gets a quarter of the time, or half of it
-        # where it takes long.
-        took = time.monotonic() - asked
-        time.sleep(max(0.01, min(took, 1.0), min(3 * took, 0.2)))
+        time.sleep(pause(took=time.monotonic() - asked, waited=asked - began))
+
+
+def pause(took: float, waited: float) -> float:
+    """Return the seconds until the next look: what is waited for needs the processor more than looking does.
+
+    Looking gets a quarter of the time, or half of it where it takes long. What has not come for a while comes at most a
+    twentieth of that while later.
+
+    Parameters:
+        took: how long the last look took, in seconds.
+        waited: how long the wait has lasted, in seconds.
+
+    """
+    return max(0.01, min(took, 1.0), min(max(3 * took, waited / 20), 0.2))
 
 
 ALONE_SECONDS = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import json
 import re
@@ -183,6 +184,7 @@ def parse(magic: Magic, words: list[str], below: Mapping[str, Any] | None = None
     return values | {GIVEN: frozenset(typed), TOLD: frozenset({*(below or {}), *typed})}
 
 
+@functools.cache
 def help_text(magic: Magic, width: int = _HELP_WIDTH) -> str:
     """Return the text of ``--help``.
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.system
 def test_ours_is_measured_and_reported_without_errors(tmp_path, monkeypatch):
     monkeypatch.setattr(systems, "_IMPORTS", 1)  # each takes seconds of a processor
     main([
-        "--only", "ours", "--workload", "sklearn", "--connections", "1", "--seconds", "1", "--warm-up", "1",
+        "--only", "ours", "--workload", "sklearn", "--connections", "1", "--seconds", "0.3", "--warm-up", "0.3",
         "--no-path", "--no-plot", "--output", str(tmp_path),
     ])  # fmt: skip
     results = json.loads((tmp_path / "serving-benchmark.json").read_text())

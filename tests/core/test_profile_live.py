@@ -144,9 +144,9 @@ def test_a_cancelled_profile_leaves_nothing(live: Workspace) -> None:
 def test_what_a_killed_process_left_is_removed_by_the_next_profile(live: Workspace) -> None:
     inference("def init(): pass\ndef run(data): return 1\n")
     code = (
-        "import os; from mljupyter.core import *; ws = Workspace.get('profiles')\n"
+        "import os, time; from mljupyter.core import *; ws = Workspace.get('profiles')\n"
         "Model.profile(ws, 'killed', [], InferenceConfig('score.py'), input_data='1', seconds=600)\n"
-        "while not Webservice.list(ws): pass\n"
+        "while not Webservice.list(ws): time.sleep(0.05)\n"
         "os._exit(9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=HANG_SECONDS).returncode == 9
@@ -160,9 +160,9 @@ def test_what_a_killed_process_left_is_removed_by_the_next_profile(live: Workspa
 def test_a_process_that_ends_cancels_its_profile(live: Workspace) -> None:
     inference("def init(): pass\ndef run(data): return 1\n")
     code = (
-        "from mljupyter.core import *; ws = Workspace.get('profiles')\n"
+        "import time; from mljupyter.core import *; ws = Workspace.get('profiles')\n"
         "Model.profile(ws, 'left', [], InferenceConfig('score.py'), input_data='1', seconds=600)\n"
-        "while not Webservice.list(ws): pass\n"
+        "while not Webservice.list(ws): time.sleep(0.05)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], timeout=HANG_SECONDS, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -29,6 +29,7 @@ def test_no_message_has_a_placeholder_where_the_name_of_the_endpoint_is_known() 
     found = {
         str(file.relative_to(package)): text
         for file in sorted(package.rglob("*.py"))
+        if "NAME" in file.read_text(encoding="utf-8")  # to parse all of them takes seconds
         for text in texts_of(file)
         if _KNOWN.search(text)
     }

@@ -211,6 +211,7 @@ def test_a_lone_client_does_not_wait(serve: Serve) -> None:
     assert time.monotonic() - start < promised(0.08)  # a tenth of the usual run is 100 ms
 
 
+@pytest.mark.alone  # the clients must be back within the milliseconds that a batch waits for them
 def test_clients_that_return_at_once_are_waited_for(serve: Serve) -> None:
     replica = serve(ROWS, "--batching", "--max-queue-wait-ms", "20000")
     body = rows([-0.2, 0.0])

@@ -66,10 +66,10 @@ def find(
     user, depth = os.getuid(), _depth("self")
     for process in psutil.process_iter():
         try:
-            if process.uids().real != user:
-                continue
             command = process.cmdline()
-            ours = matches(command) and process.status() != psutil.STATUS_ZOMBIE
+            if not matches(command):  # first, since everything else about a process costs another file to read
+                continue
+            ours = process.uids().real == user and process.status() != psutil.STATUS_ZOMBIE
             if ours and (also_in_containers or _depth(process.pid) == depth):
                 yield Identity(process.pid, process.create_time()), command
         except psutil.Error:
