@@ -239,7 +239,10 @@ def test_a_path_at_which_nothing_answers_counts_for_the_default_version_and_come
     of_iris = [one for one in table["virtual_hosts"][0]["routes"] if "iris" in json.dumps(one)]
     match = {"prefix": "/"} if port else {"path_separated_prefix": "/api/v1/service/iris"}
     assert of_iris[-1] == {"name": "iris.b", "match": match, "direct_response": {"status": 404}}
-    assert all("path" in one["match"] for one in of_iris[:-1])
+    below = f"{match.get('path_separated_prefix', '')}/v2"
+    assert all(
+        "path" in one["match"] or one["match"]["path_separated_prefix"].startswith(below) for one in of_iris[:-1]
+    )
 
 
 def test_counters_of_answers_have_names_of_routes_and_statuses_alone() -> None:
@@ -308,13 +311,18 @@ def test_beyond_loopback_nothing_is_refused_by_host_or_origin() -> None:
     assert refusals(found) == []
 
 
+def _v2(match: dict[str, Any]) -> str:
+    path: str = match.get("path_separated_prefix", "")
+    return path if path.endswith("/v2") else ""
+
+
 def test_authentication_is_looked_at_before_web_pages_are_refused_and_open_endpoints_after() -> None:
     pages = replace(OPEN, name="pages", origins=("https://app.example.org",))
     known, _ = hosts_of(
         router_files(SETTINGS, [OPEN, KEYED, pages, replace(OPEN, name="all", origins=("*",))]), "router"
     )
     order = [
-        route["match"]["path"].split("/")[4] if "path" in route["match"] else "refusal"
+        path.split("/")[4] if (path := route["match"].get("path") or _v2(route["match"])) else "refusal"
         for route in known[1]
         if "grpc" not in route["match"]
     ]
