@@ -170,6 +170,7 @@ def test_tensors_reach_run_as_its_schema_says_and_its_result_returns_as_one(repl
         ({"text": ("BYTES", [b"\xff", b""])}, "'text' has an element that is not UTF-8"),
         ({"kind": ("BYTES", ["a", "c"])}, "'kind' has the unknown category 'c'; there are a, b"),
         ({"day": ("BYTES", ["now then", ""])}, "'day' cannot become a column of the type datetime64"),
+        ({"day": ("BYTES", ["2026-01-02T00:00Z", ""])}, "has a time zone"),
         ({"other": ("INT64", [1])}, "no input 'other'; its inputs: data, n, text, kind, day, ok, scale"),
         ({"scale": ("FP64", [1.0, 2.0])}, "'scale' has 2 elements; the model takes one"),
     ],
@@ -223,7 +224,7 @@ def test_health_and_metadata_do_not_wait_for_run(replica: Replica) -> None:
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(infer, replica, [*table(), tensor("scale", "FP64", [600.0])])
         try:
-            wait_until(lambda: replica.state()["running"] == 1, "the request")
+            wait_until(lambda: running.done() or replica.state()["running"] == 1, "the request")
             assert replica.client.get("/v2/health/ready").json() == {"ready": True}
             assert replica.client.get("/v2/models/iris").json()["platform"] == "python"
         finally:

@@ -154,9 +154,9 @@ class _FrameLeaf(_Leaf):
             if isinstance(kind, pandas.CategoricalDtype):
                 return _categories(name, values, kind)
             if isinstance(kind, pandas.DatetimeTZDtype):
-                return pandas.to_datetime(pandas.Series(values), utc=True).astype(kind)
+                return pandas.to_datetime(pandas.Series(_dates(values, zoned=True)), utc=True).astype(kind)
             if code == _DATETIME:
-                return pandas.to_datetime(pandas.Series(values)).astype(kind)
+                return pandas.Series(_dates(values, zoned=False)).astype(kind)
             if code == _DURATION:
                 return pandas.to_timedelta(pandas.Series(values)).astype(kind)
             return pandas.Series(values).astype(kind)
@@ -324,6 +324,17 @@ def _column_type(column: Any) -> str:
             guess, BYTES
         )
     return BYTES
+
+
+def _dates(values: Any, zoned: bool) -> Any:
+    """Return texts as dates and times; an empty one is a missing one. Each may be written in its own way."""
+    import pandas
+
+    found = [pandas.Timestamp(value) for value in values]
+    for value, date in zip(values, found):  # noqa: B905 (Python 3.9 has no strict)
+        if not pandas.isna(date) and (date.tz is not None) != zoned:
+            raise ValueError(f"{value[:60]!r} has {'no' if zoned else 'a'} time zone")
+    return pandas.Series(found, dtype=object)
 
 
 def _categories(name: str, values: Any, kind: Any) -> Any:
