@@ -49,6 +49,7 @@ class Inference:
             ResultError: the result cannot become tensors.
 
         """
+        # Only scripts that are called with tensors pay for these modules.
         from mljupyter.scoring.open_inference.results import OutputError, answer_of, tensors_of
         from mljupyter.scoring.open_inference.tensors import TensorError
 
@@ -109,6 +110,7 @@ class Inferences:
         """Return a request; raise InputError if it does not fit."""
         if self._arguments is None:
             raise InputError(400, (self.described or {}).get("reason", _NO_SCHEMA))
+        # Only scripts that are called with tensors pay for these modules.
         from mljupyter.scoring.open_inference.requests import request_of
         from mljupyter.scoring.open_inference.tensors import TensorError
 
@@ -130,6 +132,7 @@ class Inferences:
         self._describe(platform)
 
     def _use_schema(self, schema: Schema) -> None:
+        # Only scripts that are called with tensors pay for these modules.
         from mljupyter.scoring.open_inference.binding import Binding, NotTensorsError
 
         required = [(name, default is MISSING) for name, default in self._parameters]
