@@ -17,6 +17,8 @@ REQUEST: Final = "request"
 
 ALL_VERSIONS: Final = ("2.0", "3.0", "3.1")
 
+INFERENCE: Final = "mlj.inference"
+_INFERENCE_BEGINS = b'{"mlj.inference"'
 _PRIVATE_PREFIX = b"x-mlj-"
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _CODES = {
@@ -39,7 +41,8 @@ class Interface(NamedTuple):
     """The description of a scoring script that its worker sends to the server: how `run()` takes its input.
 
     `needs_head` says whether calls must carry the request's headers; `batchable` is the parameter whose rows can be
-    joined with those of other requests; `versions` are the OpenAPI versions the schemas can be written in.
+    joined with those of other requests; `versions` are the OpenAPI versions the schemas can be written in; `tensors` is
+    the metadata of the Open Inference Protocol, or its member `reason` says why there is none.
     """
 
     mode: str
@@ -48,6 +51,7 @@ class Interface(NamedTuple):
     versions: tuple[str, ...] = ALL_VERSIONS
     input_schema: dict[str, Any] | None = None
     output_schema: dict[str, Any] | None = None
+    tensors: dict[str, Any] | None = None
 
     def to_json(self) -> bytes:
         """Return the description as JSON, the head of a READY frame."""
@@ -61,19 +65,30 @@ class Interface(NamedTuple):
 
 
 def request_meta(scope: dict[str, Any], request_id: bytes) -> bytes:
-    """Return method, query, headers and id of an ASGI request as JSON, with header names as WSGI spells them."""
+    """Return method, query, headers and id of an ASGI request as JSON, with header names as WSGI spells them.
+
+    A request of the Open Inference Protocol has the model and the version of its path in the scope as `INFERENCE`. They
+    come first, so that `is_inference` need not read the JSON.
+    """
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         if not raw_name.startswith(_PRIVATE_PREFIX):
             name, value = raw_name.decode("latin-1").title(), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]},{value}" if name in headers else value
+    inference = scope.get(INFERENCE)
     head = {
+        **({INFERENCE: inference} if inference is not None else {}),
         "method": scope["method"],
         "query": scope["query_string"].decode("latin-1"),
         "id": request_id.decode("latin-1"),
         "headers": headers,
     }
     return json.dumps(head).encode()
+
+
+def is_inference(head: bytes) -> bool:
+    """Return whether the head of a call is that of a request of the Open Inference Protocol."""
+    return head.startswith(_INFERENCE_BEGINS)
 
 
 def request_id_meta(request_id: bytes) -> bytes:

@@ -146,6 +146,11 @@ class FrameRows(PandasParameterType):  # type: ignore[misc, unused-ignore]
         self._nulls = set(self._used) if nulls is True else set(nulls or ())
         self._refuse = extra == REFUSE
 
+    @property
+    def used_columns(self) -> list[str]:
+        """The columns that a request must have."""
+        return self._used
+
     def deserialize_input(self, input_data: Any) -> Any:
         """Return the rows as a data frame; raise RowsError for the first value that does not fit."""
         import pandas as pd

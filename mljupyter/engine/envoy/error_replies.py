@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mljupyter.engine.envoy import hosts, tokens
 from mljupyter.engine.envoy.extensions import Resource
+from mljupyter.engine.envoy.listener import SERVICE_PREFIX
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,31 @@ def local_replies() -> Resource:
     """Return the table of answers as an Envoy resource."""
     return {
         "mappers": [
-            {
-                "filter": _filter(reply),
-                "status_code": reply.becomes,
-                "headers_to_add": _headers(reply.becomes),
-                "body_format_override": {"json_format": {"code": reply.code, "message": reply.message}},
-            }
+            _mapper(reply, filters, members)
             for reply in REPLIES
+            for filters, members in (
+                ([_of_open_inference()], {"error": reply.message}),
+                ([], {"code": reply.code, "message": reply.message}),
+            )
         ],
         "body_format": {"json_format": {"code": OTHERWISE, "message": "%LOCAL_REPLY_BODY%"}},
     }
+
+
+def _mapper(reply: Reply, filters: list[Resource], members: dict[str, str]) -> Resource:
+    own = _filter(reply)
+    return {
+        "filter": {"and_filter": {"filters": [own, *filters]}} if filters else own,
+        "status_code": reply.becomes,
+        "headers_to_add": _headers(reply.becomes),
+        "body_format_override": {"json_format": members},
+    }
+
+
+def _of_open_inference() -> Resource:
+    """Return the filter of requests to paths of the Open Inference Protocol, which has errors of its own form."""
+    path = f"({SERVICE_PREFIX}/[^/?]+)?/v2([/?].*)?"
+    return {"header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": path}}}}}
 
 
 def _filter(reply: Reply) -> Resource:

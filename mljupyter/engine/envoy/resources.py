@@ -23,6 +23,8 @@ START_HEADER = "x-mlj-start"
 BUSY_HEADER = "x-mlj-busy"
 BASE_HEADER = "x-mlj-base"
 """The path that an endpoint's own paths are under, told to replicas for the document of its interface."""
+VERSIONS_HEADER = "x-mlj-versions"
+"""The versions of an endpoint, separated by commas, told to replicas for requests that may name one in their path."""
 MOST_REQUESTS = 10_000
 STREAM = "stream"
 """The name of the cluster that leads to the server of `from_stream`."""
@@ -233,21 +235,23 @@ def route(
     who: Passes,
     origins: Sequence[str] = (),
     header: tuple[str, str] | None = None,
-    base: str | None = None,
+    told: Mapping[str, str] | None = None,
+    below: bool = False,
 ) -> Resource:
     """Return one route. Its retry policy is that of its virtual host, `DEFAULT_RETRIES`, unless it needs another one.
 
     Parameters:
-        path: the path of the client's request, matched exactly.
+        path: the path of the client's request, matched exactly; with `below` all paths below it, too.
         upstream_path: the path of the request to the replica.
         to: clusters with weights, and limits.
         who: the authentication.
         origins: the origins whose web pages may call it.
         header: name and value of a header that selects this route.
-        base: the value of `BASE_HEADER`; None not to send it.
+        told: headers for the replica.
+        below: whether the paths below `path` match, too. What follows it is kept.
 
     """
-    match: Resource = {"path": path}
+    match: Resource = {"path_separated_prefix" if below else "path": path}
     if header:
         match["headers"] = [{"name": header[0], "string_match": {"exact": header[1]}}]
     limits = to.limits
@@ -280,7 +284,7 @@ def route(
         "route": action,
         **({"metadata": envoy_limits.counted_for(who.rate_limited)} if who.rate_limited is not None else {}),
         "request_body_buffer_limit": limits.max_body_bytes,  # a retry needs the body
-        **({"request_headers_to_add": [_sent(BASE_HEADER, base)]} if base is not None else {}),
+        **({"request_headers_to_add": [_sent(*item) for item in told.items()]} if told else {}),
         "request_headers_to_remove": (
             ["authorization"] if who.keys is not None or who.audience or who.withheld else []
         ),

@@ -25,6 +25,8 @@ SHARED = "router"
 SECURE = "router-tls"
 # The limit of concurrent copies to one version, which limits the router's memory if they are slow.
 MOST_MIRRORED = 64
+OPEN_INFERENCE = "/v2"
+"""The beginning of the paths of the Open Inference Protocol."""
 
 
 @dataclass(frozen=True)
@@ -322,6 +324,7 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
 
     The document of its interface needs no key or token, so that tools can read it first (Azure ML v1: swagger_uri).
     A single version needs no routes by header: the split leads to it as well. Half of all routes are saved by that.
+    All paths of the Open Inference Protocol have one route, since routes are compared one after the other.
     Requests of other paths count as answers of the default version.
     """
     clusters = {version.name: cluster_name(endpoint.name, version.name) for version in endpoint.versions}
@@ -341,19 +344,33 @@ def _routes(endpoint: EndpointRoute, prefix: str) -> list[Resource]:
     routes, origins = [], endpoint.origins
     scoring = envoy.Passes(endpoint.keys, audience, limited)
     anybody = envoy.Passes(withheld=endpoint.guarded)
-    for path, who, base in (("/score", scoring, None), ("/swagger.json", anybody, prefix or "/")):
-        for name, cluster in clusters.items() if len(clusters) > 1 or mirrors else ():
-            target = envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
+    place, exist = {envoy.BASE_HEADER: prefix or "/"}, {envoy.VERSIONS_HEADER: ",".join(clusters)}
+    widest = _widest(version.limits for version in endpoint.versions)
+    by_name = {
+        name: envoy.Destination({cluster: 1}, limits[name], wake_wait_ms=wake[name])
+        for name, cluster in clusters.items()
+    }
+    model = f"{OPEN_INFERENCE}/models/{endpoint.name}"
+    for path, who, told in (
+        ("/score", scoring, None),
+        ("/swagger.json", anybody, place),
+        (OPEN_INFERENCE, scoring, exist),
+    ):
+        below = path == OPEN_INFERENCE
+        if below and len(clusters) > 1:  # the version in the path leads to it, so that its replica need not compare it
             routes += [
-                envoy.route(
-                    prefix + path, path, target, who, header=(header, name), base=base, origins=endpoint.origins
-                )
+                envoy.route(f"{prefix}{model}/versions/{name}", model, target, who, origins, told=told, below=True)
+                for name, target in by_name.items()
+            ]
+        if len(clusters) > 1 or mirrors:
+            routes += [
+                envoy.route(prefix + path, path, target, who, origins, (header, name), told, below)
+                for name, target in by_name.items()
                 for header in VERSION_HEADERS
             ]
-        widest = _widest(version.limits for version in endpoint.versions)
-        copies = mirrors if path == "/score" else {}
+        copies = {} if who is anybody else mirrors
         target = envoy.Destination(split, widest, copies, endpoint.sticky_header, max(wake.values()))
-        routes.append(envoy.route(prefix + path, path, target, who, origins, base=base))
+        routes.append(envoy.route(prefix + path, path, target, who, origins, None, told, below))
     routes += [envoy.route(path, "/", health, anybody, origins) for path in {prefix + "/": 0, prefix or "/": 0}]
     return [*routes, answers.nothing_at(prefix, clusters[default])]
 

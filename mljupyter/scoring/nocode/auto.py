@@ -25,6 +25,16 @@ def run(data: str) -> Any:
     return _chosen.run(data)
 
 
+def tensors() -> Any:
+    """Describe the tensors of the model."""
+    return _chosen.tensors()
+
+
+def infer(tensors: dict[str, Any], outputs: list[str], parameters: dict[str, Any]) -> Any:
+    """Answer tensors with the built-in script for this kind of model."""
+    return _chosen.infer(tensors, outputs, parameters)
+
+
 def _kind() -> str:
     root = model_root()
     files = [root] if root.is_file() else [path for path in root.rglob("*") if path.is_file()]

@@ -12,7 +12,9 @@ _MOST_TEXT = 1000  # characters; errors of a framework may list all columns
 
 
 class BodyError(ValueError):
-    """The request body does not fit the model."""
+    """The request body does not fit the model. Where `run()` does not answer it itself, the status is 400."""
+
+    mljupyter_status = 400
 
 
 def object_of(data: str) -> dict[str, Any]:

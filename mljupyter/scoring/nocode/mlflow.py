@@ -13,8 +13,10 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from mljupyter.scoring.nocode import sklearn
 from mljupyter.scoring.nocode.bodies import BodyError, frame_of, object_of, plain, refusal
 from mljupyter.scoring.nocode.model_files import NoCodeError, only_directory_with
+from mljupyter.scoring.open_inference.tensors import BYTES, Tensor, datatype_of, texts
 
 _KEYS = ("input_data", "dataframe_split", "dataframe_records", "instances", "inputs")
 _model: Any = None
@@ -46,6 +48,49 @@ def run(data: str) -> Any:
     except BodyError as error:
         return refusal(error)
     return plain(result)
+
+
+def tensors() -> tuple[str, list[Tensor], list[Tensor]] | str:
+    """Describe the tensors of the model, by its signature or as scikit-learn knows them."""
+    if not _by_signature:
+        return sklearn.tensors_of(_model)
+    schema = _model.metadata.get_input_schema()
+    if schema is None:
+        return "the MLflow model has no signature, so its tensors are not known; send requests to /score"
+    import numpy
+
+    found = []
+    for number, one in enumerate(schema.inputs):
+        try:
+            kind = numpy.dtype(one.type if schema.is_tensor_spec() else one.type.to_numpy())
+        except (AttributeError, TypeError):
+            kind = None
+        datatype = None if kind is None else BYTES if kind.kind == "M" else datatype_of(kind)
+        if datatype is None:
+            return f"the signature of the MLflow model has an input of the type {one.type}; send requests to /score"
+        shape = tuple(one.shape) if schema.is_tensor_spec() else (-1,)
+        column = not schema.is_tensor_spec()
+        name = str(one.name) if one.name is not None else "input" if schema.is_tensor_spec() else str(number)
+        found.append(Tensor(name, datatype, shape, column=column))
+    return "mlflow", found, []
+
+
+def infer(tensors: dict[str, Any], outputs: list[str], parameters: dict[str, Any]) -> Any:
+    """Return the model's predictions for tensors."""
+    if not _by_signature:
+        return sklearn.infer_with(_model, tensors, outputs)
+    import pandas
+
+    values = {name: texts(name, array) if array.dtype.kind == "O" else array for name, array in tensors.items()}
+    schema = _model.metadata.get_input_schema()
+    try:
+        if schema.is_tensor_spec():
+            return _model.predict(values if schema.has_input_names() else next(iter(values.values())))
+        return _model.predict(pandas.DataFrame({name: array.ravel() for name, array in values.items()}))
+    except Exception as error:
+        if type(error).__name__ == "MlflowException" or isinstance(error, (ValueError, TypeError, KeyError)):
+            raise BodyError(f"the model cannot take these tensors: {str(error)[:1000]}") from error
+        raise
 
 
 def _rows(body: dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from mljupyter.scoring.columns import MOST_NAMES, names_text
 from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
 from mljupyter.scoring.nocode.model_files import NoCodeError, only_file
+from mljupyter.scoring.open_inference.tensors import BYTES, TYPES, Tensor, texts
 
 _TYPES = {
     1: "<f4",
@@ -32,6 +33,23 @@ _TYPES = {
 }
 """NumPy's names of the element types of ONNX."""
 _STRING = 8
+_ELEMENTS = {
+    "tensor(bool)": "|b1",
+    "tensor(uint8)": "|u1",
+    "tensor(uint16)": "<u2",
+    "tensor(uint32)": "<u4",
+    "tensor(uint64)": "<u8",
+    "tensor(int8)": "|i1",
+    "tensor(int16)": "<i2",
+    "tensor(int32)": "<i4",
+    "tensor(int64)": "<i8",
+    "tensor(float16)": "<f2",
+    "tensor(float)": "<f4",
+    "tensor(double)": "<f8",
+    "tensor(string)": "O",
+}
+"""NumPy's names of the types of tensors of ONNX Runtime."""
+_MOST_TEXT = 1000
 _LISTS = ("floatData", "int32Data", "int64Data", "doubleData", "uint64Data")
 PROVIDERS = "MLJUPYTER_ONNX_PROVIDERS"
 """The environment variable that chooses the hardware of a session."""
@@ -99,6 +117,44 @@ def run(data: str) -> Any:
         if type(error).__name__ in ("InvalidArgument", "Fail") or isinstance(error, ValueError):
             return refusal(error)
         raise
+
+
+def tensors() -> tuple[str, list[Tensor], list[Tensor]] | str:
+    """Describe the tensors of the model; outputs that are maps or sequences are left out."""
+    inputs = [_tensor(one) for one in _session.get_inputs()]
+    if None in inputs:
+        kinds = names_text([f"{one.name} ({one.type})" for one in _session.get_inputs()], MOST_NAMES)
+        return f"the model has inputs that are no tensors: {kinds}; send requests to /score"
+    outputs = [_tensor(one) for one in _session.get_outputs()]
+    return "onnxruntime_onnx", [one for one in inputs if one], [one for one in outputs if one]
+
+
+def infer(tensors: dict[str, Any], outputs: list[str], parameters: dict[str, Any]) -> Any:
+    """Run the model on tensors; return the outputs that are asked for, or all."""
+    missing = [one.name for one in _session.get_inputs() if one.name not in tensors]
+    if missing:
+        raise BodyError(f"the request lacks the inputs {names_text(missing, MOST_NAMES)}")
+    kinds = {one.name: one.type for one in _session.get_inputs()}
+    feed = {
+        name: texts(name, value) if value.dtype.kind == "O" else value.astype(_ELEMENTS[kinds[name]], copy=False)
+        for name, value in tensors.items()
+    }
+    names = _output_names(outputs)
+    try:
+        return dict(zip(names, _session.run(names, feed)))  # noqa: B905 (Python 3.9 has no strict)
+    except Exception as error:
+        if type(error).__name__ in ("InvalidArgument", "Fail") or isinstance(error, ValueError):
+            raise BodyError(str(error)[:_MOST_TEXT]) from error
+        raise
+
+
+def _tensor(one: Any) -> Tensor | None:
+    kind = _ELEMENTS.get(one.type)
+    if kind is None:
+        return None
+    datatype = BYTES if kind == "O" else next(name for name, code in TYPES.items() if code[-2:] == kind[-2:])
+    shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in one.shape)
+    return Tensor(one.name, datatype, shape)
 
 
 def _output_names(wanted: Any) -> list[str]:

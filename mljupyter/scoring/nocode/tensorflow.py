@@ -12,7 +12,9 @@ from typing import Any
 from mljupyter.scoring.columns import MOST_NAMES, names_text
 from mljupyter.scoring.nocode.bodies import BodyError, object_of, plain, refusal
 from mljupyter.scoring.nocode.model_files import NoCodeError, only_directory_with
+from mljupyter.scoring.open_inference.tensors import BYTES, Tensor, datatype_of
 
+_DEFAULT = "serving_default"
 _model: Any = None
 
 
@@ -33,7 +35,7 @@ def run(data: str) -> Any:
     """Call a signature of the model on instances (a list of rows) or inputs (columns)."""
     try:
         body = object_of(data)
-        signature = _signature(body.get("signature_name", "serving_default"))
+        signature = _signature(body.get("signature_name", _DEFAULT))
         expected = signature.structured_input_signature[1]
         if ("instances" in body) == ("inputs" in body):
             raise BodyError('the request body needs either "instances" (rows) or "inputs" (columns)')
@@ -46,6 +48,33 @@ def run(data: str) -> Any:
     if len(outputs) == 1:
         return {"predictions": next(iter(outputs.values()))}
     return {"predictions": [dict(zip(outputs, row)) for row in zip(*outputs.values())]}  # noqa: B905 (Python 3.9 has no strict)
+
+
+def tensors() -> tuple[str, list[Tensor], list[Tensor]] | str:
+    """Describe the tensors of the signature `serving_default`."""
+    if _DEFAULT not in _model.signatures:
+        return f"the model has no signature {_DEFAULT}; send requests to /score"
+    signature = _model.signatures[_DEFAULT]
+    sides = (signature.structured_input_signature[1], signature.structured_outputs)
+    inputs, outputs = ([_tensor(name, spec) for name, spec in side.items()] for side in sides)
+    return "tensorflow_savedmodel", inputs, outputs
+
+
+def infer(tensors: dict[str, Any], outputs: list[str], parameters: dict[str, Any]) -> Any:
+    """Call the signature `serving_default` on tensors."""
+    signature = _model.signatures[_DEFAULT]
+    values = {name: array.tolist() if array.dtype.kind == "O" else array for name, array in tensors.items()}
+    found = _call(signature, values, signature.structured_input_signature[1])
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def _tensor(name: str, spec: Any) -> Tensor:
+    import numpy
+
+    datatype = datatype_of(numpy.dtype(spec.dtype.as_numpy_dtype)) or BYTES
+    if spec.shape.rank is None:
+        return Tensor(name, datatype, (-1,), any_shape=True)
+    return Tensor(name, datatype, tuple(-1 if size is None else int(size) for size in spec.shape))
 
 
 def _signature(name: str) -> Any:

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from mljupyter import __version__
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
-from mljupyter.scoring.messages import PARAMETERS, encode_error, is_json, request_id_meta, request_meta
+from mljupyter.scoring.messages import INFERENCE, PARAMETERS, encode_error, is_json, request_id_meta, request_meta
+from mljupyter.scoring.open_inference import routes as open_inference
 from mljupyter.scoring.protocol import Headers, unpack_headers
 from mljupyter.scoring.server.answer_stream import AnswerStream
 from mljupyter.scoring.server.calls import Answer, refusal
@@ -51,6 +53,7 @@ _NOT_THE_ROUTER = closing_answer(
 )
 _NO_LENGTH = (204, 304)
 _EVENTS = b"text/event-stream"
+_NEEDS_HEAD = "mlj.head"  # in the scope of a request whose headers the worker needs
 _KEPT_BYTES = 65536  # of a streamed answer, for its record
 _BODIES_HELD = 4  # in units of the largest allowed body: the memory for large bodies that are being received
 
@@ -182,6 +185,8 @@ class Application:
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes | AnswerStream]:
         path, method = scope["path"], scope["method"]
         methods = _METHODS.get(path)
+        if methods is None and open_inference.is_open_inference(path):
+            return await self._open_inference(scope, receive)
         if methods is None:
             headers = [_JSON, _RUN_FAILED[False]]
             return (
@@ -212,7 +217,7 @@ class Application:
             elif name == b"traceid":
                 trace_id = value
             elif name == b"accept" and _EVENTS in value.lower():
-                scope["mlj.events"] = True  # run() may give a generator, whose worker needs the header
+                scope[_NEEDS_HEAD] = True  # run() may give a generator, whose worker needs the header
         try:
             headers = answer_ids(request_id, legacy_id, client_id, trace_id)
         except IdentifierError as error:
@@ -224,7 +229,7 @@ class Application:
             status, media, body = await self._inform(path, scope)
             return status, [media, *headers] if media is _TEXT else [media, _RUN_FAILED[False], *headers], body
         try:
-            self._check_type(method, kind)
+            self._check_type(scope, kind)
             answer = await self._score(scope, receive, length, coding, started, headers[0][1])
         except CodingError as error:
             refused = [_JSON, _RUN_FAILED[False], *error.headers, *headers]
@@ -233,12 +238,59 @@ class Application:
             return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_error(error.status, str(error))
         return answer.status, self._answer_headers(answer, headers), answer.body
 
-    def _check_type(self, method: str, content_type: bytes) -> None:
+    async def _open_inference(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes | AnswerStream]:
+        """Answer a request of the Open Inference Protocol. One to infer is a request to `/score` from here on."""
+        path, method = scope["path"], scope["method"]
+        scope["path"] = "/"  # web pages may read the answers that they may read at other paths
+        sent = dict(scope["headers"])
+        settings = self._configuration
+        named = sent.get(open_inference.VERSIONS_HEADER, b"") if self._trusts_start else b""
+        versions = open_inference.versions_of(named, settings.service_version)
+        try:
+            route = open_inference.route_of(path)
+            open_inference.check_target(route, settings.service_name, versions)
+        except open_inference.NotFoundError as error:
+            return 404, [_JSON], open_inference.error_document(str(error))
+        if method not in route.methods:
+            allowed = ", ".join(route.methods)
+            text = f"{path[:200]} takes {allowed}, not {method}"
+            return 405, [_JSON, (b"allow", allowed.encode())], open_inference.error_document(text)
+        if method == "OPTIONS":
+            return 200, [_HTML, (b"allow", ", ".join(route.methods).encode())], b""
+        if route.action != "infer":
+            status, document = self._open_inference_state(route, versions)
+            return status, [_JSON], document
+        scope["path"] = "/score"
+        scope[INFERENCE] = {"model": route.model, "version": settings.service_version}
+        scope[_NEEDS_HEAD] = True
+        status, headers, body = await self._respond(scope, receive)
+        if status >= 400 and isinstance(body, bytes):
+            headers = [_JSON, *(header for header in headers if header[0] != _JSON[0])]
+            body = open_inference.translated_error(body)
+        return status, headers, body
+
+    def _open_inference_state(self, route: open_inference.Route, versions: list[str]) -> tuple[int, bytes]:
+        if route.action == "server":
+            return 200, open_inference.server_document(__version__)
+        if route.action == "live":
+            return 200, open_inference.live_document()
+        ready = self._dispatcher.ready and not self.draining
+        if route.action in ("ready", "model-ready"):
+            return 200 if ready else 503, open_inference.ready_document(ready, route.model)
+        interface = self._supervisor.interface
+        if interface is None:
+            return 503, open_inference.error_document("Starting: the tensors of the model are not known yet")
+        reason = open_inference.missing_schema(interface.tensors)
+        if reason is not None or interface.tensors is None:
+            return 400, open_inference.error_document(f"{reason}")
+        return 200, open_inference.model_document(route.model, versions, interface.tensors)
+
+    def _check_type(self, scope: Scope, content_type: bytes) -> None:
         """Refuse a body of the wrong type before it is queued; the worker checks requests whose headers it gets."""
         interface = self._supervisor.interface
-        if interface is None or interface.mode != PARAMETERS or method != "POST":
+        if interface is None or interface.mode != PARAMETERS or scope["method"] != "POST":
             return
-        if not is_json(content_type.decode("latin-1")):
+        if not is_json(content_type.decode("latin-1")) and INFERENCE not in scope:
             raise RequestError(415, "run() takes named parameters: send JSON with Content-Type: application/json")
 
     async def _score(
@@ -306,7 +358,7 @@ class Application:
     ) -> Answer:
         interface = self._supervisor.interface
         head = b""
-        if interface is None or interface.needs_head or scope["method"] == "GET" or "mlj.events" in scope:
+        if interface is None or interface.needs_head or scope["method"] == "GET" or _NEEDS_HEAD in scope:
             head = request_meta(scope, request_id)
         elif self._insights is not None:
             head = request_id_meta(request_id)

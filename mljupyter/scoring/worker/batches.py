@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 from mljupyter.scoring.logs.diagnostics import write_record
 from mljupyter.scoring.logs.log_context import request_id
+from mljupyter.scoring.messages import is_inference
 from mljupyter.scoring.protocol import SHARED, Frame
+from mljupyter.scoring.worker.inference import Inference
 from mljupyter.scoring.worker.request_body import InputError
 from mljupyter.scoring.worker.script import Outcome, Script, ScriptError
 
@@ -31,13 +33,17 @@ class ListLengthError(Exception):
 
 
 class _Rows(NamedTuple):
-    """The data of one request: the argument for `run()`, its number of rows, and the kind of `_kind_of`."""
+    """The data of one request: the argument for `run()`, its number of rows, and the kind of `_kind_of`.
+
+    `inference` is the request if it is one of the Open Inference Protocol.
+    """
 
     number: int
     request: str
     value: Any
     entries: int
     kind: Hashable
+    inference: Inference | None
 
 
 def batches_of(script: Script, option: int) -> Callable[[Sequence[Frame]], Answers] | None:
@@ -152,14 +158,19 @@ class RowBatches:
     def _rows(self, call: Frame) -> _Rows | Outcome:
         script, start = self._script, perf_counter()
         try:
-            value = script.arguments(call.head, call.body)[self._parameter]
-            value = script.convert(self._parameter, value)
+            if call.head and is_inference(call.head):
+                inference = script.inference(call.head, call.body)
+                value = inference.arguments[self._parameter]
+            else:
+                inference = None
+                value = script.arguments(call.head, call.body)[self._parameter]
+                value = script.convert(self._parameter, value)
         except InputError as error:
             return script.refused(error)
         except BaseException as error:  # noqa: BLE001 (the schema's own errors, which run() would have raised)
             return script.failed(error, perf_counter() - start)
         count, kind = _kind_of(value)
-        return _Rows(call.call, request_id.get(), value, count, kind)
+        return _Rows(call.call, request_id.get(), value, count, kind, inference)
 
     def _joined(self, group: list[_Rows]) -> Answers:
         if not self._fits:
@@ -194,7 +205,7 @@ class RowBatches:
         self._fits.add(total)
         self._fruitless = 0
         answers = [
-            (rows.number, self._script.succeeded(part, seconds))
+            (rows.number, self._script.succeeded(part, seconds, rows.inference))
             for rows, part in zip(group, parts)  # noqa: B905 (Python 3.9 has no strict)
         ]
         return _shared(answers)
@@ -211,7 +222,7 @@ class RowBatches:
             self._fits.add(rows.entries)
         elif self._fruitless < MAX_FRUITLESS:
             self._end_joining("the result of run() does not have one entry for each row")
-        return self._script.succeeded(result, seconds)
+        return self._script.succeeded(result, seconds, rows.inference)
 
     def _count_fruitless(self, outcomes: list[Outcome]) -> None:
         if any(status >= 400 for status, *_ in outcomes):

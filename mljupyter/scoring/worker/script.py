@@ -12,8 +12,9 @@ from typing import Any, cast
 
 from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
 from mljupyter.scoring.logs.log_context import request_id
-from mljupyter.scoring.messages import ALL_VERSIONS, PARAMETERS, REQUEST, TEXT, Interface, encode_error
+from mljupyter.scoring.messages import ALL_VERSIONS, PARAMETERS, REQUEST, TEXT, Interface, encode_error, is_inference
 from mljupyter.scoring.protocol import RAN, RUN_FAILED
+from mljupyter.scoring.worker.inference import Inference, Inferences
 from mljupyter.scoring.worker.request_body import (
     MISSING,
     InputError,
@@ -53,6 +54,7 @@ class Script:
         self._schema = schema_of(self.run)
         self._parameters, self.takes_headers = _parameters(self.run)
         self._mode = _mode(self._schema, self._parameters)
+        self._inferences = Inferences(module, self.run, self._schema, self._parameters)
         self.interface = self._describe()
 
     @property
@@ -79,10 +81,13 @@ class Script:
             raise ScriptError(f"init() of the scoring script raised {brief(error)}") from error
         if wants_raw_request() and self._mode != REQUEST:
             self._mode = _mode(self._schema, self._parameters)  # init() may import the module that has run()
-            self.interface = self._describe()
+        self._inferences.prepare()
+        self.interface = self._describe()
 
     def answer(self, head: bytes, body: bytes) -> Outcome | StreamedOutcome:
         """Return the outcome of one request; exceptions of user code become error answers."""
+        if head and is_inference(head):
+            return self._infer(head, body)
         try:
             arguments = self.arguments(head, body)
         except InputError as error:
@@ -105,6 +110,8 @@ class Script:
 
         Values with a schema are not converted yet: `run` does so itself, or `convert` does it before.
         """
+        if head and is_inference(head):
+            return self.inference(head, body).arguments
         call = json.loads(head) if head else {}
         if call:
             request_id.set(call["id"])
@@ -126,9 +133,43 @@ class Script:
         assert self._schema is not None  # noqa: S101 (for the type checker: only names from `batchable` come here)
         return self._schema.types[name].deserialize_input(value)
 
-    def succeeded(self, result: Any, seconds: float) -> Outcome:
+    def inference(self, head: bytes, body: bytes) -> Inference:
+        """Return a request of the Open Inference Protocol; raise InputError when it does not fit.
+
+        Its values are those that `convert` returns for other requests.
+        """
+        call = json.loads(head)
+        request_id.set(call["id"])
+        found = self._inferences.of(call, body)
+        if self.takes_headers:
+            found.arguments[_HEADERS_PARAMETER] = call["headers"]
+        return found
+
+    def succeeded(self, result: Any, seconds: float, inference: Inference | None = None) -> Outcome:
         """Return the outcome of a `run` that has returned; an error if its result cannot be sent."""
-        return cast(Outcome, self._outcome(result, seconds, in_pieces=False))
+        if inference is None:
+            return cast(Outcome, self._outcome(result, seconds, in_pieces=False))
+        try:
+            status, body, headers, run_failed = inference.answer(result)
+        except InputError as error:
+            return error.status, RAN, seconds, encode_error(error.status, str(error)), b""
+        except ResultError as error:
+            return self.not_sent(error, seconds)
+        except BaseException as error:  # noqa: BLE001 (a generator or a response object may raise anything)
+            return self.failed(error, seconds)
+        return status, RAN | RUN_FAILED if run_failed else RAN, seconds, body, headers
+
+    def _infer(self, head: bytes, body: bytes) -> Outcome:
+        try:
+            inference = self.inference(head, body)
+        except InputError as error:
+            return self.refused(error)
+        start = perf_counter()
+        try:
+            result = inference.run(**inference.arguments)
+        except BaseException as error:  # noqa: BLE001 (user code may raise anything, SystemExit too)
+            return self.failed(error, perf_counter() - start)
+        return self.succeeded(result, perf_counter() - start, inference)
 
     def _outcome(self, result: Any, seconds: float, *, in_pieces: bool) -> Outcome | StreamedOutcome:
         try:
@@ -164,9 +205,17 @@ class Script:
         schema = self._schema
         needs_head = self.takes_headers or self._mode == REQUEST or _collects()
         if schema is None:
-            return Interface(self._mode, needs_head, None, ALL_VERSIONS, *self._undecorated())
+            return Interface(
+                self._mode, needs_head, None, ALL_VERSIONS, *self._undecorated(), self._inferences.described
+            )
         return Interface(
-            self._mode, needs_head, self.batchable, schema.versions, schema.input_schema, schema.output_schema
+            self._mode,
+            needs_head,
+            self.batchable,
+            schema.versions,
+            schema.input_schema,
+            schema.output_schema,
+            self._inferences.described,
         )
 
     def _undecorated(self) -> tuple[dict[str, Any] | None, None]:
