@@ -263,7 +263,10 @@ def _metavar(option: Option) -> str:
 
 
 def _usage(magic: Magic) -> str:
-    positionals = [_metavar(option) if option.required else f"[{_metavar(option)}]" for option in magic.positionals]
+    positionals = [
+        (_metavar(option) if option.required else f"[{_metavar(option)}]") + ("..." if option.repeatable else "")
+        for option in magic.positionals
+    ]
     required = [
         f"--{option.name} {_metavar(option)}" for option in magic.options if option.required and not option.positional
     ]
