@@ -88,6 +88,17 @@ export function text(element: Element, value: string | null | undefined): void {
   }
 }
 
+/** Let an element be scrolled by keyboard while its content is wider than it. */
+export function scrollable(element: HTMLElement): HTMLElement {
+  const sizes = new ResizeObserver(() => {
+    attribute(element, "tabindex", element.scrollWidth > element.clientWidth ? 0 : null);
+  });
+  [element, ...element.children].forEach((item) => {
+    sizes.observe(item);
+  });
+  return element;
+}
+
 /** An item of a list. `kind` says which sort of element it needs; another kind gets a new element. */
 export interface Keyed {
   key: string;

@@ -1,6 +1,6 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import { type Drawn, type Keyed, attribute, hue, keyed, make, text, unbroken } from "../src/dom";
+import { type Drawn, type Keyed, attribute, hue, keyed, make, scrollable, text, unbroken } from "../src/dom";
 
 describe("a list of keyed elements", () => {
   let list: HTMLElement;
@@ -89,4 +89,22 @@ describe("a number", () => {
       expect(shown.textContent).toBe("took 68.5 ms");
     }
   });
+});
+
+it("a part is scrolled by keyboard while its content is wider than it", () => {
+  let look = (): void => undefined;
+  class Sizes {
+    constructor(changed: () => void) {
+      look = changed;
+    }
+    observe(): void {}
+  }
+  vi.stubGlobal("ResizeObserver", Sizes);
+  const part = scrollable(make("section", {}, make("table")));
+  const content = vi.spyOn(part, "scrollWidth", "get").mockReturnValue(100);
+  look();
+  expect(part.tabIndex).toBe(0);
+  content.mockReturnValue(0);
+  look();
+  expect(part.hasAttribute("tabindex")).toBe(false);
 });
