@@ -28,7 +28,8 @@ def kind_of(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return {dict: "an object", list: "a list", str: "a string"}.get(type(value), "a number")
+    words = ((dict, "an object"), (list, "a list"), (str, "a string"))
+    return next((word for kind, word in words if isinstance(value, kind)), "a number")
 
 
 def names_text(names: Iterable[Any], most: int = _MOST_LISTED) -> str:

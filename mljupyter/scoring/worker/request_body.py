@@ -98,7 +98,7 @@ def _object_of(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(400, f"the request body is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise InputError(400, f'the request body is {kind_of(value)}; send an object of parameters, such as {{"data": ...}}')
+        raise InputError(400, f"the request body is {kind_of(value)}; send an object with the parameters of run()")
     return value
 
 
