@@ -18,6 +18,8 @@ from mljupyter.cli.output import print_document, print_fields, print_table, say
 from mljupyter.cli.realtime import realtime
 from mljupyter.cli.scaling import scale, scaling
 from mljupyter.core import Webservice
+from mljupyter.deploy.cell_script import place_of
+from mljupyter.deploy.wait import problem_text
 from mljupyter.notebook.endpoint_commands import change_traffic
 from mljupyter.notebook.views.clients import Clients
 from mljupyter.notebook.views.traffic import COLUMNS, documents, rows
@@ -91,11 +93,9 @@ def show(name: str, clients: bool, show_secrets: bool, workspace: str | None, as
         fields.append(("Certificate", f"{names}; ends {end}"))
     if record.rollout is not None:
         fields.append(("Rollout", record.rollout.text()))
-    problems = [status.problem, *(version.problem for version in status.versions.values())]
-    problem = next((problem for problem in problems if problem is not None), None)
     print_fields(fields)
-    if problem is not None:
-        say(problem.text())
+    if problem := problem_text(record, place_of(found.artifacts, record)):
+        say(problem)
 
 
 @endpoint.command(short_help="Print the newest log lines of an endpoint.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from typing import ClassVar
 
+from mljupyter.engine.endpoints.unknown_endpoint import unknown_endpoint
 from mljupyter.errors import MLJupyterError
 
 _FULL = ("SQLITE_FULL", "ENOSPC", "EDQUOT")
@@ -59,6 +61,11 @@ class EndpointNotFoundError(ControllerError):
 
     code = "WebserviceNotFound"
     status_code = 404
+
+    @classmethod
+    def named(cls, name: str, known: Iterable[str], place: str = "in this workspace") -> EndpointNotFoundError:
+        """Return the error for a name that is not among the `known` ones; see `unknown_endpoint`."""
+        return cls(f"{cls.code}: {unknown_endpoint(name, known, place)}")
 
 
 class ReplicaNotFoundError(ControllerError):

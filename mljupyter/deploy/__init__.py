@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mljupyter.deploy import (
         apply,
         build,
+        cell_script,
         content,
         environments,
         images,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "apply",
     "build",
+    "cell_script",
     "content",
     "environments",
     "images",

@@ -374,10 +374,24 @@ HISTORY = Magic(
 
 UNDEPLOY = Magic(
     name="undeploy",
-    summary="Delete an endpoint with its replicas, route and keys, or one of its versions. Registered models stay.",
-    options=(ENDPOINT_VERSION, DRY_RUN, CODE, JSON, QUIET),
+    summary="Delete endpoints with their replicas, routes and keys, or versions of them. Registered models stay.",
+    options=(
+        Option(
+            "names",
+            "endpoints to delete, or versions of them; nothing is deleted if one cannot be",
+            metavar="NAME[:VERSION]",
+            positional=True,
+            required=True,
+            repeatable=True,
+            completes="endpoint-version",
+        ),
+        DRY_RUN,
+        CODE,
+        JSON,
+        QUIET,
+    ),
     interrupted="The change continues: see %endpoints.",
-    example="%undeploy diabetes --dry-run\n%undeploy diabetes:version-b\n%undeploy diabetes",
+    example="%undeploy diabetes --dry-run\n%undeploy diabetes:version-b\n%undeploy diabetes churn",
     run="undeploy:run",
 )
 

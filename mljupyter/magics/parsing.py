@@ -27,6 +27,17 @@ _MOST_LINE_CHARACTERS = 1_000_000
 _HELP_WIDTH = 110
 TOOLTIP_WIDTH = 78
 """Characters in a line of the help that a front end shows at the cursor, by Shift-Tab."""
+_OTHER_WORDS = {
+    "--target": "--to",
+    "--compute-target": "--to",
+    "--compute": "--to",
+    "--script": "--score",
+    "--entry-script": "--score",
+    "--env": "--environment",
+    "--instances": "--replicas",
+    "--num-replicas": "--replicas",
+}
+"""What people write for an option, in the words of other tools, where the nearest spelling is another option."""
 _NOT_GIVEN: Any = object()
 _JOINED = re.compile(r"(--?\w[\w-]*)=")
 
@@ -265,11 +276,16 @@ def _metavar(option: Option) -> str:
 
 
 def _usage(magic: Magic) -> str:
-    positionals = [_metavar(option) if option.required else f"[{_metavar(option)}]" for option in magic.positionals]
+    positionals = [_positional(option) for option in magic.positionals]
     required = [
         f"--{option.name} {_metavar(option)}" for option in magic.options if option.required and not option.positional
     ]
     return " ".join([magic.spelled, *positionals, *required, "[options]"]).replace("%", "%%")
+
+
+def _positional(option: Option) -> str:
+    name = _metavar(option).removesuffix("...")
+    return (name if option.required else f"[{name}]") + ("..." if option.repeatable else "")
 
 
 def _help_of(option: Option) -> str:
@@ -308,7 +324,9 @@ def _refuse(magic: Magic, word: str) -> NoReturn:
         raise WrongInputError(f"{word} begins like an option: an expression that begins with - goes into parentheses.")
     spelling = word.partition("=")[0]
     known = [spelling for option in magic.options for spelling in option.spellings]
-    raise WrongInputError(f"{spelling} is not an option of {magic.spelled}.{near(spelling, known)}")
+    meant = _OTHER_WORDS.get(spelling)
+    hint = f" Did you mean {meant!r}?" if meant in known else near(spelling, known)
+    raise WrongInputError(f"{spelling} is not an option of {magic.spelled}.{hint}")
 
 
 def _wants_expression(magic: Magic) -> bool:

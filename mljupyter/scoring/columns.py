@@ -1,4 +1,4 @@
-"""Names of columns in messages to clients: missing and unknown ones with the nearest known one, in bounded text.
+"""Words of messages to clients: names of columns, missing and unknown ones with the nearest known one, in bounded text.
 
 The names in a request come from a client, and a model may have thousands of columns.
 """
@@ -14,6 +14,22 @@ _MOST_UNKNOWN = 5
 _MOST_TEXT = 60
 _MOST_COMPARED = 300
 _RATIO = 0.6
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value is in JSON.
+
+    Example:
+        >>> kind_of([1])
+        'a list'
+
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    words = ((dict, "an object"), (list, "a list"), (str, "a string"))
+    return next((word for kind, word in words if isinstance(value, kind)), "a number")
 
 
 def names_text(names: Iterable[Any], most: int = _MOST_LISTED) -> str:

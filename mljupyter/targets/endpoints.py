@@ -224,16 +224,16 @@ class WorkspaceEndpoints:
         return operation(self._found(name))
 
     def _found(self, name: str) -> EndpointClient:
-        missing = EndpointNotFoundError(f"there is no endpoint {name!r} in this workspace.")
+        known: set[str] = set()
         for client in self._clients(only_with_endpoints=True):
             try:
                 client.endpoint(name)
-            except EndpointNotFoundError as error:
-                missing = error
+            except EndpointNotFoundError:
+                known |= _names_on(client)
             else:
                 self._owners[name] = client
                 return client
-        raise missing
+        raise EndpointNotFoundError.named(name, known)
 
 
 def _names_on(client: EndpointClient) -> set[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mljupyter.core import Workspace
+from mljupyter.deploy.cell_script import first_line
 from tests.cli.conftest import SCRIPT
 from tests.cli.in_process import failed, run, run_json
 
@@ -45,6 +46,19 @@ def test_a_script_is_tried_stored_deployed_and_watched(workspace: Workspace, tmp
 def test_a_script_that_fails_on_the_sample_is_not_stored(workspace: Workspace) -> None:
     assert "run(sample) failed on line 7" in failed("score", "adder", "score.py", "--sample", "[]")
     assert "There is no scoring script 'adder'" in failed("deploy", "sums", "--score", "adder")
+
+
+def test_a_start_that_fails_names_the_line_of_the_cell_or_of_the_file(workspace: Workspace, tmp_path: Path) -> None:
+    script = "def init():\n    raise OSError('no weights')\ndef run(data): pass\n"
+    (tmp_path / "broken.py").write_text(script)
+    (tmp_path / "cell.py").write_text(f"{first_line('broken')}{script}")  # as %%score has stored it
+    try:
+        for file, place in (("broken.py", "line 2 of broken.py"), ("cell.py", "line 3 of the cell")):
+            said = failed("deploy", "broken", "--score", file, "--replicas", "1")
+            assert f"init() failed in {place}: OSError: no weights" in said
+            assert f"in {place}: OSError" in run("endpoint", "show", "broken").stdout
+    finally:
+        workspace.delete(delete_dependent_resources=True)
 
 
 def test_values_of_options_are_checked_and_end_with_2(workspace: Workspace) -> None:

@@ -8,7 +8,6 @@ that the command line finds the same endpoints from a process of its own.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import random
@@ -419,9 +418,7 @@ class FakeControlPlane:
     def _find(self, name: str) -> _Endpoint:
         if name in self._endpoints:
             return self._endpoints[name]
-        near = difflib.get_close_matches(name, self._endpoints, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise errors.EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.{hint}")
+        raise errors.EndpointNotFoundError.named(name, self._endpoints)
 
     def _put(self, spec: EndpointSpec, action: str) -> EndpointRecord:
         """Accept a spec, and bring what runs to it on a thread of its own."""

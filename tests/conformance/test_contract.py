@@ -170,7 +170,7 @@ def test_list_and_get_return_the_same_record(site: Site, name: str) -> None:
 def test_every_operation_on_an_unknown_endpoint_raises_endpoint_not_found(
     site: Site, operation: Callable[[EndpointClient, str], object]
 ) -> None:
-    with pytest.raises(errors.EndpointNotFoundError, match=r"WebserviceNotFound: no endpoint 'nowhere'"):
+    with pytest.raises(errors.EndpointNotFoundError, match=r"WebserviceNotFound: There is no endpoint 'nowhere'"):
         operation(site.client, "nowhere")
 
 

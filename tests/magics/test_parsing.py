@@ -158,6 +158,7 @@ def test_repeatable_values_do_not_leak_from_one_line_into_the_next() -> None:
         ("diabetes --timeout soon", "--timeout: 'soon' is not a duration, such as 30s, 5m or 1h. See %deploy --help."),
         ("diabetes --auth token", "--auth: 'token' is not one of key, none. See %deploy --help."),
         ("diabetes --replica 2", "--replica is not an option of %deploy. Did you mean '--replicas'?"),
+        ("diabetes --num-replicas 2", "--num-replicas is not an option of %deploy. Did you mean '--replicas'?"),
         ("diabetes iris", "'iris' is one value too many: only NAME is expected. See %deploy --help."),
         ("diabetes -o", "--output: expected one argument. See %deploy --help."),
         ("--replicas 2", "Missing: NAME. See %deploy --help."),

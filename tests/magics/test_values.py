@@ -74,6 +74,7 @@ def helper() -> None:
     [
         ("X_tset", "There is no variable 'X_tset'. Did you mean 'X_test'?"),
         ("zzz", "There is no variable 'zzz'."),
+        ("rows.csv", "There is no variable 'rows'. A file is given as @rows.csv"),
         (
             "X_test[",
             (

@@ -285,6 +285,8 @@ def test_the_python_of_a_change_runs_as_it_stands(live: Shell) -> None:
         ("%rollback shared --to 999 --dry-run", "no entry 999"),
         ("%undeploy shared:version-a --dry-run", "is the default version of 'shared'"),
         ("%undeploy shared:version-c", "no version 'version-c'"),
+        ("%undeploy shared:version-b shared:version-a", "'version-a' is the only version of 'shared'"),
+        ("%undeploy shared:version-b plane", "There is no endpoint 'plane' in this workspace. Did you mean 'plain'?"),
         (
             "%invoke shared:version-c 1",
             "'shared' has no version 'version-c'. Did you mean 'version-b'? It has version-a, version-b.",
@@ -317,3 +319,26 @@ def test_a_version_can_be_asked_and_its_log_be_read(live: Shell) -> None:
     assert "--follow and --build cannot be combined" in live.error("%logs shared -f --build")
     live.run("%undeploy shared:version-c")
     assert [item["version"] for item in live.run("%traffic shared")] == ["version-a", "version-b"]
+
+
+def test_several_endpoints_and_versions_are_deleted_in_one_line(
+    live: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "%undeploy shared:version-b plain shared:version-b plain:plain"
+    capsys.readouterr()
+    live.run(f"{line} --dry-run --json")
+    shown = json.loads(capsys.readouterr().out)
+    assert [(one["endpoint"], one["action"]) for one in shown] == [("shared", "update"), ("plain", "delete")]
+    assert live.run(f"{line} --code").text().splitlines()[4:] == [
+        "service = Webservice(ws, 'shared')",
+        "service.delete_version(version_name='version-b')",
+        "service.wait_for_deployment(show_output=True)",
+        "service = Webservice(ws, 'plain')",
+        "service.delete()",
+    ]
+    assert "plain" in live.run("%endpoints").text(), "nothing was done"
+    capsys.readouterr()
+    live.run(line)
+    assert capsys.readouterr().out == "shared:version-b: deleted\nplain: deleted\n"
+    assert [item["version"] for item in live.run("%traffic shared")] == ["version-a"]
+    assert "plain" not in live.run("%endpoints").text()

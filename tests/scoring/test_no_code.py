@@ -66,7 +66,7 @@ def test_a_scikit_learn_model_answers_probabilities_or_what_is_asked(sklearn_mod
     ("body", "told"),
     [
         ("{", "not JSON"),
-        ("[1]", "must be a JSON object"),
+        ("[1]", "must be a JSON object, not a list"),
         ({"rows": []}, 'no "data"'),
         ({"data": 3}, "list of rows"),
         ({"data": [[1, 2]]}, "cannot take these rows"),

@@ -122,7 +122,7 @@ def test_a_second_deployment_of_a_name_is_refused_unless_overwrite_is_requested(
 
 def test_an_unknown_endpoint_is_named_with_the_nearest_one(machine: Machine) -> None:
     machine.healthy(machine.spec())
-    with pytest.raises(EndpointNotFoundError, match=r"WebserviceNotFound: no endpoint 'ecco'.*'echo'"):
+    with pytest.raises(EndpointNotFoundError, match=r"WebserviceNotFound: There is no endpoint 'ecco'.*'echo'"):
         machine.client.endpoint("ecco")
 
 

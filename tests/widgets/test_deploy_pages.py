@@ -11,10 +11,13 @@ import pytest
 
 from mljupyter.core import InferenceConfig, Model, Workspace
 from mljupyter.core.compute import AksCompute, ComputeTarget
+from mljupyter.core.webservice import AciWebservice
+from mljupyter.deploy.cell_script import first_line
 from mljupyter.notebook.session import Session
 from mljupyter.targets.docker import DockerTarget
 from mljupyter.targets.mapped import setting
 from mljupyter.widgets.wizards.deploy_wizard import DeployWizard
+from tests.system.certificates import Files
 from tests.waiting import HANG_SECONDS, wait_until
 from tests.widgets.conftest import User
 
@@ -276,15 +279,67 @@ def test_what_an_endpoint_keeps_can_return_to_its_default_on_the_last_page(sessi
     user.wizard.close()
 
 
+def test_the_last_page_names_what_another_kernel_has_deployed_and_would_be_replaced(session: Session) -> None:
+    first = User(DeployWizard(session, {"answers": config("answers")}, {"name": "churn", "score": "answers"}))
+    go_to(first, "Is this what you want?")
+    first.press()
+    wait_until(lambda: first.view["heading"] == "Endpoint is ready", "the endpoint")
+    first.wizard.close()
+    user = User(DeployWizard(session, {"answers": config("answers")}, {"name": "churn", "score": "answers"}))
+    go_to(user, "Is this what you want?")
+    assert not user.has("replaced"), "it is from here"
+    service = session.workspace().webservices["churn"]
+    service.update(models=[], inference_config=config("others", f"{SCRIPT}# other\n"))
+    service.wait_for_deployment()
+    user.press("back")
+    go_to(user, "Is this what you want?")
+    assert user.field("replaced")["label"] == "What is replaced"
+    assert "replaces" in user.field("replaced")["value"]
+    user.wizard.close()
+
+
+def test_a_certificate_of_an_endpoint_stays_unless_its_box_is_ticked(session: Session, tmp_path: Path) -> None:
+    files = Files(tmp_path / "pki", "scoring.example.org")
+    size = AciWebservice.deploy_configuration(
+        auth_enabled=True,
+        ssl_enabled=True,
+        ssl_cert_pem_file=str(files.certificate),
+        ssl_key_pem_file=str(files.key),
+        ssl_cname="scoring.example.org",
+    )
+    workspace = session.workspace()
+    Model.deploy(
+        workspace, "churn", [], config("answers"), size, workspace.compute_targets["local"]
+    ).wait_for_deployment()
+    user = User(DeployWizard(session, {"answers": config("answers")}, {"name": "churn", "score": "answers"}))
+    go_to(user, "Is this what you want?")
+    box = user.field("remove_tls")
+    assert (box["label"], box["value"]) == ("Remove its own certificate", False)
+    assert not any("tls" in row[0] for row in user.field("plan")["rows"]), "it stays"
+    user.type(remove_tls=True)
+    assert "--remove-tls" in user.field("line")["value"]
+    assert any(row[0].startswith("tls") for row in user.field("plan")["rows"])
+    user.type(remove_tls=False)
+    assert "--remove-tls" not in user.field("line")["value"]
+    user.type(remove_tls=True)
+    user.press()
+    wait_until(lambda: user.view["heading"] == "Endpoint is ready", "the update")
+    user.wizard.close()
+    assert workspace.endpoints.endpoint("churn").spec.tls is None
+
+
 def test_a_failure_names_the_step_and_shows_the_last_lines(session: Session) -> None:
-    broken = config("broken", "def init(): raise RuntimeError('no weights')\ndef run(data): pass\n")
+    broken = config(
+        "broken", f"{first_line('broken')}def init():\n    raise RuntimeError('no weights')\ndef run(data): pass\n"
+    )
     wizard = DeployWizard(session, {"broken": broken}, {"name": "churn", "score": "broken"})
     user = User(wizard)
     go_to(user, "Is this what you want?")
     user.press()
     wait_until(lambda: user.view["heading"] == "Deployment failed", "the failure")
     assert "start replicas" in user.field("problem")["label"]
-    assert "no weights" in user.field("problem")["value"]
+    said = user.field("problem")["value"]
+    assert "init() failed in line 3 of the cell: RuntimeError: no weights" in said, "line 1 is %%score"
     user.press("back")
     assert user.field("line")["value"] == "%deploy churn --score broken"
     wizard.close()

@@ -9,7 +9,7 @@
 import uPlot from "uplot";
 
 import { type Keyed, attribute, hue, identifier, keyed, make, svg, text } from "./dom";
-import { clock, roundUp, shown } from "./format";
+import { axisEnd, clock, shown } from "./format";
 import { type Aligned, type Line, type Range, align, describe } from "./series";
 
 const HEIGHT = 150;
@@ -386,7 +386,15 @@ export class Chart {
       legend: { show: false },
       scales: {
         x: { time: false },
-        y: { range: (_, __, most) => [0, roundUp(Math.max(most, least, ...this.#levels.map(({ value }) => value)))] },
+        y: {
+          range: (_, __, most) => [
+            0,
+            axisEnd(
+              Math.max(most, least),
+              this.#levels.map(({ value }) => value),
+            ),
+          ],
+        },
       },
       axes: [
         {
@@ -481,7 +489,9 @@ export class Chart {
     }
     for (const { value } of this.#levels) {
       const y = uplot.valToPos(value, "y", true);
-      line(DASHES[LEVEL_DASH], 1.8, bbox.left, y, bbox.left + bbox.width, y);
+      if (y >= bbox.top) {
+        line(DASHES[LEVEL_DASH], 1.8, bbox.left, y, bbox.left + bbox.width, y);
+      }
     }
     ctx.restore();
   }

@@ -7,7 +7,7 @@ import "./charts.css";
 import "./comparison.css";
 
 import { ChartGroup } from "./charts";
-import { type Drawn, type Keyed, attribute, hue, keyed, make, text } from "./dom";
+import { type Drawn, type Keyed, attribute, hue, keyed, make, scrollable, text } from "./dom";
 import { shown } from "./format";
 import type { Stop, View } from "./model";
 import { type Message, Panel } from "./panel";
@@ -74,7 +74,14 @@ function render(view: View<object>): Stop {
   const traffic = charts.add({ title: "Requests per second" });
   panel.body.append(
     make("section", { class: "mlj-part" }, verdicts),
-    make("section", { class: "mlj-part" }, table, make("p", { class: "mlj-status" }, INTERVALS)),
+    scrollable(
+      make(
+        "section",
+        { class: "mlj-part", "aria-label": "Versions compared" },
+        table,
+        make("p", { class: "mlj-status" }, INTERVALS),
+      ),
+    ),
     charts.element,
   );
 

@@ -68,11 +68,35 @@ export function attribute(element: Element, name: string, value: string | number
   }
 }
 
-/** Set the text of an element if it differs. Text that a person has selected stays selected. */
+const BEFORE_UNIT = /(?<=\d) (?=(?:%|ms|s|min|h|d|[kKMGT]B|cores?)(?!\w))/g;
+const VERBATIM = new Set(["PRE", "CODE"]);
+
+/** Return a text in which no line ends between a number and its unit. */
+export function unbroken(value: string): string {
+  return value.replace(BEFORE_UNIT, "\u00a0");
+}
+
+/**
+ * Set the text of an element if it differs. Text that a person has selected stays selected.
+ *
+ * Code and logs are shown as they are, since people copy them.
+ */
 export function text(element: Element, value: string | null | undefined): void {
-  if (element.textContent !== (value ?? "")) {
-    element.textContent = value ?? "";
+  const words = VERBATIM.has(element.tagName) ? (value ?? "") : unbroken(value ?? "");
+  if (element.textContent !== words) {
+    element.textContent = words;
   }
+}
+
+/** Let an element be scrolled by keyboard while its content is wider than it. */
+export function scrollable(element: HTMLElement): HTMLElement {
+  const sizes = new ResizeObserver(() => {
+    attribute(element, "tabindex", element.scrollWidth > element.clientWidth ? 0 : null);
+  });
+  [element, ...element.children].forEach((item) => {
+    sizes.observe(item);
+  });
+  return element;
 }
 
 /** An item of a list. `kind` says which sort of element it needs; another kind gets a new element. */

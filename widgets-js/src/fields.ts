@@ -12,6 +12,7 @@ import {
   make,
   scrollToEnd,
   text,
+  unbroken,
 } from "./dom";
 
 const TYPING_MS = 250;
@@ -403,7 +404,7 @@ function drawSummary(): Content<SummaryField> {
   const label = make("div", { class: "mlj-label" });
   const list = make("dl");
   const draw = whenChanged((rows: SummaryField["rows"]) => {
-    list.replaceChildren(...rows.flatMap(([term, said]) => [make("dt", {}, term), make("dd", {}, said)]));
+    list.replaceChildren(...rows.flatMap(([term, said]) => [make("dt", {}, term), make("dd", {}, unbroken(said))]));
   });
   return {
     parts: [label, list],
@@ -421,7 +422,9 @@ function drawTable(): Content<TableField> {
   const table = make("table", {}, make("thead", {}, head), body);
   const draw = whenChanged(({ columns, rows }: Pick<TableField, "columns" | "rows">) => {
     head.replaceChildren(...columns.map((name) => make("th", { scope: "col" }, name)));
-    body.replaceChildren(...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, String(cell))))));
+    body.replaceChildren(
+      ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, unbroken(String(cell)))))),
+    );
   });
   return {
     parts: [label, table],

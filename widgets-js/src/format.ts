@@ -33,6 +33,15 @@ export function duration(seconds: number): string {
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
 }
 
+/**
+ * Return the end of an axis from 0: above the highest value and the levels that values are compared with.
+ *
+ * A level of more than four times the highest value is left out: it would press all lines to the ground.
+ */
+export function axisEnd(most: number, levels: readonly number[]): number {
+  return roundUp(Math.max(most, ...levels.filter((level) => most <= 0 || level <= 4 * most)));
+}
+
 /** Return the least number that is not below a value, and that has, as its half has, one or two digits and zeros. */
 export function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value || 1));

@@ -23,6 +23,7 @@ import {
   keyed,
   make,
   scrollToEnd,
+  scrollable,
   text,
 } from "./dom";
 import { clock, duration, shown } from "./format";
@@ -546,7 +547,7 @@ function percent(ratio: number | null | undefined): number | null {
 }
 
 function part(label: string, ...content: HTMLElement[]): HTMLElement {
-  return make("section", { class: "mlj-part" }, make("h3", {}, label), ...content);
+  return scrollable(make("section", { class: "mlj-part", "aria-label": label }, make("h3", {}, label), ...content));
 }
 
 function drawName(): Drawn<Row> {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { type Chart, ChartGroup } from "../src/charts";
 import { clock } from "../src/format";
-import { button, one } from "./fake_model";
+import { button, one, words } from "./fake_model";
 
 const START = 1_700_000_000;
 const points = (...values: (number | null)[]) => values.map((value, index) => [START + index, value] as const);
@@ -19,8 +19,8 @@ const draw = () => {
 };
 const press = (chart: Chart, key: string) =>
   chart.plot.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
-const legend = (chart: Chart) => [...chart.element.querySelectorAll(".mlj-legend li")].map((item) => item.textContent);
-const spoken = () => one(group.element, "[role=status]").textContent;
+const legend = (chart: Chart) => [...chart.element.querySelectorAll(".mlj-legend li")].map((item) => words(item));
+const spoken = () => words(one(group.element, "[role=status]"));
 
 beforeEach(() => {
   group = new ChartGroup();
@@ -33,7 +33,7 @@ beforeEach(() => {
 
 describe("a chart over time", () => {
   it("has its unit in the heading, and the newest values in the legend", () => {
-    expect(one(latency.element, "h3").textContent).toBe("Latency (ms)");
+    expect(words(one(latency.element, "h3"))).toBe("Latency (ms)");
     expect(legend(latency)).toEqual(["p50100 ms", "p95101 ms"]);
   });
 
@@ -51,15 +51,13 @@ describe("a chart over time", () => {
     const label = latency.plot.getAttribute("aria-label");
     expect(label).toContain(`Latency, ${clock(START)} to ${clock(START + 9)}`);
     expect(label).toContain("p50 100 ms at the end, lowest 10 ms, highest 100 ms");
-    expect(document.getElementById(latency.plot.getAttribute("aria-describedby") ?? "")?.textContent).toContain(
-      "arrow keys",
-    );
+    expect(words(document.getElementById(latency.plot.getAttribute("aria-describedby") ?? ""))).toContain("arrow keys");
   });
 
   it("says and shows the values of a moment, and where there is none", () => {
     press(latency, "Home");
     expect(legend(latency)).toEqual(["p5010 ms", "p9511 ms"]);
-    expect(one(latency.element, ".mlj-moment").textContent).toBe(clock(START));
+    expect(words(one(latency.element, ".mlj-moment"))).toBe(clock(START));
     press(latency, "ArrowRight");
     press(latency, "ArrowRight");
     expect(legend(latency)).toEqual(["p50–", "p9531 ms"]);
@@ -72,7 +70,7 @@ describe("a chart over time", () => {
     latency.plot.focus();
     press(latency, "Home");
     latency.plot.blur();
-    expect(one(latency.element, ".mlj-moment").textContent).toBe("");
+    expect(words(one(latency.element, ".mlj-moment"))).toBe("");
     expect(legend(latency)).toEqual(["p50100 ms", "p95101 ms"]);
   });
 
@@ -86,9 +84,9 @@ describe("a chart over time", () => {
     draw();
     press(latency, "Home");
     const happened = one(group.element, ".mlj-happened");
-    expect(happened.textContent).toBe("");
+    expect(words(happened)).toBe("");
     ["ArrowRight", "ArrowRight", "ArrowRight"].forEach((key) => press(latency, key));
-    expect(happened.textContent).toBe("a scaled 1 → 2");
+    expect(words(happened)).toBe("a scaled 1 → 2");
     expect(spoken()).toBe(`${clock(START + 3)}: p50 40 ms, p95 41 ms, a scaled 1 → 2`);
   });
 
@@ -109,7 +107,7 @@ describe("the charts of a group", () => {
 
   it("share the cursor", () => {
     press(latency, "Home");
-    expect(one(errors.element, ".mlj-moment").textContent).toBe(clock(START));
+    expect(words(one(errors.element, ".mlj-moment"))).toBe(clock(START));
     expect(legend(errors)).toEqual(["a0 %"]);
   });
 
@@ -167,7 +165,7 @@ describe("a chart over named places", () => {
     ]);
     expect(chart.plot.getAttribute("aria-label")).toBe("Latency by percentile: a p50 10 ms, p95 –.");
     press(chart, "Home");
-    expect(one(chart.element, ".mlj-moment").textContent).toBe("p50");
+    expect(words(one(chart.element, ".mlj-moment"))).toBe("p50");
     expect(press(chart, "+")).toBe(true);
     expect(group.range).toEqual([START, START + 9]);
   });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
 import comparison from "../src/comparison";
-import { button, one, show } from "./fake_model";
+import { button, one, show, words } from "./fake_model";
 
 const NOW = 1_700_000_000;
 
@@ -46,7 +46,7 @@ function tick(versions: string[], changed: object = {}): void {
 }
 
 const cells = () =>
-  [...shown.el.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent));
+  [...shown.el.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => words(cell)));
 
 beforeEach(() => {
   shown = show(comparison, {});
@@ -55,13 +55,13 @@ beforeEach(() => {
 describe("the comparison", () => {
   it("sets the versions beside each other, the differences in words as well as in colours", () => {
     tick(["a", "b"]);
-    expect(one(shown.el, "thead").textContent).toBe("Measurea control, 1/1 readyb treatment, 1/1 ready");
+    expect(words(one(shown.el, "thead"))).toBe("Measurea control, 1/1 readyb treatment, 1/1 ready");
     expect(cells()).toEqual([
       ["Latency p95", "20 ms19 to 21", "15 ms0.75× ▾ better14 to 16"],
       ["Requests", "–", "–"],
     ]);
-    expect(shown.el.querySelector("[data-tone=better]")?.textContent).toContain("better");
-    expect(one(shown.el, ".mlj-verdicts").textContent).toBe("bp95 is 25 % faster than the control.");
+    expect(words(shown.el.querySelector("[data-tone=better]"))).toContain("better");
+    expect(words(one(shown.el, ".mlj-verdicts"))).toBe("bp95 is 25 % faster than the control.");
   });
 
   it("has no word and no colour without evidence", () => {
@@ -80,7 +80,7 @@ describe("the comparison", () => {
 
   it("says that there is nothing to compare with one version, and promotes none", () => {
     tick(["a"]);
-    expect(one(shown.el, ".mlj-verdicts").textContent).toBe("There is one version: nothing to compare it with yet.");
+    expect(words(one(shown.el, ".mlj-verdicts"))).toBe("There is one version: nothing to compare it with yet.");
     expect(button(shown.el, "Promote a version").hidden).toBe(true);
   });
 
@@ -89,7 +89,7 @@ describe("the comparison", () => {
     expect(cells()[0]).toHaveLength(4);
     tick(["a", "c"]);
     expect(cells()[0]).toEqual(["Latency p95", "20 ms19 to 21", "15 ms0.75× ▾ better14 to 16"]);
-    expect(one(shown.el, "thead").textContent).not.toContain("b treatment");
+    expect(words(one(shown.el, "thead"))).not.toContain("b treatment");
   });
 
   it("draws the percentiles and three charts over time", () => {

@@ -1,6 +1,6 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import { type Drawn, type Keyed, attribute, hue, keyed, make, text } from "../src/dom";
+import { type Drawn, type Keyed, attribute, hue, keyed, make, scrollable, text, unbroken } from "../src/dom";
 
 describe("a list of keyed elements", () => {
   let list: HTMLElement;
@@ -67,4 +67,44 @@ it("repeats the hues when there are more versions than hues", () => {
   expect(hue(0)).toBe("var(--mlj-colour-1)");
   expect(hue(6)).toBe(hue(0));
   expect(hue(-1)).toBe(hue(0));
+});
+
+describe("a number", () => {
+  it.each([
+    ["68.5 ms", "68.5\u00a0ms"],
+    ["p95 < 200 ms, errors 1 %", "p95 < 200\u00a0ms, errors 1\u00a0%"],
+    ["0.25 cores of 2 GB for 5 min", "0.25\u00a0cores of 2\u00a0GB for 5\u00a0min"],
+    ["2 days, 1 second, 3 more", "2 days, 1 second, 3 more"],
+  ])("is not separated from its unit: %s", (before, after) => {
+    expect(unbroken(before)).toBe(after);
+    const shown = make("td");
+    text(shown, before);
+    expect(shown.textContent).toBe(after);
+  });
+
+  it("is left alone in code and logs, which people copy", () => {
+    for (const name of ["pre", "code"] as const) {
+      const shown = make(name);
+      text(shown, "took 68.5 ms");
+      expect(shown.textContent).toBe("took 68.5 ms");
+    }
+  });
+});
+
+it("a part is scrolled by keyboard while its content is wider than it", () => {
+  let look = (): void => undefined;
+  class Sizes {
+    constructor(changed: () => void) {
+      look = changed;
+    }
+    observe(): void {}
+  }
+  vi.stubGlobal("ResizeObserver", Sizes);
+  const part = scrollable(make("section", {}, make("table")));
+  const content = vi.spyOn(part, "scrollWidth", "get").mockReturnValue(100);
+  look();
+  expect(part.tabIndex).toBe(0);
+  content.mockReturnValue(0);
+  look();
+  expect(part.hasAttribute("tabindex")).toBe(false);
 });

@@ -90,6 +90,11 @@ export function one<E extends Element = HTMLElement>(within: ParentNode, selecto
   return found[0];
 }
 
+/** Return the text of a node as it reads, with any kind of space as an ordinary one. */
+export function words(node: Node | null | undefined): string {
+  return (node?.textContent ?? "").replaceAll("\u00a0", " ");
+}
+
 /** Return the button that is labelled so. */
 export function button(within: ParentNode, label: string): HTMLButtonElement {
   const found = [...within.querySelectorAll("button")].filter((item) => item.textContent === label);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
 import monitor, { type MonitorTraits } from "../src/monitor";
-import { button, one, show } from "./fake_model";
+import { button, one, show, words } from "./fake_model";
 
 const NOW = 1_700_000_000;
 
@@ -58,12 +58,13 @@ function series(version: string, times: number[], value: number | null) {
 }
 
 const number = (label: string) =>
-  [...shown.el.querySelectorAll(".mlj-now li")].find((item) => item.textContent?.startsWith(label))?.querySelector("b")
-    ?.textContent;
+  words(
+    [...shown.el.querySelectorAll(".mlj-now li")].find((item) => words(item).startsWith(label))?.querySelector("b"),
+  );
 const log = () => one(shown.el, "[role=log]");
 const table = (name: string) => one<HTMLTableElement>(shown.el, `table[aria-label=${name}]`);
 const cells = (name: string) =>
-  [...table(name).tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+  [...table(name).tBodies[0].rows].map((row) => [...row.cells].map((cell) => words(cell)));
 
 beforeEach(() => {
   shown = show(monitor, { seconds: 300 });
@@ -77,11 +78,11 @@ describe("the monitor", () => {
   it("is a region named after the endpoint, with its state in a mark, a colour and words", () => {
     tick();
     const region = one(shown.el, "section.mlj-panel");
-    expect(document.getElementById(region.getAttribute("aria-labelledby") ?? "")?.textContent).toBe("churn");
+    expect(words(document.getElementById(region.getAttribute("aria-labelledby") ?? ""))).toBe("churn");
     const state = one(shown.el, ".mlj-state");
-    expect(state.textContent).toBe("✓ Healthy");
+    expect(words(state)).toBe("✓ Healthy");
     tick({ status: status({ state: "Failed", mark: "failed" }) });
-    expect([state.textContent, state.dataset.state]).toEqual(["✗ Failed", "failed"]);
+    expect([words(state), state.dataset.state]).toEqual(["✗ Failed", "failed"]);
     expect(state.getAttribute("role")).toBe("status");
   });
 
@@ -135,7 +136,7 @@ describe("the monitor", () => {
 
   it("names the lines of several versions after them, and the target of the autoscaler", () => {
     tick({ status: status({ versions: [version("a"), version("b")] }), series: series("b", [NOW - 1], 1) });
-    const legends = [...shown.el.querySelectorAll(".mlj-legend")].map((item) => item.textContent ?? "");
+    const legends = [...shown.el.querySelectorAll(".mlj-legend")].map((item) => words(item));
     expect(legends[0]).toContain("b p95");
     expect(legends[3]).toContain("target 70 %");
   });
@@ -144,9 +145,9 @@ describe("the monitor", () => {
     const versions = [version("a"), version("b")];
     const two = { status: status({ versions }), series: series("a", [NOW - 1], 1) };
     tick(two);
-    const lines = () => [...shown.el.querySelectorAll(".mlj-legend li")].map((item) => item.textContent ?? "");
+    const lines = () => [...shown.el.querySelectorAll(".mlj-legend li")].map((item) => words(item));
     const switches = one(shown.el, ".mlj-switches");
-    expect([...switches.children].map((item) => item.textContent)).toEqual(["a", "b", "p50", "p95", "p99"]);
+    expect([...switches.children].map((item) => words(item))).toEqual(["a", "b", "p50", "p95", "p99"]);
     button(switches, "b").click();
     button(switches, "p99").click();
     expect(lines().filter((line) => line.startsWith("b"))).toEqual([]);
@@ -161,7 +162,7 @@ describe("the monitor", () => {
   it("draws one percentile of more than two versions until a person asks for more", () => {
     const versions = [version("a"), version("b"), version("c")];
     tick({ status: status({ versions }), series: series("a", [NOW - 1], 1) });
-    const latency = () => one(shown.el, "[aria-label^='Latency,']").parentElement?.textContent;
+    const latency = () => words(one(shown.el, "[aria-label^='Latency,']").parentElement);
     expect([latency()?.includes("p95"), latency()?.includes("p50")]).toEqual([true, false]);
     button(one(shown.el, ".mlj-switches"), "p50").click();
     expect(latency()).toContain("c p50");
@@ -170,10 +171,7 @@ describe("the monitor", () => {
   it("says how to send a request while there are none", () => {
     tick({ whole: true, series: series("a", [NOW - 2, NOW - 1], 0) });
     const empty = one(shown.el, ".mlj-empty");
-    expect([empty.hidden, empty.textContent]).toEqual([
-      false,
-      "No requests in this time. Send one: %invoke churn DATA",
-    ]);
+    expect([empty.hidden, words(empty)]).toEqual([false, "No requests in this time. Send one: %invoke churn DATA"]);
     tick({ series: series("a", [NOW], 1) });
     expect(empty.hidden).toBe(true);
   });
@@ -199,8 +197,8 @@ describe("the monitor", () => {
 
   it("shows the scoring URI at the end, to be copied", () => {
     tick();
-    expect(one(shown.el, "code.mlj-uri").textContent).toBe("http://localhost/score");
-    expect(one(shown.el, "[aria-label='Copy the scoring URI']").textContent).toBe("Copy");
+    expect(words(one(shown.el, "code.mlj-uri"))).toBe("http://localhost/score");
+    expect(words(one(shown.el, "[aria-label='Copy the scoring URI']"))).toBe("Copy");
     tick({ status: status({ uri: "" }) });
     expect(one(shown.el, "code.mlj-uri").parentElement?.hidden).toBe(true);
   });
@@ -211,13 +209,13 @@ describe("the monitor", () => {
     expect(list.parentElement?.hidden).toBe(true);
     const decision = (time: number, to: number) => ({ time, version: "a", from: 1, to, reason: "busy" });
     tick({ decisions: [decision(NOW - 9, 2), decision(NOW - 5, 3)] });
-    expect([...list.children].map((item) => item.querySelector("b")?.textContent)).toEqual(["1 → 3", "1 → 2"]);
+    expect([...list.children].map((item) => words(item.querySelector("b")))).toEqual(["1 → 3", "1 → 2"]);
     expect(list.parentElement?.hidden).toBe(false);
   });
 });
 
 describe("the router of a cluster", () => {
-  const fields = () => [...shown.el.querySelectorAll(".mlj-fields div")].map((item) => item.textContent);
+  const fields = () => [...shown.el.querySelectorAll(".mlj-fields div")].map((item) => words(item));
   const router = (changed = {}) => ({ fields: [["Pods", "2/3, 0.5 cores each"]], decisions: [], ...changed });
 
   it("is not shown for an endpoint on one machine", () => {
@@ -235,11 +233,8 @@ describe("the router of a cluster", () => {
     tick();
     expect(fields()).toEqual(["Pods4/4, 1 cores each"]);
     const list = one(shown.el, "[aria-label='Decisions about the router']");
-    expect([...list.children].map((item) => item.querySelector("b")?.textContent)).toEqual([
-      "3 → 4 pods",
-      "0.5 → 1 cores",
-    ]);
-    expect(list.textContent).toContain("slow");
+    expect([...list.children].map((item) => words(item.querySelector("b")))).toEqual(["3 → 4 pods", "0.5 → 1 cores"]);
+    expect(words(list)).toContain("slow");
   });
 });
 
@@ -249,7 +244,7 @@ describe("the log", () => {
     button(shown.el, "Log").click();
     expect(shown.model.sentOfKind("log").at(-1)).toEqual({ kind: "log", open: true, replica: "churn-1" });
     tick({ log: "ready to score" });
-    expect(log().textContent).toBe("ready to score");
+    expect(words(log())).toBe("ready to score");
     button(shown.el, "Show all replicas").click();
     expect(shown.model.sentOfKind("log").at(-1)).toEqual({ kind: "log", open: true, replica: null });
   });
@@ -257,16 +252,16 @@ describe("the log", () => {
   it("says that a replica has ended when nothing of its log is kept", () => {
     tick();
     button(shown.el, "Log").click();
-    expect(log().textContent).toBe("Nothing yet.");
+    expect(words(log())).toBe("Nothing yet.");
     tick({ status: status({ replicas: [] }), log: "" });
-    expect(log().textContent).toBe("churn-1 has ended, and no log of it is kept.");
+    expect(words(log())).toBe("churn-1 has ended, and no log of it is kept.");
   });
 
   it("shows what is kept of a replica that has ended", () => {
     tick();
     button(shown.el, "Log").click();
     tick({ status: status({ replicas: [] }), log: "out of memory" });
-    expect(log().textContent).toBe("out of memory");
+    expect(words(log())).toBe("out of memory");
   });
 });
 
@@ -285,13 +280,13 @@ describe("actions", () => {
     expect(form().hidden).toBe(true);
     expect(document.activeElement).toBe(button(one(shown.el, ".mlj-foot"), "Scale"));
     shown.model.receive({ kind: "said", text: "churn gets 2 replicas." });
-    expect(one(shown.el, ".mlj-foot [role=status]").textContent).toBe("churn gets 2 replicas.");
+    expect(words(one(shown.el, ".mlj-foot [role=status]"))).toBe("churn gets 2 replicas.");
   });
 
   it("can be left with Escape without an effect", () => {
     tick();
     button(shown.el, "Roll back").click();
-    expect(form().textContent).toContain("Back to what was deployed before?");
+    expect(words(form())).toContain("Back to what was deployed before?");
     form().dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
     expect(form().hidden).toBe(true);
     expect(shown.model.sentOfKind("act")).toEqual([]);
@@ -315,7 +310,7 @@ describe("shares", () => {
   const submit = (share: string) => {
     one<HTMLInputElement>(form(), "input[name=b]").value = share;
     form().requestSubmit();
-    return one(form(), ".mlj-error").textContent;
+    return words(one(form(), ".mlj-error"));
   };
 
   it("are asked for with those that hold, are not sent unchanged, and stay at a bad sum", () => {
@@ -339,15 +334,15 @@ describe("shares", () => {
 describe("the end", () => {
   it("of data is said until they come again", () => {
     tick({ problem: "The controller does not answer." });
-    expect(one(shown.el, ".mlj-stale").textContent).toBe("The controller does not answer.");
+    expect(words(one(shown.el, ".mlj-stale"))).toBe("The controller does not answer.");
     tick();
-    expect(one(shown.el, ".mlj-stale").textContent).toBe("");
+    expect(words(one(shown.el, ".mlj-stale"))).toBe("");
   });
 
   it("of the kernel is said, and no action is possible any more", () => {
     tick();
     shown.model.endKernel();
-    expect(one(shown.el, ".mlj-stale").textContent).toContain("The kernel has ended.");
+    expect(words(one(shown.el, ".mlj-stale"))).toContain("The kernel has ended.");
     expect(one(shown.el, ".mlj-foot").inert).toBe(true);
     expect(one(shown.el, "section.mlj-panel").classList.contains("mlj-dead")).toBe(true);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { duration, roundUp, shown } from "../src/format";
+import { axisEnd, duration, roundUp, shown } from "../src/format";
 import { align, describe as inWords, rollingShare } from "../src/series";
 
 const line = (name: string, ...points: [number, number | null][]) => ({ name, hue: 0, points });
@@ -46,6 +46,10 @@ describe("numbers", () => {
 
   it("end an axis at a round number", () => {
     expect([0.3, 1, 5, 7, 23, 180].map(roundUp)).toEqual([0.3, 1, 5, 8, 30, 200]);
+  });
+
+  it("end an axis above the levels they are compared with, unless those are far away", () => {
+    expect([axisEnd(35, [100]), axisEnd(35, [2000]), axisEnd(0, [5]), axisEnd(35, [])]).toEqual([100, 40, 5, 40]);
   });
 
   it("say a duration in the unit that fits", () => {

@@ -63,7 +63,7 @@ class MetricsApi:
         name, query = request.path_params["name"], request.query_params
         record = self._store.find(name)
         if record is None:
-            raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.")
+            raise EndpointNotFoundError.named(name, self._store.names())
         now = time.time()
         every = _whole(query.get("every"), "every", 1, KEEP_MINUTES)
         after = _whole(query.get("after"), "after", 0, LARGEST_NUMBER)

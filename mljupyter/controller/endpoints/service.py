@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -301,9 +300,7 @@ class Service:
         """Return an endpoint, or raise `EndpointNotFoundError` with the nearest name."""
         record = self._store.find(name)
         if record is None:
-            near = difflib.get_close_matches(name, self._store.names(), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.{hint}")
+            raise EndpointNotFoundError.named(name, self._store.names())
         return record
 
     def _refuse(self, spec: EndpointSpec, before: EndpointRecord | None) -> None:

@@ -101,7 +101,7 @@ class Store:
         """Return an endpoint, or raise `EndpointNotFoundError`."""
         record = self.find(name)
         if record is None:
-            raise EndpointNotFoundError(f"WebserviceNotFound: no endpoint {name!r} in this workspace.")
+            raise EndpointNotFoundError.named(name, self.names())
         return record
 
     def put(

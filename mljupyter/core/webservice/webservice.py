@@ -26,6 +26,7 @@ from mljupyter.core.webservice.configuration import (
 )
 from mljupyter.durations import seconds_of, seconds_since
 from mljupyter.engine.endpoints.client_snippets import PLACEHOLDER, ClientSnippets, client_snippets
+from mljupyter.engine.endpoints.unknown_endpoint import unknown_endpoint
 from mljupyter.engine.requests.encoder import EncodingError, is_table, request_text
 from mljupyter.engine.requests.form import example_request, rows_are_objects
 from mljupyter.engine.requests.parts import body_limit, size_problem
@@ -199,7 +200,7 @@ class EndpointAttributes(HtmlRepr):
 
         """
         if self._record is None:
-            raise WebserviceException(f"WebserviceNotFound: there is no web service {self.name!r} in this workspace.")
+            raise WebserviceException(f"WebserviceNotFound: {unknown_endpoint(self.name, self.workspace.webservices)}")
         return self._record
 
     def serialize(self) -> dict[str, Any]:

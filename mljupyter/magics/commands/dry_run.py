@@ -42,11 +42,16 @@ def preview(
     record = present(call)
     with as_webservice_exception():
         plan = Plan(DeploymentPlan(wanted(record.spec), record))
+    return shown(call, plan, plan_document(call, plan))
+
+
+def plan_document(call: Call, plan: Plan) -> dict[str, Any]:
+    """Return the planned changes of the magic's endpoint for ``--json``."""
     changes = [
         {"field": path, "before": difference.shown(path, before), "after": difference.shown(path, after)}
         for path, before, after in plan.changes
     ]
-    return shown(call, plan, {"endpoint": call.endpoint, "action": plan.action, "changes": changes})
+    return {"endpoint": call.endpoint, "action": plan.action, "changes": changes}
 
 
 def code_of(call: Call, steps: Iterable[str]) -> Any:

@@ -9,12 +9,12 @@ from typing import Any
 from mljupyter.core import Webservice, Workspace
 from mljupyter.core.display import date_text
 from mljupyter.core.webservice.aks_endpoint import AksEndpointVersion
+from mljupyter.engine.endpoints.unknown_endpoint import unknown_endpoint
 from mljupyter.engine.rollout.traffic import shares_text
 from mljupyter.engine.rollout.unknown_version import unknown_version
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
 from mljupyter.magics.magic import Call, json_line, masked_line
-from mljupyter.notebook.options.option_values import near
 from mljupyter.notebook.views.clients import Clients
 from mljupyter.notebook.views.history import state_text
 from mljupyter.notebook.views.views import Table
@@ -51,8 +51,8 @@ def webservice(workspace: Workspace, name: str) -> Webservice:
     """
     services = workspace.webservices
     if name not in services:
-        hint = near(name, services) or " %deploy makes one."
-        raise EndpointMissingError(f"There is no endpoint {name!r} in this workspace.{hint}")
+        hint = "" if services else " %deploy makes one."
+        raise EndpointMissingError(f"{unknown_endpoint(name, services)}{hint}")
     return services[name]
 
 

@@ -112,7 +112,8 @@ def value_of(text: str, namespace: Mapping[str, Any]) -> Any:
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         if error.name is None or error.name not in used:  # a name in a function that the expression calls
             raise WrongInputError(f"{text} cannot be evaluated: NameError: {error}") from error
-        raise WrongInputError(f"There is no variable {error.name!r}.{_hint(error.name, namespace)}") from None
+        hint = _file(text) or _hint(error.name, namespace)
+        raise WrongInputError(f"There is no variable {error.name!r}.{hint}") from None
     except Exception as error:
         raise WrongInputError(
             f"{text} cannot be evaluated: {type(error).__name__}: {error}{_bare(text) and '.'}{_bare(text)}"
@@ -129,6 +130,11 @@ def _place(error: SyntaxError) -> str:
     """Return the message of a syntax error with its place."""
     line = f" of line {error.lineno}" if (error.lineno or 1) > 1 else ""
     return f"{error.msg} at character {error.offset}{line}"
+
+
+def _file(text: str) -> str:
+    """Return how a file is given, if a text has the form of its name; empty for other texts."""
+    return f" A file is given as @{text}" if re.fullmatch(r"[\w./-]+\.(csv|parquet|json|txt)", text) else ""
 
 
 def _hint(name: str, namespace: Mapping[str, Any]) -> str:

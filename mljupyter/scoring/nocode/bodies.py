@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mljupyter.scoring.columns import missing_text
+from mljupyter.scoring.columns import kind_of, missing_text
 from mljupyter.scoring.shims.aml_response import AMLResponse
 
 _MOST_TEXT = 1000  # characters; errors of a framework may list all columns
@@ -24,7 +24,7 @@ def object_of(data: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BodyError(f"the request body is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise BodyError(f"the request body must be a JSON object, not {type(value).__name__}")
+        raise BodyError(f"the request body must be a JSON object, not {kind_of(value)}")
     return value
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from mljupyter.scoring.columns import kind_of
 from mljupyter.scoring.messages import is_json
 
 MISSING: Any = object()
@@ -97,7 +98,7 @@ def _object_of(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(400, f"the request body is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise InputError(400, f"the request body is a JSON {type(value).__name__}; send an object of parameters")
+        raise InputError(400, f"the request body is {kind_of(value)}; send an object with the parameters of run()")
     return value
 
 

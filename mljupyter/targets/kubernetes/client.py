@@ -305,10 +305,10 @@ class ClusterClient(HttpEndpointClient):
             raise error from None
 
     def _stored_one(self, name: str, error: ControllerStartError) -> EndpointRecord:
-        for item in self._resources(error):
-            if item["metadata"]["name"] == name:
-                return self._stored(item)
-        raise EndpointNotFoundError(f"there is no endpoint {name!r} on compute target {self.attached.name!r}.")
+        resources = {item["metadata"]["name"]: item for item in self._resources(error)}
+        if name not in resources:
+            raise EndpointNotFoundError.named(name, resources, f"on compute target {self.attached.name!r}")
+        return self._stored(resources[name])
 
     def _stored(self, resource: Mapping[str, Any]) -> EndpointRecord:
         return self._reachable(record_of(resource, self.attached.name))

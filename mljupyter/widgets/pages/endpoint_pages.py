@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mljupyter.core.webservice import AksEndpoint
+from mljupyter.engine.endpoints.unknown_endpoint import unknown_endpoint
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.session import Session
 from mljupyter.spec import EndpointRecord
@@ -32,11 +33,17 @@ class Chosen:
     session: Session
     name: str = ""
     record: EndpointRecord | None = field(default=None, repr=False)
+    _known: tuple[str, ...] = field(default=(), repr=False)
 
     def look(self) -> None:
         """Read the record again."""
-        records = self.session.workspace().endpoint_records()
-        self.record = next((record for record in records if record.spec.name == self.name), None)
+        records = {record.spec.name: record for record in self.session.workspace().endpoint_records()}
+        self.record, self._known = records.get(self.name), tuple(records)
+
+    @property
+    def missing(self) -> str:
+        """The sentence for a name that no endpoint has, as of the last reading."""
+        return unknown_endpoint(self.name, self._known)
 
     def endpoint(self) -> AksEndpoint:
         """Return the endpoint as an SDK object."""

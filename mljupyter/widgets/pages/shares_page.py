@@ -47,7 +47,7 @@ class SharesPage(Page):
     def about(self) -> str:  # type: ignore[override]
         """Return a sentence about the version that gets the rest."""
         if self._spec is None:
-            return f"There is no endpoint {self.chosen.name!r}: %endpoints shows those there are."
+            return self.chosen.missing
         return f"{self._spec.default_version!r} is the default version: it gets the rest."
 
     @property

@@ -42,7 +42,7 @@ class ComparePage(Page):
     def about(self) -> str:  # type: ignore[override]
         """Return a sentence about the comparison."""
         if self._spec is None:
-            return f"There is no endpoint {self.chosen.name!r}: %endpoints shows those there are."
+            return self.chosen.missing
         return f"The control of {self.chosen.name!r} is {self._spec.control!r}; the others are treatments."
 
     def fields(self) -> list[Field]:
