@@ -49,10 +49,19 @@ const ACTIONS = [
   CommandIDs.remove
 ];
 
-/** Open the menu with the actions that are possible on an endpoint. */
-function openMenu(commands: CommandRegistry, name: string, x: number, y: number): void {
+/** Open the menu with the actions that are possible on an endpoint; the focus returns to `from` when it is closed. */
+function openMenu(
+  commands: CommandRegistry,
+  name: string,
+  x: number,
+  y: number,
+  from?: HTMLElement
+): void {
   const menu = new Menu({ commands });
   ACTIONS.forEach(command => menu.addItem({ command, args: { name } }));
+  menu.aboutToClose.connect(() => {
+    from?.focus();
+  });
   menu.open(x, y);
 }
 
@@ -176,7 +185,7 @@ function Endpoint(props: {
           aria-label={trans.__('Actions on %1', row.name)}
           onClick={event => {
             const { left, bottom } = event.currentTarget.getBoundingClientRect();
-            openMenu(commands, row.name, left, bottom);
+            openMenu(commands, row.name, left, bottom, event.currentTarget);
           }}
         >
           ⋯
@@ -228,6 +237,9 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
   if (rows.length === 0) {
     if (endpoints.freshness === 'loading' && endpoints.workspace !== '') {
       return <p className="mljlab-quiet">{trans.__('Loading …')}</p>;
+    }
+    if (endpoints.problems.some(({ read }) => !read)) {
+      return <></>; // what is above the list says that they are not known
     }
     if (endpoints.rows.size > 0) {
       return <p className="mljlab-quiet">{trans.__('No endpoint matches “%1”.', search)}</p>;
@@ -514,8 +526,14 @@ export class SidePanel extends ReactWidget {
     this.id = 'mljupyter-endpoints';
     this.addClass('mljlab-Panel');
     this.node.setAttribute('role', 'region');
+    this.node.tabIndex = -1;
     this.node.setAttribute('aria-label', parts.trans.__('mljupyter endpoints'));
     this.title.caption = parts.trans.__('Endpoints, models and compute targets of mljupyter');
+  }
+
+  /** Take the focus, so that the next Tab leads to the first control of the panel. */
+  protected onActivateRequest(): void {
+    this.node.focus();
   }
 
   protected render(): React.JSX.Element {

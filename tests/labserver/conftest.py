@@ -120,7 +120,7 @@ def running(
         process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=place)
     try:
         found = wait_until(lambda: list(runtime.glob("jpserver-*.json")), "the Jupyter server")
-        about = wait_until(lambda: _document(found[0]), "the server's address")
+        about = wait_until(lambda: _document(found[0]) or {}, "the server's address")
         wait_until(lambda: "is running at" in log.read_text(errors="replace"), "the server's start")
         yield Server(about["url"], TOKEN, home, process.pid)
     finally:

@@ -11,7 +11,7 @@ from jupyter_server.auth.authorizer import Authorizer
 FILE = "MLJUPYTER_TEST_REFUSED"
 
 
-class Refusing(Authorizer):  # type: ignore[misc]
+class Refusing(Authorizer):
     """Refuses the actions in the file that the variable names, on the resource of the extension alone."""
 
     def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
