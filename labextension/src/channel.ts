@@ -94,9 +94,15 @@ export class Channel {
     return this.failures >= (this.everOpen ? 4 : 2);
   }
 
+  /** Whether the connection was ended because nobody sees the page: nothing is wrong. */
+  get isAsleep(): boolean {
+    return this.asleep;
+  }
+
   /** Open the connection, unless it is there or on its way. */
   connect(): void {
     this.wanted = true;
+    this.asleep = false;
     window.clearTimeout(this.retry);
     if (this.socket !== null) {
       return;
@@ -170,6 +176,7 @@ export class Channel {
     window.clearInterval(this.looking);
     const socket = this.socket;
     this.socket = null;
+    this.asleep = true;
     socket?.close();
     this._lost.emit();
   }
@@ -177,6 +184,7 @@ export class Channel {
   private socket: WebSocket | null = null;
   private wanted = false;
   private everOpen = false;
+  private asleep = false;
   private failures = 0;
   private retry = 0;
   private looking = 0;

@@ -36,7 +36,7 @@ export class Endpoints {
         }
         return;
       }
-      if (this.freshness === 'live') {
+      if (this.freshness === 'live' && !channel.isAsleep) {
         this.freshness = 'stale';
         this._changed.emit();
       }

@@ -94,6 +94,9 @@ export class View extends Widget {
   }
 
   private lose(): void {
+    if (this.channel.isAsleep) {
+      return;
+    }
     if (this.model !== null) {
       this.say(
         this.trans.__(

@@ -56,7 +56,7 @@ class Crowd:
         self.connections: list[WebSocketRoute] = []
         self.is_open = False
         self.is_known = True
-        page.route("**/mljupyter/workspaces", lambda route: route.fulfill(json=self._workspaces()))
+        page.route("**/mljupyter/workspaces*", lambda route: route.fulfill(json=self._workspaces()))
         page.route_web_socket("**/mljupyter/channel*", self._connected)
 
     def set(self, *changed: int, state: str) -> None:

@@ -77,7 +77,7 @@ def test_of_a_thousand_endpoints_only_those_on_the_screen_are_in_the_page(shown:
 def test_rows_of_other_heights_do_not_overlap(shown: Shown) -> None:
     shown.crowd.set(0, 1, 2, state="Failed")
     shown.panel.get_by_role("button", name="Versions of endpoint-0001").click()
-    expect(shown.line(1).get_by_text("green")).to_be_visible()
+    expect(shown.line(1).get_by_text("green", exact=True)).to_be_visible()
     boxes = [shown.line(number).bounding_box() for number in range(5)]
     for upper, lower in zip(boxes, boxes[1:], strict=False):
         assert upper is not None and lower is not None
