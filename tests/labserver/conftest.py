@@ -122,6 +122,7 @@ def running(
         found = wait_until(lambda: list(runtime.glob("jpserver-*.json")), "the Jupyter server")
         about = wait_until(lambda: _document(found[0]) or {}, "the server's address")
         wait_until(lambda: "is running at" in log.read_text(errors="replace"), "the server's start")
+        wait_until(lambda: _answers(about["port"]), "the server answers: it says that it runs a moment before")
         yield Server(about["url"], TOKEN, home, process.pid)
     finally:
         with suppress(psutil.NoSuchProcess):
@@ -154,6 +155,14 @@ def free_port() -> int:
     """Return a port that was free a moment ago, for a server that is started twice at one address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), HANG_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _document(path: Path) -> dict[str, Any] | None:
