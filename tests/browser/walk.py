@@ -94,8 +94,7 @@ def _deploy(keyboard: Keyboard, panel: Locator, model: str, name: str, target: s
             break
         keyboard.use(following)
         expect(form.locator("h3")).not_to_have_text(heading)
-    if version == "blue":
-        keyboard.use(deploy)
+    keyboard.use(deploy)
 
 
 def _act(keyboard: Keyboard, panel: Locator, name: str, action: str) -> None:
