@@ -1,5 +1,6 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { UUID } from '@lumino/coreutils';
 
 import type { IClients, IEndpoint, IModel, ITarget } from './documents';
 
@@ -15,6 +16,11 @@ export class MLJupyterError extends Error {
 }
 
 const NOT_FOUND = 404;
+/** The pauses in seconds before a change whose answer was lost is sent again. The server makes it once. */
+const PAUSES = [1, 2, 4];
+/** The answers of a proxy that has lost the server, or has waited too long for it. */
+const LOST = [502, 504];
+const REQUEST_ID = 'X-Mljupyter-Request';
 
 /** The requests to the server extension. */
 export class Api {
@@ -81,13 +87,48 @@ export class Api {
     return this.send<T>(method, path);
   }
 
-  private async send<T>(method: string, path: string[], body?: object): Promise<T> {
+  /** Send a request. A change that is under way already is not begun a second time: its result is returned. */
+  private send<T>(method: string, path: string[], body?: object): Promise<T> {
+    if (method === 'GET') {
+      return this.request<T>(method, path);
+    }
+    const key = JSON.stringify([method, path, body]);
+    let result = this.running.get(key);
+    if (result === undefined) {
+      result = this.changeOnce<T>(method, path, body).finally(() => this.running.delete(key));
+      this.running.set(key, result);
+    }
+    return result as Promise<T>;
+  }
+
+  private async changeOnce<T>(method: string, path: string[], body?: object): Promise<T> {
+    const id = UUID.uuid4();
+    for (const pause of PAUSES) {
+      try {
+        return await this.request<T>(method, path, body, id);
+      } catch (error) {
+        const isLost =
+          error instanceof ServerConnection.NetworkError ||
+          (error instanceof MLJupyterError && LOST.includes(error.status));
+        if (!isLost) {
+          throw error;
+        }
+      }
+      await new Promise(resolve => window.setTimeout(resolve, pause * 1000));
+    }
+    return this.request<T>(method, path, body, id);
+  }
+
+  private async request<T>(method: string, path: string[], body?: object, id = ''): Promise<T> {
     const url = URLExt.join(
       this.settings.baseUrl,
       'mljupyter',
       ...path.map(part => encodeURIComponent(part))
     );
     const init: RequestInit = { method };
+    if (id !== '') {
+      init.headers = { [REQUEST_ID]: id };
+    }
     if (body !== undefined) {
       init.body = JSON.stringify(body);
     }
@@ -104,4 +145,6 @@ export class Api {
     }
     return found as T;
   }
+
+  private readonly running = new Map<string, Promise<unknown>>();
 }

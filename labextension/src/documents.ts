@@ -69,7 +69,17 @@ export interface IEndpointsMessage {
   known?: boolean;
   rows: IEndpoint[];
   removed?: string[];
-  problems?: { target: string; message: string }[];
+  problems?: IPlaneProblem[];
+}
+
+/** A control plane that does not answer. */
+export interface IPlaneProblem {
+  target: string;
+  message: string;
+  /** Whether its endpoints were read before. */
+  read: boolean;
+  /** The time of its last answer, in seconds since 1970; null before the first one. */
+  asOf: number | null;
 }
 
 /** The requests per second of an endpoint in the last two minutes, oldest first, and its p95 in milliseconds. */

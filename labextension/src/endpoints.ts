@@ -2,14 +2,11 @@ import { type ISignal, Signal } from '@lumino/signaling';
 
 import type { Api } from './api';
 import type { Channel, ServerMessage } from './channel';
-import type { IEndpoint, IRates } from './documents';
-import { type IEvent, eventsOf, updated } from './listing';
+import type { IEndpoint, IPlaneProblem, IRates } from './documents';
+import { type IEvent, eventsOf, pauseOfPolls, updated } from './listing';
 
 /** How much is known: nothing yet, everything as it is now, or what was there before the connection was lost. */
 export type Freshness = 'loading' | 'live' | 'stale';
-
-const POLL_SECONDS = 5;
-const LONG_POLL_SECONDS = 30;
 
 /** The endpoints of the chosen workspace, as the server tells of them. */
 export class Endpoints {
@@ -20,17 +17,26 @@ export class Endpoints {
     channel.heard.connect((_, message) => {
       this.hear(message);
     });
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden && this.isDue) {
+        this.isDue = false;
+        void this.poll();
+      }
+    });
     channel.opened.connect(() => {
       window.clearTimeout(this.polling);
+      this.polling = 0;
+      this.isDue = false;
       this.ask();
     });
     channel.lost.connect(() => {
       if (channel.isBlocked) {
-        window.clearTimeout(this.polling);
-        void this.poll();
+        if (this.polling === 0) {
+          void this.poll();
+        }
         return;
       }
-      if (this.freshness === 'live') {
+      if (this.freshness === 'live' && !channel.isAsleep) {
         this.freshness = 'stale';
         this._changed.emit();
       }
@@ -42,7 +48,9 @@ export class Endpoints {
   /** The rates of the endpoints that are on the screen. */
   rates: ReadonlyMap<string, IRates> = new Map();
   /** Control planes that do not answer, with the reason. Their endpoints are listed as they were. */
-  problems: readonly { target: string; message: string }[] = [];
+  problems: readonly IPlaneProblem[] = [];
+  /** The time of the newest news, in milliseconds since 1970. */
+  asOf = 0;
   /** Why the workspace cannot be shown. */
   error = '';
   workspace = '';
@@ -99,21 +107,28 @@ export class Endpoints {
 
   /** Ask for all endpoints, and again after a pause: the way where there can be no connection. */
   private async poll(): Promise<void> {
-    let pause = POLL_SECONDS;
+    if (document.hidden) {
+      this.isDue = true;
+      return;
+    }
     const { workspace } = this;
+    this.polling = -1;
     try {
-      if (!document.hidden && workspace !== '') {
+      if (workspace !== '') {
         const { rows } = await this.api.endpoints(workspace);
+        const text = JSON.stringify(rows);
+        this.unchanged = text === this.polled ? this.unchanged + 1 : 0;
+        this.polled = text;
         this.hear({ is: 'endpoints', workspace, whole: true, known: true, rows });
       }
     } catch {
-      pause = LONG_POLL_SECONDS;
+      this.unchanged += 1;
       this.freshness = this.freshness === 'live' ? 'stale' : this.freshness;
       this._changed.emit();
     }
+    this.polling = 0;
     if (this.channel.isBlocked) {
-      window.clearTimeout(this.polling);
-      this.polling = window.setTimeout(() => void this.poll(), pause * 1000);
+      this.polling = window.setTimeout(() => void this.poll(), pauseOfPolls(this.unchanged) * 1000);
     }
   }
 
@@ -122,8 +137,10 @@ export class Endpoints {
       this.error = [message.message, message.hint].filter(Boolean).join('\n');
     } else if (message.is === 'endpoints' && message.workspace === this.workspace) {
       const before = this.rows;
+      this.asOf = Date.now();
       this.rows = updated(before, message);
       if (this.freshness !== 'loading') {
+        // Those that happened while there was no connection are found by this, too: each once.
         eventsOf(before, this.rows).forEach(event => {
           this._happened.emit(event);
         });
@@ -131,9 +148,12 @@ export class Endpoints {
       this.error = '';
       if (message.whole) {
         this.problems = message.problems ?? [];
-        this.freshness = message.known ? 'live' : 'loading';
+        this.freshness = message.known ? 'live' : this.freshness;
         this.error = message.gone ? `The workspace ${this.workspace} was deleted.` : '';
       }
+    } else if (message.is === 'beat') {
+      this.asOf = Date.now();
+      return;
     } else if (message.is === 'rates' && message.workspace === this.workspace) {
       this.rates = new Map(Object.entries(message.rates));
     } else {
@@ -144,6 +164,9 @@ export class Endpoints {
 
   private rated = '';
   private polling = 0;
+  private unchanged = 0;
+  private polled = '';
+  private isDue = false;
   private readonly _happened = new Signal<this, IEvent>(this);
 
   private readonly _changed = new Signal<this, void>(this);

@@ -10,3 +10,8 @@ export function readableSize(bytes: number): string {
   }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }
+
+/** Return a time of the day for people, such as `14:05:09`. */
+export function clock(milliseconds: number): string {
+  return new Date(milliseconds).toLocaleTimeString();
+}

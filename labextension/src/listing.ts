@@ -2,18 +2,36 @@ import type { IEndpoint, IEndpointsMessage, IModel } from './documents';
 
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 30;
+const FIRST_POLL = 5;
 
 /** Return the pause in seconds before a connection is tried again. */
 export function pauseAfter(failures: number): number {
   return Math.min(FIRST_PAUSE * 2 ** Math.max(failures - 1, 0), LONGEST_PAUSE);
 }
 
-/** Return the rows after a message: all of them, or the rows before with those that have changed. */
+/** Return the pause in seconds before the endpoints are asked for again; it grows while nothing changes. */
+export function pauseOfPolls(unchanged: number): number {
+  return Math.min(FIRST_POLL * 2 ** unchanged, LONGEST_PAUSE);
+}
+
+/**
+ * Return the rows after a message: all of them, or the rows before with those that have changed.
+ *
+ * A server that was just started does not know everything yet: what was known before stays until it does. So do the
+ * endpoints of a target that it could not ask so far.
+ */
 export function updated(
   before: ReadonlyMap<string, IEndpoint>,
   message: IEndpointsMessage
 ): Map<string, IEndpoint> {
-  const rows = message.whole ? new Map<string, IEndpoint>() : new Map(before);
+  const rows = new Map<string, IEndpoint>();
+  const unread = new Set(message.problems?.filter(({ read }) => !read).map(one => one.target));
+  for (const [name, row] of before) {
+    const stays = !message.whole || message.known === false || unread.has(row.target);
+    if (stays && message.gone !== true) {
+      rows.set(name, row);
+    }
+  }
   for (const row of message.rows) {
     rows.set(row.name, row);
   }
@@ -35,16 +53,26 @@ export function worstState(rows: Iterable<IEndpoint>): string {
   return SERIOUS[worst] ?? '';
 }
 
+const TEXTS = new WeakMap<IEndpoint, string>();
+const ORDER = new Intl.Collator();
+
+/** Return the text that a search looks at; it is made once for each row, which never changes. */
+function searched(row: IEndpoint): string {
+  let text = TEXTS.get(row);
+  if (text === undefined) {
+    const models = row.versions.flatMap(version => [version.name, ...version.models]);
+    text = [row.name, row.state, row.target, ...models].join(' ').toLowerCase();
+    TEXTS.set(row, text);
+  }
+  return text;
+}
+
 /** Return the endpoints whose name, state, target or model has all words of a search, by name. */
 export function matching(rows: Iterable<IEndpoint>, search: string): IEndpoint[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   return [...rows]
-    .filter(row => {
-      const models = row.versions.flatMap(version => [version.name, ...version.models]);
-      const text = [row.name, row.state, row.target, ...models].join(' ').toLowerCase();
-      return words.every(word => text.includes(word));
-    })
-    .sort((one, other) => one.name.localeCompare(other.name));
+    .filter(row => words.every(word => searched(row).includes(word)))
+    .sort((one, other) => ORDER.compare(one.name, other.name));
 }
 
 /** Return the names of the endpoints that use a version of a model. */

@@ -8,8 +8,9 @@ import type { Api } from './api';
 import { CommandIDs } from './commands';
 import type { IEndpoint, IModel, IRates, ITarget, IVersion } from './documents';
 import type { Endpoints } from './endpoints';
-import { readableSize } from './format';
+import { clock, readableSize } from './format';
 import { endpointCell, linePoints, matching, modelCell, sharesOf, usersOf } from './listing';
+import { useVirtualRows } from './virtual';
 
 const MARKS: Record<string, string> = {
   Healthy: '●',
@@ -22,7 +23,6 @@ const MARKS: Record<string, string> = {
 
 const LOOK_SECONDS = 5;
 const ROW_PIXELS = 52;
-const SPARE_ROWS = 10;
 
 /** What the parts of the panel need. */
 interface IParts {
@@ -49,10 +49,19 @@ const ACTIONS = [
   CommandIDs.remove
 ];
 
-/** Open the menu with the actions that are possible on an endpoint. */
-function openMenu(commands: CommandRegistry, name: string, x: number, y: number): void {
+/** Open the menu with the actions that are possible on an endpoint; the focus returns to `from` when it is closed. */
+function openMenu(
+  commands: CommandRegistry,
+  name: string,
+  x: number,
+  y: number,
+  from?: HTMLElement
+): void {
   const menu = new Menu({ commands });
   ACTIONS.forEach(command => menu.addItem({ command, args: { name } }));
+  menu.aboutToClose.connect(() => {
+    from?.focus();
+  });
   menu.open(x, y);
 }
 
@@ -119,13 +128,19 @@ function Endpoint(props: {
   expanded: boolean;
   onToggle: () => void;
   parts: IParts;
+  /** The place of the row in the list, of which only a part is in the page. */
+  place: { index: number; of: number; measure: (element: Element | null) => void };
 }): React.JSX.Element {
-  const { row, expanded, onToggle, parts } = props;
+  const { row, expanded, onToggle, parts, place } = props;
   const { commands, endpoints, trans } = parts;
   const rates = endpoints.rates.get(row.name);
   return (
     <li
       className="mljlab-endpoint"
+      ref={place.measure}
+      data-index={place.index}
+      aria-setsize={place.of}
+      aria-posinset={place.index + 1}
       draggable
       onDragStart={event => {
         event.preventDefault();
@@ -170,7 +185,7 @@ function Endpoint(props: {
           aria-label={trans.__('Actions on %1', row.name)}
           onClick={event => {
             const { left, bottom } = event.currentTarget.getBoundingClientRect();
-            openMenu(commands, row.name, left, bottom);
+            openMenu(commands, row.name, left, bottom, event.currentTarget);
           }}
         >
           ⋯
@@ -198,16 +213,16 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
   const { search, parts } = props;
   const { endpoints, commands, trans } = parts;
   const [expanded, setExpanded] = React.useState<ReadonlySet<string>>(new Set());
-  const [top, setTop] = React.useState(0);
   const box = React.useRef<HTMLDivElement>(null);
-  const rows = matching(endpoints.rows.values(), search);
-  const height = box.current?.clientHeight ?? 800;
-  const few = rows.length <= 100;
-  const first = few ? 0 : Math.max(Math.floor(top / ROW_PIXELS) - SPARE_ROWS, 0);
-  const last = few ? rows.length : first + Math.ceil(height / ROW_PIXELS) + 2 * SPARE_ROWS;
-  const shown = rows.slice(first, last);
+  const rows = React.useMemo(
+    () => matching(endpoints.rows.values(), search),
+    [endpoints.rows, search]
+  );
+  const keys = React.useMemo(() => rows.map(row => row.name), [rows]);
+  const { items, above, below, measure } = useVirtualRows(keys, box, ROW_PIXELS);
+  const shown = items.filter(({ index }) => index < rows.length);
   React.useEffect(() => {
-    endpoints.showRates(shown.map(row => row.name));
+    endpoints.showRates(shown.map(({ index }) => rows[index].name));
   });
   const toggle = (name: string) => {
     const next = new Set(expanded);
@@ -222,6 +237,9 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
   if (rows.length === 0) {
     if (endpoints.freshness === 'loading' && endpoints.workspace !== '') {
       return <p className="mljlab-quiet">{trans.__('Loading …')}</p>;
+    }
+    if (endpoints.problems.some(({ read }) => !read)) {
+      return <></>; // what is above the list says that they are not known
     }
     if (endpoints.rows.size > 0) {
       return <p className="mljlab-quiet">{trans.__('No endpoint matches “%1”.', search)}</p>;
@@ -247,35 +265,23 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
     );
   }
   return (
-    <div
-      className="mljlab-scroll"
-      ref={box}
-      onScroll={event => {
-        setTop(event.currentTarget.scrollTop);
-      }}
-    >
-      <ul
-        className="mljlab-list"
-        style={
-          few
-            ? {}
-            : {
-                paddingTop: first * ROW_PIXELS,
-                paddingBottom: Math.max(rows.length - last, 0) * ROW_PIXELS
-              }
-        }
-      >
-        {shown.map(row => (
-          <Endpoint
-            key={row.name}
-            row={row}
-            expanded={expanded.has(row.name)}
-            onToggle={() => {
-              toggle(row.name);
-            }}
-            parts={parts}
-          />
-        ))}
+    <div className="mljlab-scroll" ref={box}>
+      <ul className="mljlab-list" style={{ paddingTop: above, paddingBottom: below }}>
+        {shown.map(({ index }) => {
+          const row = rows[index];
+          return (
+            <Endpoint
+              key={row.name}
+              row={row}
+              expanded={expanded.has(row.name)}
+              onToggle={() => {
+                toggle(row.name);
+              }}
+              parts={parts}
+              place={{ index, of: rows.length, measure }}
+            />
+          );
+        })}
       </ul>
     </div>
   );
@@ -403,12 +409,18 @@ function Body(
       </div>
       {endpoints.freshness === 'stale' ? (
         <p className="mljlab-problem" role="status">
-          {trans.__('The server does not answer: this is what was there before.')}
+          {trans.__(
+            'The server does not answer: this is what was there at %1. Connecting again …',
+            clock(endpoints.asOf)
+          )}
         </p>
       ) : null}
-      {endpoints.problems.map(({ target, message }) => (
-        <p className="mljlab-problem" key={target}>
-          {target}: {message}
+      {endpoints.problems.map(({ target, message, asOf }) => (
+        <p className="mljlab-problem" role="status" key={target}>
+          {target}: {message}{' '}
+          {asOf === null
+            ? trans.__('Its endpoints are not known yet. Trying again …')
+            : trans.__('This is what was there at %1. Trying again …', clock(asOf * 1000))}
         </p>
       ))}
       <h3>{trans.__('Endpoints')}</h3>
@@ -514,8 +526,14 @@ export class SidePanel extends ReactWidget {
     this.id = 'mljupyter-endpoints';
     this.addClass('mljlab-Panel');
     this.node.setAttribute('role', 'region');
+    this.node.tabIndex = -1;
     this.node.setAttribute('aria-label', parts.trans.__('mljupyter endpoints'));
     this.title.caption = parts.trans.__('Endpoints, models and compute targets of mljupyter');
+  }
+
+  /** Take the focus, so that the next Tab leads to the first control of the panel. */
+  protected onActivateRequest(): void {
+    this.node.focus();
   }
 
   protected render(): React.JSX.Element {

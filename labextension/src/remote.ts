@@ -2,6 +2,9 @@ import type { Channel, ServerMessage } from './channel';
 
 type Listener = (...values: unknown[]) => void;
 
+/** What a view says at intervals: it changes nothing, and is not said again after the connection was lost. */
+const REPEATED = ['hello', 'watch', 'gone'];
+
 /**
  * The model of a view that lives in the server: what the modules of the widgets ask of the model of a widget.
  *
@@ -18,8 +21,25 @@ export class RemoteModel {
     return this.state[name];
   }
 
+  /** Tell the server something. It is told again after a loss of the connection, and heard once. */
   send(content: unknown): void {
-    this.channel.tell({ do: 'tell', view: this.view, content });
+    const { kind } = (content ?? {}) as { kind?: unknown };
+    if (typeof kind === 'string' && REPEATED.includes(kind)) {
+      this.channel.tell({ do: 'tell', view: this.view, content });
+      return;
+    }
+    this.sent += 1;
+    this.unheard.push({ number: this.sent, content });
+    this.say(this.unheard[this.unheard.length - 1]);
+  }
+
+  /** Take over the state of a view that has gone on while there was no connection. */
+  resume(state: Record<string, unknown>): void {
+    this.unheard.forEach(one => {
+      this.say(one);
+    });
+    this.hear({ is: 'update', view: this.view, state });
+    this.send({ kind: 'hello' });
   }
 
   on(event: string, listener: Listener): void {
@@ -42,7 +62,13 @@ export class RemoteModel {
       });
     } else if (message.is === 'message') {
       this.emit('msg:custom', message.content, []);
+    } else if (message.is === 'heard') {
+      this.unheard = this.unheard.filter(({ number }) => number > message.number);
     }
+  }
+
+  private say({ number, content }: { number: number; content: unknown }): void {
+    this.channel.tell({ do: 'tell', view: this.view, from: this.channel.id, number, content });
   }
 
   private emit(event: string, ...values: unknown[]): void {
@@ -51,5 +77,7 @@ export class RemoteModel {
     });
   }
 
+  private sent = 0;
+  private unheard: { number: number; content: unknown }[] = [];
   private readonly listeners = new Map<string, Listener[]>();
 }

@@ -4,6 +4,7 @@ import { Widget } from '@lumino/widgets';
 
 import type { Api } from './api';
 import type { Channel, ServerMessage } from './channel';
+import { clock } from './format';
 import { RemoteModel } from './remote';
 
 /** What a view shows: its kind, the workspace, and what it was opened for. */
@@ -93,11 +94,23 @@ export class View extends Widget {
   }
 
   private lose(): void {
+    if (this.channel.isAsleep) {
+      return;
+    }
     if (this.model !== null) {
       this.say(
-        this.trans.__('The server does not answer: this is what was there before. Trying again …')
+        this.trans.__(
+          'The server does not answer: this is what was there at %1. Trying again …',
+          clock(this.channel.lastHeard)
+        )
       );
       this.place.inert = true;
+    } else if (this.channel.isBlocked) {
+      this.say(
+        this.trans.__(
+          'No WebSocket reaches the server, and this tab needs one. A proxy may have to let it through. Trying again …'
+        )
+      );
     }
   }
 
@@ -106,7 +119,14 @@ export class View extends Widget {
       return;
     }
     if (message.is === 'view') {
-      void this.draw(message.module, message.state);
+      if (this.model !== null && message.born === this.born) {
+        this.place.inert = false;
+        this.say('');
+        this.model.resume(message.state);
+      } else {
+        this.born = message.born;
+        void this.draw(message.module, message.state);
+      }
     } else if (message.is === 'error') {
       this.say([message.message, message.hint].filter(Boolean).join('\n'));
     } else if (message.is === 'ended') {
@@ -140,6 +160,7 @@ export class View extends Widget {
     this.said.hidden = text === '';
   }
 
+  private born = '';
   private readonly said = document.createElement('p');
   private readonly place = document.createElement('div');
   private model: RemoteModel | null = null;

@@ -89,6 +89,15 @@ class HttpEndpointClient:
             removed=found["removed"],
         )
 
+    def wait_for_control_plane(self) -> bool:
+        """Wait a moment, and start a control plane that has crashed, not one that was stopped; see `Transport`.
+
+        Raises:
+            ControllerError: it does not start.
+
+        """
+        return self._transport.wait_for_control_plane()
+
     def start_rollout(self, name: str, plan: RolloutPlan) -> EndpointRecord:
         """Start a rollout of a version; return the endpoint with the rollout in its first step."""
         return self._record("POST", f"{_path(name)}/rollout", plan.document())

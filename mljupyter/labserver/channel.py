@@ -2,7 +2,8 @@
 
 A message is a JSON object. The page sends these words under ``do``: ``follow`` and ``unfollow`` a workspace; ``rates``
 of endpoints; ``open``, ``tell`` and ``close`` a view. It gets these under ``is``: ``endpoints``, ``rates``, ``view``,
-``update``, ``message``, ``error``.
+``update``, ``message``, ``heard``, ``ended``, ``error``, and ``beat`` at intervals: without it,
+the page would not notice that the connection is dead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.handler import RESOURCE, STATE, RequestError, error_document
-from mljupyter.labserver.rates import EVERY, SECONDS, rates_of
+from mljupyter.labserver.rates import EVERY, SECONDS, due, rates_of
 
 if TYPE_CHECKING:
     from mljupyter.labserver.state import ServerState
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _MOST_BYTES = 2_000_000
 _MOST_WAITING = 2000
 _MOST_RATED = 60
+_BEAT_SECONDS = 15.0
+BEAT_SETTING = "mljupyter_beat_seconds"
+"""The setting of the server's web application with the seconds between two beats."""
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,9 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         self._followed: dict[str, Callable[[], None]] = {}
         self._rated: tuple[str, list[str]] = ("", [])
         self._rating: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._ended = False
 
@@ -78,18 +85,39 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         """Remember the event loop: threads send through it."""
         super().open(*args, **kwargs)
         self._loop = asyncio.get_running_loop()
+        self._beating = asyncio.create_task(self._beat())
 
-    async def on_message(self, message: str | bytes) -> None:
-        """Handle a message of the page."""
-        asked: dict[str, Any] = {}
+    def on_message(self, message: str | bytes) -> None:
+        """Handle a message of the page. What takes long, such as to open a view, holds up no message about another."""
         try:
             asked = _message(message)
-            await self._do(asked)
+        except MLJupyterError as error:
+            self._refuse({}, error)
+            return
+        task = asyncio.create_task(self._in_turn(asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _in_turn(self, asked: dict[str, Any]) -> None:
+        """Handle a message after the earlier ones about the same view or workspace."""
+        about = str(asked.get("view") or asked.get("workspace") or "")
+        turn = self._turns.setdefault(about, asyncio.Lock())
+        try:
+            async with turn:
+                await self._do(asked)
         except MLJupyterError as error:
             self._refuse(asked, error)
         except Exception:
             log.exception("a message of a page failed")
             self._refuse(asked, FailedError("The extension of the server failed; the log of Jupyter Server says how."))
+        if asked.get("do") == "close" and not turn.locked():
+            self._turns.pop(about, None)
+
+    async def _beat(self) -> None:
+        seconds = float(self.settings.get(BEAT_SETTING, _BEAT_SECONDS))
+        while not self._ended:
+            await asyncio.sleep(seconds)
+            self._send({"is": "beat", "time": time.time()})
 
     def on_close(self) -> None:
         """Stop following; the views are kept for a while."""
@@ -98,8 +126,9 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         for stop in self._followed.values():
             stop()
         self._followed.clear()
-        if self._rating is not None:
-            self._rating.cancel()
+        for task in (self._rating, self._beating):
+            if task is not None:
+                task.cancel()
         self.state.views.leave(self)
 
     def _refuse(self, asked: dict[str, Any], error: MLJupyterError) -> None:
@@ -118,9 +147,12 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
             case "open":
                 await self._show(asked)
             case "tell":
-                view = _text(asked, "view")
-                if not self.state.views.receive(view, asked.get("content")):
+                view, number = _text(asked, "view"), asked.get("number")
+                number = number if isinstance(number, int) else 0
+                if not self.state.views.receive(view, asked.get("content"), str(asked.get("from", "")), number):
                     self._send({"is": "ended", "view": view})
+                elif number:
+                    self._send({"is": "heard", "view": view, "number": number})
             case "close":
                 await self._aside(self.state.views.end, _text(asked, "view"))
             case other:
@@ -143,10 +175,19 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
             self._rating = asyncio.create_task(self._tell_rates())
 
     async def _tell_rates(self) -> None:
+        """Tell of the rates that have changed. An endpoint without requests is asked less often."""
+        told: dict[str, Any] = {}
+        of, number = self._rated, 0
         while not self._ended and self._rated[1]:
-            workspace, names = self._rated
-            found = await self._aside(self._rates, workspace, names)
-            self._send({"is": "rates", "workspace": workspace, "rates": found})
+            if self._rated is not of:
+                of, number = self._rated, 0
+                told = {name: told[name] for name in of[1] if name in told} if self._rated[0] == of[0] else {}
+            workspace, names = of
+            found = await self._aside(self._rates, workspace, due(names, told, number))
+            number += 1
+            if any(told.get(name) != rates for name, rates in found.items()):
+                told |= found
+                self._send({"is": "rates", "workspace": workspace, "rates": told})
             await asyncio.sleep(EVERY)
 
     def _rates(self, workspace: str, names: list[str]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from mljupyter.client.base import ControlPlaneClient
-from mljupyter.client.errors import ControllerError
+from mljupyter.client.http import HttpEndpointClient
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.rows import row_of
 from mljupyter.workspace import index
@@ -20,14 +21,20 @@ Listener = Callable[[Message], None]
 
 _POLL_SECONDS = 20.0
 _LOOK_SECONDS = 2.0
-_RETRY_SECONDS = 3.0
+_RETRY_SECONDS = (1.0, 15.0)
+"""The first and the longest pause before a control plane that does not answer is asked again."""
+_PACE_SECONDS = 0.25
+"""The shortest time between two messages about one control plane: what changes meanwhile is in the second one."""
+
+log = logging.getLogger(__name__)
 
 
 class WorkspaceFeed:
     """Tells listeners of the endpoints of a workspace: all of them first, then those that change.
 
     One thread looks for control planes, one for each follows its changes. They end when nobody listens. A control plane
-    that does not run is not started; one that dies while it is followed is.
+    that does not run is not started, nor one that was stopped; one that dies while it is followed is. A control plane
+    that does not answer keeps its endpoints, with the reason and the time of its last answer.
 
     Parameters:
         context: the workspace.
@@ -72,20 +79,26 @@ class WorkspaceFeed:
 
     def _run(self) -> None:
         while True:
-            gone = not self._exists()
-            present = {} if gone else self._find()
+            gone, present = self._gone, {name: plane.client for name, plane in self._planes.items()}
+            try:
+                gone = not self._exists()
+                present = {} if gone else self._find()
+            except Exception:  # what was known stays, and the next look may succeed
+                log.exception("the control planes of a workspace could not be found")
             with self._lock:
                 if not self._listeners:
                     self._thread = None
                     for plane in self._planes.values():
-                        plane.ended = True
+                        plane.ended.set()
                     self._planes.clear()
                     return
                 changed = gone is not self._gone or not self._looked
                 self._gone, self._looked = gone, True
-                for name in self._planes.keys() - present.keys():
-                    self._planes.pop(name).ended = True
-                    changed = True
+                for name, plane in list(self._planes.items()):
+                    if present.get(name) is not plane.client:
+                        plane.ended.set()
+                        del self._planes[name]
+                        changed = True
                 for name in present.keys() - self._planes.keys():
                     self._planes[name] = plane = _Plane(name, present[name])
                     threading.Thread(
@@ -106,33 +119,42 @@ class WorkspaceFeed:
     def _find(self) -> dict[str, ControlPlaneClient]:
         """Return the control planes that may have endpoints, by the name of their first target."""
         found: dict[str, ControlPlaneClient] = {}
-        with contextlib.suppress(MLJupyterError):
-            for name, target in self.context.targets.items():
+        for name, target in self.context.targets.items():
+            plane = self._planes.get(name)
+            try:
                 if target.stands_for or not target.has_endpoints():
                     continue
-                if name not in self._planes and not target.is_running():
+                is_new = plane is None or (plane.problem is not None and not plane.rows)
+                if is_new and not (target.has_crashed() or target.is_running()):
                     continue
                 client = target.endpoints()
-                if not any(client is other for other in found.values()):
-                    found[name] = client
+            except MLJupyterError:  # a target that cannot be read hides no other one
+                if plane is not None:
+                    found[name] = plane.client
+                continue
+            if not any(client is other for other in found.values()):
+                found[name] = client
         return found
 
     def _follow(self, plane: _Plane) -> None:
-        while not plane.ended:
+        pause, longest = _RETRY_SECONDS
+        while not plane.ended.is_set():
             try:
                 changes = plane.client.changes(plane.token, _POLL_SECONDS)
-            except ControllerError as error:
-                self._became(plane, problem=error.message)
-                time.sleep(_RETRY_SECONDS)
-                if not plane.ended and self._exists():
-                    with contextlib.suppress(ControllerError):
-                        plane.client.endpoints()  # this starts one that has died, which the endpoints need
+                rows = {record.spec.name: row_of(record) for record in changes.records}
+            except Exception as error:
+                if not isinstance(error, MLJupyterError):
+                    log.exception("the endpoints of a control plane could not be read")
+                self._became(plane, problem=_reason(error))
+                if not plane.ended.wait(pause) and self._exists():
+                    _revive(plane.client)
+                pause = min(2 * pause, longest)
                 continue
-            rows = {record.spec.name: row_of(record) for record in changes.records}
+            pause = _RETRY_SECONDS[0]
             with self._lock:
-                if plane.ended:
+                if plane.ended.is_set():
                     return
-                plane.token = changes.token
+                plane.token, plane.answered = changes.token, time.time()
                 whole = changes.whole or plane.problem is not None or not plane.read
                 plane.problem, plane.read = None, True
                 if changes.whole:
@@ -145,10 +167,13 @@ class WorkspaceFeed:
                     self._tell(self._all())
                 elif rows or changes.removed:
                     self._tell({"whole": False, "rows": list(rows.values()), "removed": list(changes.removed)})
+                else:
+                    continue
+            plane.ended.wait(_PACE_SECONDS)
 
     def _became(self, plane: _Plane, problem: str) -> None:
         with self._lock:
-            if not plane.ended and plane.problem != problem:
+            if not plane.ended.is_set() and plane.problem != problem:
                 plane.problem = problem
                 self._tell(self._all())
 
@@ -160,7 +185,9 @@ class WorkspaceFeed:
             "known": self._looked and all(plane.read or plane.problem for plane in self._planes.values()),
             "rows": [row for plane in self._planes.values() for row in plane.rows.values()],
             "problems": [
-                {"target": plane.name, "message": plane.problem} for plane in self._planes.values() if plane.problem
+                {"target": plane.name, "message": plane.problem, "read": plane.read, "asOf": plane.answered}
+                for plane in self._planes.values()
+                if plane.problem
             ],
             "time": time.time(),
         }
@@ -180,4 +207,20 @@ class _Plane:
         self.rows: dict[str, dict[str, Any]] = {}
         self.problem: str | None = None
         self.read = False
-        self.ended = False
+        self.answered: float | None = None
+        self.ended = threading.Event()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MLJupyterError):
+        return error.message
+    return "its endpoints cannot be read; the log of Jupyter Server says why."
+
+
+def _revive(client: ControlPlaneClient) -> None:
+    """Start a control plane that has crashed, which its endpoints need; one that was stopped stays so."""
+    with contextlib.suppress(Exception):  # the next request has the reason
+        if isinstance(client, HttpEndpointClient):
+            client.wait_for_control_plane()
+        else:
+            client.endpoints()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RESOURCE = "mljupyter"
 """The resource that an authorizer of the server is asked about: read for GET, write for the other methods."""
 STATE = "mljupyter_state"
+REQUEST_ID = "X-Mljupyter-Request"
+"""The header with the id of a change. A page that has got no answer sends the change again with the same id."""
 _MOST_BYTES = 1_000_000
 
 
@@ -122,9 +124,13 @@ class Handler(APIHandler):
         await self._answer(partial(self.remove, *names))
 
     async def _answer(self, work: Callable[[], Any]) -> None:
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(self.state.pool, work)
-        except MLJupyterError as error:
-            self.set_status(status_of(error))
-            found = error_document(error)
+        request_id = "" if self.request.method == "GET" else self.request.headers.get(REQUEST_ID, "")
+        status, found = await self.state.once.result(request_id, lambda: self._done(work))
+        self.set_status(status)
         self.finish(json.dumps(found))
+
+    async def _done(self, work: Callable[[], Any]) -> tuple[int, Any]:
+        try:
+            return HTTPStatus.OK, await asyncio.get_running_loop().run_in_executor(self.state.pool, work)
+        except MLJupyterError as error:
+            return status_of(error), error_document(error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import mljupyter
+from mljupyter.client.errors import ControllerStartError
 from mljupyter.core import Model, Workspace
 from mljupyter.core.selection import existing_default
 from mljupyter.labserver.handler import Handler, RequestError
@@ -105,9 +107,10 @@ class Models(Handler):
         """Return them, the newest version first, with the endpoints that use each."""
         workspace = self.workspace(names[0])
         users: dict[str, list[str]] = {}
-        for record in workspace.endpoints.endpoints(start=False):
-            for model_id in record.spec.model_ids:
-                users.setdefault(model_id, []).append(record.spec.name)
+        with suppress(ControllerStartError):  # a cluster that cannot be reached hides no model
+            for record in workspace.endpoints.endpoints(start=False):
+                for model_id in record.spec.model_ids:
+                    users.setdefault(model_id, []).append(record.spec.name)
         return [
             {
                 "name": model.name,

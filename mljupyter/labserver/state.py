@@ -9,6 +9,7 @@ from pathlib import Path
 from mljupyter.core import Workspace
 from mljupyter.core.selection import default_workspace
 from mljupyter.labserver.feed import WorkspaceFeed
+from mljupyter.labserver.once import Once
 from mljupyter.labserver.views import Views
 
 _AT_ONCE = 8
@@ -23,12 +24,14 @@ class ServerState:
     Attributes:
         pool: runs the slow work of requests, a few at a time.
         views: the open monitors, logs and wizards.
+        once: the changes that pages have asked for in the last minutes.
 
     """
 
     def __init__(self, root: Path) -> None:
         self.pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mljupyter request")
         self.views = Views(root)
+        self.once = Once()
         self._lock = threading.Lock()
         self._workspaces: dict[str, Workspace] = {}
         self._feeds: dict[str, WorkspaceFeed] = {}

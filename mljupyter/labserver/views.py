@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -112,6 +113,8 @@ class _View:
     widget: anywidget.AnyWidget
     comm: ViewComm
     module: str
+    born: str = field(default_factory=lambda: secrets.token_hex(8))
+    heard: tuple[str, int] = ("", 0)
     shown_by: object | None = None
     left_at: float = field(default_factory=time.monotonic)
 
@@ -158,12 +161,25 @@ class Views:
         view.comm.lead_to(send)
         state = view.widget.get_state()
         shown = {name: value for name, value in state.items() if not name.startswith("_") and name not in _OF_DOM}
-        return {"module": view.module, "state": shown}
+        return {"module": view.module, "state": shown, "born": view.born, "heard": view.heard}
 
-    def receive(self, view_id: str, content: Any) -> bool:
-        """Give a message of the page to a view; return whether there is such a view."""
+    def receive(self, view_id: str, content: Any, origin: str = "", number: int = 0) -> bool:
+        """Give a message of a page to a view; return whether there is such a view.
+
+        Parameters:
+            view_id: the id of the view.
+            content: the message.
+            origin: the id of the page.
+            number: the number of the message, which grows with each one of a page for this view. A page that comes back
+                sends again what may have been lost: a message that was heard before is not heard twice. 0 for none.
+
+        """
         with self._lock:
             view = self._views.get(view_id)
+            if view is not None and number > 0:
+                if view.heard[0] == origin and number <= view.heard[1]:
+                    return True
+                view.heard = origin, number
         if view is not None:
             view.comm.receive(content)
         return view is not None

@@ -131,6 +131,10 @@ class Target:
         """Return whether the control plane is running."""
         return True
 
+    def has_crashed(self) -> bool:
+        """Return whether the control plane has ended without having been stopped. Starts nothing."""
+        return False
+
     def reach(self) -> Reach | None:
         """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
         return None

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, Notebook, serious_problems
+from tests.browser.walk import walk
 from tests.waiting import COMMAND_SECONDS, wait_until
 
 REGISTER = """
@@ -117,6 +118,10 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     press(page, dialog.get_by_role("button", name="Delete"))
     expect(panel.get_by_text("There is none in this workspace yet")).to_be_visible()
     assert page.evaluate("() => [...window.jupyterapp.serviceManager.kernels.running()].length") == 0
+
+
+def test_an_endpoint_with_two_versions_is_lived_through_with_the_keyboard_alone(lab_page: Page) -> None:
+    walk(lab_page, "local", "line:1", "line-two")
 
 
 def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_page: Page, lab: Lab) -> None:

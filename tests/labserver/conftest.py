@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,17 @@ import websocket
 from tests.leftovers import end_what_was_started_below
 from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
 
+TOKEN = "the-token-of-these-tests"
+
 
 @dataclass(frozen=True)
 class Server:
-    """A running Jupyter server with the extension: its address, its token, and the home of its workspaces."""
+    """A running Jupyter server with the extension: its address, its token, the home of its workspaces, its process."""
 
     url: str
     token: str
     home: Path
+    pid: int
 
     def client(self) -> httpx.Client:
         """Return a client of the extension's routes, with the right to use them."""
@@ -77,52 +81,88 @@ class Page:
                 return dict(message)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Jupyter server with the workspaces of all tests before."""
-    with running(tmp_path_factory.mktemp("jupyter")) as found:
-        yield found
-
-
-@pytest.fixture
-def new_server(tmp_path: Path) -> Iterator[Server]:
-    """A Jupyter server without any workspace."""
-    with running(tmp_path) as found:
-        yield found
-
-
 @contextmanager
-def running(place: Path) -> Iterator[Server]:
-    """Run a Jupyter server in its own home, below a directory."""
+def running(
+    place: Path, *arguments: str, port: int = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run a Jupyter server with the extension, with its home below a directory; its controllers outlive it.
+
+    Parameters:
+        place: the directory, which may be that of a server that has ended.
+        arguments: further arguments of the server.
+        port: the port; 0 for any.
+        environment: further variables.
+
+    """
     home, runtime = place / "home", place / "runtime"
-    runtime.mkdir(mode=0o700)
-    environment = {
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    for left in runtime.glob("jpserver-*"):
+        left.unlink()
+    variables = {
         **os.environ,
         "MLJUPYTER_HOME": str(home),
         "JUPYTER_CONFIG_DIR": str(place / "config"),
         "JUPYTER_DATA_DIR": str(place / "data"),
         "JUPYTER_RUNTIME_DIR": str(runtime),
+        "JUPYTER_TOKEN": TOKEN,
+        **(environment or {}),
     }
-    arguments = [
-        *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ServerApp.port=0"),
+    command = [
+        *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.jpserver_extensions={'mljupyter.labserver': True}",
         "--ServerApp.allow_unauthenticated_access=False",
         f"--ServerApp.root_dir={place}",
+        *arguments,
     ]
     log = place / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(arguments, env=environment, stdout=output, stderr=output, cwd=place)
+        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=place)
     try:
         found = wait_until(lambda: list(runtime.glob("jpserver-*.json")), "the Jupyter server")
-        about = wait_until(lambda: _document(found[0]), "the server's address")
+        about = wait_until(lambda: _document(found[0]) or {}, "the server's address")
         wait_until(lambda: "is running at" in log.read_text(errors="replace"), "the server's start")
-        yield Server(about["url"], about["token"], home)
+        wait_until(lambda: _answers(about["port"]), "the server answers: it says that it runs a moment before")
+        yield Server(about["url"], TOKEN, home, process.pid)
     finally:
         with suppress(psutil.NoSuchProcess):
             process.kill()
         process.wait(HANG_SECONDS)
-        end_what_was_started_below(home)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Jupyter server in its own home."""
+    place = tmp_path_factory.mktemp("jupyter")
+    try:
+        with running(place) as found:
+            yield found
+    finally:
+        end_what_was_started_below(place / "home")
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Server]:
+    """A Jupyter server without any workspace."""
+    try:
+        with running(tmp_path) as found:
+            yield found
+    finally:
+        end_what_was_started_below(tmp_path / "home")
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago, for a server that is started twice at one address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), HANG_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _document(path: Path) -> dict[str, Any] | None:

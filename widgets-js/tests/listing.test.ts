@@ -10,6 +10,7 @@ import {
   matching,
   modelCell,
   pauseAfter,
+  pauseOfPolls,
   updated,
   usersOf,
   worstState,
@@ -49,6 +50,21 @@ describe("the list of endpoints in the side panel", () => {
     const rows = updated(new Map([...before, ["wine", endpoint("wine")], ["old", endpoint("old")]]), message);
     expect([...rows.keys()]).toEqual(["wine", "old"]);
     expect(rows.get("wine")?.state).toBe("Failed");
+  });
+
+  it("keeps what a server that was just started, or that cannot ask a target, does not know yet", () => {
+    const cluster = endpoint("far", { target: "cluster" });
+    const known = new Map([...before, ["far", cluster]]);
+    const message = { is: "endpoints" as const, workspace: "w", whole: true, rows: [] };
+    expect([...updated(known, { ...message, known: false }).keys()]).toEqual([...known.keys()]);
+    const problems = [{ target: "cluster", message: "is away", read: false, asOf: null }];
+    expect([...updated(known, { ...message, known: true, problems }).keys()]).toEqual(["far"]);
+    expect(updated(known, { ...message, known: true }).size).toBe(0);
+    expect(updated(known, { ...message, known: false, gone: true }).size).toBe(0);
+  });
+
+  it("is asked for less often while nothing changes, where there is no connection", () => {
+    expect([0, 1, 2, 3, 9].map(pauseOfPolls)).toEqual([5, 10, 20, 30, 30]);
   });
 
   it("is sorted, and searched by name, state, target, version and model, with all words", () => {

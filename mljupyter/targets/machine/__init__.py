@@ -64,6 +64,13 @@ class MachineTarget(Target):
         """Return whether the controller runs. Starts nothing."""
         return self.endpoints().running() is not None
 
+    def has_crashed(self) -> bool:
+        """Return whether the controller has left its socket behind. Starts nothing."""
+        from mljupyter.controller import launch  # slow; only for pages and commands
+
+        layout = Layout.of(self._directory)
+        return layout.socket().exists() and not launch.reachable(layout)
+
     def reach(self) -> Reach:
         """Return the address of the workspace's router and the certificates that are trusted for it."""
         return of_router(self.endpoints().router())

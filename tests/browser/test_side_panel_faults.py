@@ -1,0 +1,148 @@
+"""The side panel with 1,000 endpoints, and when its server, its link or its reader is away."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+
+from tests.browser.crowd import Crowd
+from tests.browser.lab import Lab, serious_problems
+from tests.waiting import HANG_SECONDS
+
+PANEL = "#mljupyter-endpoints"
+COUNT = 1000
+SET_HIDDEN = """(hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+class Shown:
+    """A page that shows the endpoints of a crowd."""
+
+    def __init__(self, page: Page, crowd: Crowd) -> None:
+        self.page, self.crowd = page, crowd
+        self.panel = page.locator(PANEL)
+
+    def line(self, number: int) -> Locator:
+        return self.panel.get_by_role("listitem").filter(has_text=f"endpoint-{number:04}")
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        """Let the page go on until something is so."""
+        deadline = time.monotonic() + HANG_SECONDS
+        while not is_so():
+            assert time.monotonic() < deadline
+            self.page.wait_for_timeout(50)
+
+
+@pytest.fixture(scope="module")
+def shown(context: BrowserContext, lab: Lab) -> Iterator[Shown]:
+    page = context.new_page()
+    crowd = Crowd(page, COUNT)
+    page.goto(f"{lab.url}lab?token={lab.token}&reset")
+    page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
+    page.wait_for_selector(PANEL, state="attached")
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
+    found = Shown(page, crowd)
+    expect(found.line(0)).to_be_visible()
+    yield found
+    page.close()
+
+
+def test_of_a_thousand_endpoints_only_those_on_the_screen_are_in_the_page(shown: Shown) -> None:
+    lines = shown.panel.locator(".mljlab-endpoint")
+    assert 10 < lines.count() < 60
+    assert lines.first.get_attribute("aria-setsize") == str(COUNT)
+    box = shown.panel.locator(".mljlab-scroll")
+    box.evaluate("(box) => { box.scrollTop = box.scrollHeight; }")
+    expect(shown.line(COUNT - 1)).to_be_visible()
+    assert lines.count() < 60
+    assert lines.last.get_attribute("aria-posinset") == str(COUNT)
+    assert serious_problems(shown.page, PANEL) == []
+    search = shown.panel.get_by_role("searchbox", name="Search endpoints")
+    search.fill("0777")
+    expect(lines).to_have_count(1)
+    search.fill("no such endpoint")
+    expect(shown.panel.get_by_text("No endpoint matches")).to_be_visible()
+    search.fill("")
+    expect(lines.nth(10)).to_be_visible()
+    box.evaluate("(box) => { box.scrollTop = 0; }")
+    expect(shown.line(0)).to_be_visible()
+
+
+def test_rows_of_other_heights_do_not_overlap(shown: Shown) -> None:
+    shown.crowd.set(0, 1, 2, state="Failed")
+    shown.panel.get_by_role("button", name="Versions of endpoint-0001").click()
+    expect(shown.line(1).get_by_text("green", exact=True)).to_be_visible()
+    boxes = [shown.line(number).bounding_box() for number in range(5)]
+    for upper, lower in zip(boxes, boxes[1:], strict=False):
+        assert upper is not None and lower is not None
+        assert upper["y"] + upper["height"] <= lower["y"] + 1
+    shown.panel.get_by_role("button", name="Versions of endpoint-0001").click()
+    shown.crowd.set(0, 1, 2, state="Healthy")
+
+
+def test_while_the_server_is_away_the_page_says_how_old_its_list_is_and_keeps_it(shown: Shown) -> None:
+    shown.crowd.is_known = False  # a server that was just started does not know anything yet
+    shown.crowd.lose()
+    shown.crowd.rows[3]["state"] = "Failed"
+    expect(shown.panel.get_by_text(re.compile(r"what was there at \d+:\d\d:\d\d"))).to_be_visible()
+    expect(shown.line(3)).to_contain_text("Healthy")
+    shown.until(lambda: shown.crowd.is_open)
+    expect(shown.line(3)).to_contain_text("Healthy")
+    shown.crowd.is_known = True
+    shown.crowd.tell_all()
+    expect(shown.line(3)).to_contain_text("Failed")
+    expect(shown.panel.get_by_text("what was there at")).to_have_count(0)
+    shown.crowd.tell_all()
+    expect(shown.page.locator(".Toastify__toast").filter(has_text="endpoint-0003 has failed")).to_have_count(1)
+    shown.crowd.set(3, state="Healthy")
+
+
+def test_a_page_that_nobody_sees_has_no_connection_and_misses_nothing(shown: Shown) -> None:
+    expect(shown.line(4)).to_contain_text("Healthy")
+    asked = len(shown.crowd.asked)
+    shown.page.evaluate(SET_HIDDEN, True)
+    shown.until(lambda: not shown.crowd.is_open)
+    shown.crowd.rows[4]["state"] = "Failed"
+    connections = len(shown.crowd.connections)
+    shown.page.wait_for_timeout(3000)  # longer than the first pause before a lost connection is tried again
+    assert len(shown.crowd.connections) == connections
+    assert len(shown.crowd.asked) == asked
+    shown.page.evaluate(SET_HIDDEN, False)
+    expect(shown.line(4)).to_contain_text("Failed")
+    expect(shown.page.locator(".Toastify__toast").filter(has_text="endpoint-0004 has failed")).to_have_count(1)
+    shown.crowd.set(4, state="Healthy")
+
+
+def test_on_a_slow_and_broken_link_a_change_is_asked_for_until_it_is_answered_and_made_once(shown: Shown) -> None:
+    ids: list[str] = []
+
+    def answer(route: Route) -> None:
+        ids.append(route.request.headers["x-mljupyter-request"])
+        if len(ids) < 3:
+            route.abort("connectionreset")
+        else:
+            route.fulfill(json={"said": "The replicas are replaced."})
+
+    pattern = "**/actions/restart*"
+    shown.page.route(pattern, answer)
+    link = shown.page.context.new_cdp_session(shown.page)
+    conditions = {"offline": False, "latency": 500, "downloadThroughput": 20_000, "uploadThroughput": 20_000}
+    link.send("Network.emulateNetworkConditions", conditions)
+    restart = "() => { window.jupyterapp.commands.execute('mljupyter:restart', { name: 'endpoint-0005' }); }"
+    shown.page.evaluate(restart)
+    shown.page.evaluate(restart)  # somebody who waits presses again
+    expect(shown.page.get_by_text("The replicas are replaced.").first).to_be_visible()
+    assert len(ids) == 3
+    assert len(set(ids)) == 1
+    link.send(
+        "Network.emulateNetworkConditions",
+        {**conditions, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
+    link.detach()
+    shown.page.unroute(pattern)
