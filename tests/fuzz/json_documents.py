@@ -74,6 +74,7 @@ def fast(smallest: int = 0) -> Iterator[Callable[[Any], Any]]:
     with (
         patch.object(json, "_default_decoder", STANDARD),
         patch.object(fast_json, "SMALLEST", smallest),
+        patch.object(fast_json, "FIRST", smallest),
         patch.dict("os.environ", {"MLJUPYTER_FAST_JSON": ""}),
     ):
         fast_json.install()

@@ -30,6 +30,8 @@ from mljupyter.scoring.protocol import FAST_JSON, FAST_JSON_OFF, FAST_JSON_PACKA
 
 SMALLEST = 500
 """Documents with fewer characters are parsed by the standard library: msgspec would save microseconds."""
+FIRST = 4000
+"""The least number of characters for which msgspec is imported. The import takes 2 MB, and as long as 200 documents."""
 OLDEST, NEWEST = (0, 18), (0, 24)
 """The versions of msgspec whose results have been compared with the standard library: from OLDEST to before NEWEST."""
 
@@ -67,12 +69,8 @@ class FastDecoder(json.JSONDecoder):
         return obj
 
 
-class MsgspecParser:
-    """Parses with msgspec, which it imports for its first document; a call returns `_UNSURE` if the result may differ.
-
-    It is an object and not a function for its depth: a call of it takes at least as many levels of the recursion limit
-    as the standard library takes between `decode` and its parser in C, which counts levels as msgspec does. So a
-    document that is too deep for the standard library is too deep for msgspec.
+class Library:
+    """The package msgspec, which is imported when it is first needed.
 
     Parameters:
         package: the directory of a msgspec outside the environment of the script, for one that has none; or empty.
@@ -81,13 +79,41 @@ class MsgspecParser:
 
     def __init__(self, package: str = "") -> None:
         self._package = package
+        self._module: ModuleType | None = None
+        self._absent = False
+
+    def get(self, *, needed: bool = True) -> ModuleType | None:
+        """Return msgspec; None if there is none whose results are known, or it is not imported yet and not `needed`."""
+        if self._module is not None or self._absent or not needed or _is_deep():
+            return self._module
+        try:
+            module = _msgspec(self._package)
+        except Exception as error:  # noqa: BLE001 (a package of the user's environment may raise anything)
+            self._absent = True
+            write_record("D", "azmlinfsrv", f"json.loads is the standard library's: {error}")
+            return None
+        write_record("D", "azmlinfsrv", f"json.loads parses long documents with msgspec {module.__version__}")
+        self._module = module
+        return module
+
+
+class MsgspecParser:
+    """Parses with msgspec, which it imports for its first document; a call returns `_UNSURE` if the result may differ.
+
+    It is an object and not a function for its depth: a call of it takes at least as many levels of the recursion limit
+    as the standard library takes between `decode` and its parser in C, which counts levels as msgspec does. So a
+    document that is too deep for the standard library is too deep for msgspec.
+
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
         self._decode: Callable[[str | bytes], Any] | None = None
         self._errors: tuple[type[Exception], ...] = ()
-        self._absent = False
 
     def __call__(self, text: str) -> Any:
         """Return the value of a document, or `_UNSURE`."""
-        decode = self._decode or self._load()
+        decode = self._decode or (self._load() if len(text) >= FIRST else None)
         if decode is None or _may_be_too_deep(text) or _may_have_long_number(text):
             return _UNSURE
         try:
@@ -97,28 +123,36 @@ class MsgspecParser:
             return _UNSURE
 
     def _load(self) -> Callable[[str | bytes], Any] | None:
-        if self._absent or _is_deep():
+        module = self._library.get()
+        if module is None:
             return None
-        try:
-            module = _msgspec(self._package)
-            decode: Callable[[str | bytes], Any] = module.json.Decoder().decode
-            self._errors = (module.MsgspecError, ValueError, RecursionError, MemoryError)
-        except Exception as error:  # noqa: BLE001 (a package of the user's environment may raise anything)
-            self._absent = True
-            write_record("D", "azmlinfsrv", f"json.loads is the standard library's: {error}")
-            return None
-        write_record("D", "azmlinfsrv", f"json.loads parses long documents with msgspec {module.__version__}")
-        self._decode = decode
-        return decode
+        self._errors = (module.MsgspecError, ValueError, RecursionError, MemoryError)
+        self._decode = module.json.Decoder().decode
+        return self._decode
+
+
+_library: Library | None = None
+
+
+def is_on() -> bool:
+    """Return whether `install` has made something faster in this process."""
+    return _library is not None
+
+
+def msgspec(*, needed: bool) -> ModuleType | None:
+    """Return msgspec; None if this is off, or it is absent, or it is not imported yet and not `needed` either."""
+    return None if _library is None else _library.get(needed=needed)
 
 
 def install() -> None:
     """Make `json.loads` and `json.load` faster in this process, unless the setting forbids it."""
+    global _library
     package = os.environ.pop(FAST_JSON_PACKAGE, "")
     if os.environ.get(FAST_JSON) == FAST_JSON_OFF:
         return
     if type(_default_decoder()) is json.JSONDecoder and "_default_decoder" in json.loads.__code__.co_names:
-        json._default_decoder = FastDecoder(MsgspecParser(package))  # type: ignore[attr-defined] # it has no public name
+        _library = Library(package)
+        json._default_decoder = FastDecoder(MsgspecParser(_library))  # type: ignore[attr-defined] # it has no public name
 
 
 def _default_decoder() -> Any:
