@@ -16,7 +16,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz fuzz-json notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test test-frameworks lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz fuzz-json notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-json benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -172,6 +172,9 @@ benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
 
 benchmark-serving: $(VENV)/.dev ## measure the scoring server beside seven others, about 25 minutes
 	@$(BIN)/python -m benchmarks.serving
+
+benchmark-json: $(VENV)/.dev ## measure what fast JSON saves in a replica, 2 minutes
+	@$(BIN)/python -W ignore -m benchmarks.fast_json
 
 benchmark-mirror: $(VENV)/.dev ## measure what mirroring costs the requests that are mirrored
 	@$(BIN)/python -m benchmarks.mirror
