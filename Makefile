@@ -16,7 +16,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help
+.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -150,6 +150,9 @@ test-fuzz: $(VENV)/.dev ## random input at every entry point, for two minutes; S
 fuzz: $(VENV)/.dev ## the same for HOURS=1; what is found is kept in .hypothesis and build/fuzz
 	@$(BIN)/python -m tests.fuzz.hours $(or $(HOURS),1)
 
+fuzz-json: $(VENV)/.dev ## COUNT=2000000 random documents for the fast json.loads against the standard library
+	@$(BIN)/python -m tests.fuzz.json_documents $(or $(COUNT),2000000) $(SEED)
+
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	MLJUPYTER_HOME="$$home" MLJUPYTER_MLFLOW=off MLJUPYTER_BASE_IMAGE="$${MLJUPYTER_BASE_IMAGE:-$${MLJUPYTER_TEST_BASE_IMAGE:-$$TESTBED_BASE_IMAGE}}" \
@@ -172,6 +175,9 @@ benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
 
 benchmark-serving: $(VENV)/.dev ## measure the scoring server beside seven others, about 25 minutes
 	@$(BIN)/python -m benchmarks.serving
+
+benchmark-json: $(VENV)/.dev ## measure what fast JSON saves in a replica, 2 minutes
+	@$(BIN)/python -W ignore -m benchmarks.fast_json
 
 benchmark-mirror: $(VENV)/.dev ## measure what mirroring costs the requests that are mirrored
 	@$(BIN)/python -m benchmarks.mirror

@@ -12,6 +12,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mljupyter.scoring.protocol import FAST_JSON, FAST_JSON_OFF
+
 NO_CODE = ("auto", "sklearn", "onnx", "tensorflow", "mlflow")
 LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
 MAX_SOCKET_PATH_BYTES = 107
@@ -57,6 +59,7 @@ class Configuration(NamedTuple):
     batching: bool | None
     max_batch_size: int
     preload: bool
+    fast_json: bool
     quarantine_after: int
     request_timeout: float
     idle_timeout: int
@@ -88,6 +91,8 @@ class Configuration(NamedTuple):
             variables["AZUREML_SOURCE_DIRECTORY"] = self.source_directory
         if self.model_dir:
             variables["AZUREML_MODEL_DIR"] = self.model_dir
+        if not self.fast_json:
+            variables[FAST_JSON] = FAST_JSON_OFF
         return variables
 
 
@@ -152,6 +157,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         batching=_switch("MLJUPYTER_BATCHING", flags.batching, text(None, "MLJUPYTER_BATCHING")),
         max_batch_size=_within("--max-batch-size or MLJUPYTER_MAX_BATCH_SIZE", batch_size, 1, 10_000, int),
         preload=bool(_switch("MLJUPYTER_PRELOAD", flags.preload, text(None, "MLJUPYTER_PRELOAD"))),
+        fast_json=_switch(FAST_JSON, None, text(None, FAST_JSON)) is not False,
         quarantine_after=_within("--quarantine-after", flags.quarantine_after, 0, 1000, int),
         request_timeout=_within("--request-timeout", flags.request_timeout, 0.1, 86_400),
         idle_timeout=_within("--idle-timeout", flags.idle_timeout, 1, 86_400, int),

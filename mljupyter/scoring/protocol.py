@@ -66,6 +66,12 @@ FIRST_CLIENT_SECONDS: Final = 60.0
 LINGER_SECONDS: Final = 3.0
 """A shared zygote ends this long after its last replica server has disconnected."""
 
+FAST_JSON: Final = "MLJUPYTER_FAST_JSON"
+"""The environment variable that turns the fast `json.loads` of scripts off; FAST_JSON_OFF for the worker."""
+FAST_JSON_OFF: Final = "off"
+FAST_JSON_PACKAGE: Final = "MLJUPYTER_FAST_JSON_PACKAGE"
+"""The environment variable that tells a worker in another environment the directory of the server's msgspec."""
+
 
 Headers = list[tuple[bytes, bytes]]
 

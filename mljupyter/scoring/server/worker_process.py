@@ -12,11 +12,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 
 import mljupyter
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs import log_context
 from mljupyter.scoring.logs.capture import PRINT, STDERR, LogCapture
+from mljupyter.scoring.protocol import FAST_JSON_PACKAGE
 from mljupyter.scoring.server.memory_limit import explained, killed_for_memory
 
 WORKER_PYTHONPATH = "MLJUPYTER_WORKER_PYTHONPATH"
@@ -128,8 +131,17 @@ def _how_to_start(configuration: Configuration) -> tuple[list[str], dict[str, st
     environment["PATH"] = os.pathsep.join((os.path.dirname(other), os.environ.get("PATH", os.defpath)))
     if own := environment.pop(WORKER_PYTHONPATH, ""):
         environment["PYTHONPATH"] = own
+    if package := _fast_json_package():
+        environment[FAST_JSON_PACKAGE] = package
     bootstrap = os.path.join(os.path.dirname(os.path.dirname(__file__)), "worker_bootstrap.py")
     return [other, "-u", bootstrap], environment, None
+
+
+@cache
+def _fast_json_package() -> str:
+    """Return the directory of the server's msgspec; empty if there is none. The worker checks whether it can use it."""
+    found = find_spec("msgspec")
+    return "" if found is None or found.origin is None else os.path.dirname(found.origin)
 
 
 def describe_status(status: int | None) -> str:

@@ -9,6 +9,7 @@ from types import GeneratorType
 from typing import Any, Literal, NamedTuple, overload
 
 from mljupyter.scoring.protocol import Headers, pack_headers
+from mljupyter.scoring.worker.fast_results import compact
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -74,6 +75,9 @@ def encode_result(result: Any) -> bytes:
     if result is None:
         return b"{}"
     try:
+        encoded = compact(result)
+        if encoded is not None:
+            return encoded
         return _encode(result).encode("ascii")
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise ResultError(

@@ -37,11 +37,16 @@ def schema_of(run: Callable[..., Any]) -> Schema | None:
     utilities = sys.modules.get("inference_schema.schema_util")
     if utilities is None or not utilities.is_schema_decorated(run):
         return None
+    types = _parameter_types(run)
+    if types:
+        from mljupyter.scoring.worker.fast_schema import make_faster  # few scripts have a schema
+
+        make_faster(types.values())
     return Schema(
         versions=tuple(utilities.get_supported_versions(run)),
         input_schema=utilities.get_input_schema(run),
         output_schema=utilities.get_output_schema(run),
-        types=_parameter_types(run),
+        types=types,
     )
 
 

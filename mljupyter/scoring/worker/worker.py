@@ -18,6 +18,7 @@ from mljupyter.scoring import protocol
 from mljupyter.scoring.exit_codes import SCRIPT_FAILED
 from mljupyter.scoring.logs import log_context
 from mljupyter.scoring.logs.diagnostics import directory_listing, user_traceback, write_record
+from mljupyter.scoring.worker import fast_json
 from mljupyter.scoring.worker.batches import OFF, Answers, batches_of
 from mljupyter.scoring.worker.channel import Channel
 from mljupyter.scoring.worker.loading import load_script
@@ -64,6 +65,7 @@ def main(arguments: list[str]) -> int:
         # -u left the streams unbuffered; with this, each line is one write.
         stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     log_context.install()
+    fast_json.install()
     channel = Channel(descriptor)
     try:
         script = load_script()
