@@ -25,6 +25,7 @@ from mljupyter.targets.machine.client import ControllerClient
 from tests.soak import judgement, usage
 from tests.soak.endpoints import AT_A_TIME, LIMITS, MODEL, REPLICAS, SCRIPTS, START, STREAMS
 from tests.soak.load import Load
+from tests.soak.outcome import outcome
 from tests.soak.plan import Kind, Planned, plan
 from tests.soak.rules import Failure, Injected, explanation
 from tests.system.conftest import Machine, clear_away
@@ -56,7 +57,6 @@ class Piece:
     write: Callable[[dict[str, Any]], None]
     small_disk: bool | str = True
     faults: list[Injected] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         workspace = self.directory / "workspace"
@@ -69,12 +69,10 @@ class Piece:
         self._keys: dict[str, int] = {}
         self._minute = 0
         self._failures: list[Failure] = []
-        self._unexplained = 0
+        self._failed_injections: list[str] = []
+        self._records: list[dict[str, Any]] = []
         self._faults_written = 0
         self._before: tuple[Counter[str], dict[str, Counter[int]]] = (Counter(), defaultdict(Counter))
-        self._memory: dict[str, dict[str, list[judgement.Sample]]] = {}
-        self._descriptors: dict[str, dict[str, list[judgement.Sample]]] = {}
-        self._disk: list[judgement.Sample] = []
 
     def stop(self) -> None:
         """End the load as soon as possible, and close the records as usual."""
@@ -90,9 +88,8 @@ class Piece:
             with Load(STREAMS, uris, keys, self.seed) as load:
                 self._began = time.monotonic()
                 self._go_on(load)
-            took = time.monotonic() - self._began
             self._record(load)
-            return self._ended(load, took)
+            return self._ended(load)
         finally:
             self._filler.unlink(missing_ok=True)
             clear_away(self.machine)
@@ -152,10 +149,10 @@ class Piece:
         except StorageError as error:
             about = f"refused: {error.message.splitlines()[0]}"
             if not full:
-                self.problems.append(f"{planned.kind}: {about}")
+                self._failed_injections.append(f"{planned.kind}: {about}")
         except Exception as error:
             about = f"{type(error).__name__}: {error}"
-            self.problems.append(f"{planned.kind} at {planned.at:.0f} s: {about}")
+            self._failed_injections.append(f"{planned.kind} at {planned.at:.0f} s: {about}")
         self.faults.append(Injected(planned.kind, endpoint, begun, time.time(), about))
 
     def _update(self, load: Load) -> tuple[str, str]:
@@ -217,8 +214,13 @@ class Piece:
         Kind.DISK_FREED: _free,
     }
 
+    def _write(self, record: dict[str, Any]) -> None:
+        record = {"time": _time(time.time()), **record}
+        self._records.append(record)
+        self.write(record)
+
     def _started(self) -> None:
-        self.write(
+        self._write(
             {
                 "record": "start",
                 "planned_seconds": self.seconds,
@@ -238,9 +240,7 @@ class Piece:
         sent, statuses = load.sent(), load.statuses()
         known = len(self._failures)
         self._failures += load.failures(known)
-        used = usage.processes(self.machine)
-        disk = usage.disk(self.machine.directory, self._filler)
-        self.write(
+        self._write(
             {
                 "record": "minute",
                 "seconds": round(passed, 1),
@@ -248,46 +248,31 @@ class Piece:
                 "statuses": {name: _numbers(found - self._before[1][name]) for name, found in statuses.items()},
                 "failures": [self._explained(failure) for failure in self._failures[known:]],
                 "faults": [_shown(fault) for fault in self.faults[self._faults_written :]],
-                "processes": used,
-                "disk": disk,
+                "processes": usage.processes(self.machine),
+                "disk": usage.disk(self.machine.directory, self._filler),
                 "load_average": round(os.getloadavg()[0], 2),
             }
         )
         self._before, self._faults_written = (sent, statuses), len(self.faults)
-        for role, processes in used.items():
-            for pid, (kilobytes, descriptors) in processes.items():
-                self._memory.setdefault(role, {}).setdefault(pid, []).append((passed, kilobytes))
-                self._descriptors.setdefault(role, {}).setdefault(pid, []).append((passed, descriptors))
-        self._disk.append((passed, disk))
 
     def _explained(self, failure: Failure) -> dict[str, Any]:
         cause = explanation(failure, self.faults)
-        self._unexplained += cause is None
         shown = {**asdict(failure), "sent": _time(failure.sent), "at": _time(failure.at)}
         return {**shown, "explained_by": None if cause is None else f"{cause.kind} at {_time(cause.begun)}"}
 
-    def _ended(self, load: Load, took: float) -> list[str]:
+    def _ended(self, load: Load) -> list[str]:
         clients = {name: judgement.by_class(found) for name, found in load.statuses().items()}
         metrics = self._metrics_like(clients)
-        after = judgement.warm_up(took)
-        memory, descriptors = (
-            {role: judgement.growth(judgement.longest_lived(found), after) for role, found in samples.items()}
-            for samples in (self._memory, self._descriptors)
-        )
-        differing = judgement.differences(clients, metrics)
-        disk = judgement.growth(self._disk, after)
-        self.problems += judgement.problems(took, self._unexplained, differing, memory, descriptors, disk)
-        self.write(
+        self._write(
             {
                 "record": "end",
-                "seconds": round(took, 1),
                 "stopped": self._stop.is_set(),
                 "clients": clients,
                 "metrics": metrics,
-                "problems": self.problems,
+                "failed_injections": self._failed_injections,
             }
         )
-        return self.problems
+        return outcome(self._records).problems
 
     def _metrics_like(self, clients: dict[str, dict[str, int]]) -> dict[str, dict[str, float]]:
         """Return the counts of the metrics, once they are those of the clients or have had the time to be."""
@@ -335,7 +320,7 @@ def appended(path: Path, piece: str) -> Callable[[dict[str, Any]], None]:
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(record: dict[str, Any]) -> None:
-        line = json.dumps({"piece": piece, "time": _time(time.time()), **record}, separators=(",", ":"))
+        line = json.dumps({"piece": piece, **record}, separators=(",", ":"))
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
