@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 WARM_UP_SECONDS = 3600.0
@@ -14,7 +14,7 @@ SHORT_WARM_UP = 1 / 3
 SHORT_MOST_GROWTH = 0.25
 """A piece of less than two hours warms up for a third of its length, and may grow by so much after that."""
 MOST_DESCRIPTORS = 5
-"""File descriptors that a process may have more at the end."""
+"""File descriptors that a process may have more at the end, at the moment with the fewest connections."""
 MOST_DISK_GROWTH = 0.05
 DISK_SLACK = 2_000_000
 """Bytes that the workspace may take more at the end, beside a share of what it took."""
@@ -27,7 +27,7 @@ Sample = tuple[float, float]
 
 @dataclass(frozen=True)
 class Growth:
-    """How a value changed after the warm-up: medians of the first and the last fifth, and the seconds between them."""
+    """How a value changed after the warm-up: in the first and the last fifth, and the seconds between them."""
 
     first: float
     last: float
@@ -59,10 +59,13 @@ def most_growth(seconds: float) -> float:
     return MOST_GROWTH if seconds >= 2 * WARM_UP_SECONDS else SHORT_MOST_GROWTH
 
 
-def growth(samples: Sequence[Sample], after: float) -> Growth | None:
+def growth(
+    samples: Sequence[Sample], after: float, of: Callable[[Sequence[float]], float] = statistics.median
+) -> Growth | None:
     """Return how a value changed after a moment; None if there are too few samples to say.
 
-    Medians of the first and the last fifth are compared, so that a moment of much work does not decide.
+    Medians of the first and the last fifth are compared, so that a moment of much work does not decide. For a value
+    that comes and goes with the load, such as open connections, `of` is `min`: a leak raises the least one, too.
 
     Example:
         >>> growth([(60.0 * minute, 100.0 + minute) for minute in range(60)], after=600).more
@@ -75,7 +78,7 @@ def growth(samples: Sequence[Sample], after: float) -> Growth | None:
     fifth = max(len(late) // 5, 1)
     first, last = late[:fifth], late[-fifth:]
     between = statistics.median(time for time, _ in last) - statistics.median(time for time, _ in first)
-    values = (statistics.median(value for _, value in part) for part in (first, last))
+    values = (of([value for _, value in part]) for part in (first, last))
     return Growth(*values, between)
 
 

@@ -55,7 +55,7 @@ def outcome(records: Sequence[Record]) -> Outcome:
     failures = [failure for record in minutes for failure in record["failures"]]
     unexplained = sum(failure["explained_by"] is None for failure in failures)
     memory = {role: growth(longest_lived(by_process(minutes, role, 0)), after) for role in ROLES}
-    descriptors = {role: growth(longest_lived(by_process(minutes, role, 1)), after) for role in ROLES}
+    descriptors = {role: growth(longest_lived(by_process(minutes, role, 1)), after, min) for role in ROLES}
     disk = growth([(record["seconds"], record["disk"]) for record in minutes], after)
     differing = differences(end["clients"], end["metrics"]) if end else []
     return Outcome(

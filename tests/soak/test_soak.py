@@ -98,6 +98,16 @@ def test_growth_is_that_after_the_warm_up_whatever_came_before_and_without_singl
     assert growth(samples[:29], after=20 * 60) is None, "nine samples say nothing"
 
 
+def test_descriptors_of_connections_that_come_and_go_are_no_growth_and_a_leak_is() -> None:
+    busier = [(60.0 * minute, 65.0 + (minute % 5) * (2 if minute < 30 else 4)) for minute in range(60)]
+    found = growth(busier, 0, min)
+    assert found is not None
+    assert found.more == 0
+    leaks = growth([(time, value + time / 60 / 4) for time, value in busier], 0, min)
+    assert leaks is not None
+    assert leaks.more > 10
+
+
 def test_growth_by_hour_is_that_of_the_time_between_both_medians() -> None:
     found = growth([(60.0 * minute, 1000.0 + minute) for minute in range(121)], after=0)
     assert found is not None
