@@ -8,15 +8,15 @@ JOBS ?= 4
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
 NOTEBOOK_JOBS ?= 3
-# Stages in one word run side by side. Most tutorials and faults wait for something; so does the search of test-fuzz.
+# Stages in one word run side by side. Most tutorials, faults and the soak wait for something; so does the search of test-fuzz.
 CHECKS ?= check,test-js,docs,compiled,test-frameworks
-STAGES ?= $(CHECKS) unit alone test-faults,notebooks,test-fuzz
+STAGES ?= $(CHECKS) unit alone test-faults,notebooks,test-fuzz,soak
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json
+.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,7 @@ test: export MLJUPYTER_FAULT_RATE ?= 300
 test: export FAULT_JOBS := 4
 test: export FUZZ_JOBS := 3
 test: export NOTEBOOK_JOBS := 2
+test: export SOAK_MINUTES ?= 3
 test: $(VENV)/.dev ## all checks and tests: every stage runs, and a table at the end says how each went
 	+@MAKE="$(MAKE)" $(BIN)/python -m tests.stages $(STAGES)
 
@@ -152,6 +153,15 @@ fuzz: $(VENV)/.dev ## the same for HOURS=1; what is found is kept in .hypothesis
 
 fuzz-json: $(VENV)/.dev ## COUNT=2000000 random documents for the fast json.loads against the standard library
 	@$(BIN)/python -m tests.fuzz.json_documents $(or $(COUNT),2000000) $(SEED)
+
+soak: $(VENV)/.dev ## a mixed load for HOURS=8 (or SOAK_MINUTES=10) while faults are injected; records go to RESULTS
+	@$(BIN)/python -m tests.soak $(if $(SOAK_MINUTES),--minutes $(SOAK_MINUTES),--hours $(or $(HOURS),8)) $(if $(RESULTS),--results $(RESULTS))
+
+soak-report: $(VENV)/.dev ## docs/soak.md from the records of all pieces in RESULTS=docs/soak.jsonl
+	@$(BIN)/python -m tests.soak.report $(RESULTS)
+
+test-upgrade: $(VENV)/.dev ## from release 788ba90 to this one and back, with endpoints under load
+	@$(BIN)/python -m pytest --no-cov tests/compatibility/test_upgrade.py
 
 notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compared with their saved outputs
 	@chosen=$$($(BIN)/python -m tests.notebooks) && home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \

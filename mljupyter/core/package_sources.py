@@ -10,8 +10,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from mljupyter.build.environments import project_file
 from mljupyter.build.environments.definition import redacted
-from mljupyter.build.environments.local_files import lines_of_file
+from mljupyter.build.environments.local_files import absolute_lines, lines_of_file, read_list
 from mljupyter.build.environments.requirements import pin_of
 from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
@@ -23,7 +24,7 @@ _OWN = {"mljupyter", "pip"}
 
 
 def read_pip_requirements(file: Path, pip_version: str | None) -> CondaDependencies:
-    """Return the packages of a requirements file and of the files that it includes.
+    """Return the packages of a requirements file and of the files that it includes, or of a ``pyproject.toml``.
 
     Parameters:
         file: the file.
@@ -35,7 +36,16 @@ def read_pip_requirements(file: Path, pip_version: str | None) -> CondaDependenc
     """
     packages = CondaDependencies.create(pip_packages=[])
     with as_user_error():
-        packages.set_pip_requirements(lines_of_file(file))
+        if file.name == project_file.NAME:
+            project = project_file.project_dependencies(read_list(file, "project file"), str(file))
+            lines = absolute_lines(project.lines, file.parent)
+            if project.python is not None:
+                packages.add_conda_package(f"python{project.python}")
+            if project.left_out:
+                print(f"Not installed, of {file.name}: {', '.join(project.left_out)}")
+        else:
+            lines = lines_of_file(file)
+        packages.set_pip_requirements(lines)
     if pip_version is not None:
         packages.add_conda_package(f"pip={pip_version}")
     return packages

@@ -121,6 +121,8 @@ def test_a_backslash_at_the_end_of_the_file_ends_the_line() -> None:
         ("-r", "-r option requires 1 argument"),
         ("six --index-url https://user:secret@example.org", "Give it its own line"),
         ("six --config-settings a=b", "--config-settings is not supported"),
+        ("./pk -Ca=b", "--config-settings is not supported"),
+        ('./pk --global-option="--fast" --config-setting=a=b', "--global-option is not supported"),
         ("--find-links 'a", "No closing quotation"),
         ("--hash sha256:0", "without a requirement"),
     ],

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,6 +177,33 @@ def test_the_index_of_pip_s_configuration_is_asked_and_not_the_public_one(
     assert evaluate(ensure_environment(definition("tiny"), root), "tiny.VERSION", "tiny") == "1.0"
     assert "PIP_INDEX_URL" not in index_settings({"PIP_CONFIG_FILE": os.devnull})
     assert index_settings({**os.environ, "PIP_INDEX_URL": "x"})["PIP_INDEX_URL"] == "x"
+
+
+def test_an_extra_index_of_pip_s_configuration_is_asked_beside_the_others(
+    index: PackageIndex, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `pip config set global.extra-index-url`, without an index-url: pip asks both, and takes the best version.
+    index.add("own", "1.0")
+    source_packages.wheel_file(tmp_path / "links", "linked")
+    with PackageIndex() as public, PackageIndex() as third:
+        public.add("tiny", "0.9")
+        third.add("own", "1.5")
+        urls = f"{index.option.partition(' ')[2]}\n    {third.option.partition(' ')[2]}"
+        settings = f"[global]\nextra-index-url = {urls}\nfind-links = {tmp_path / 'links'}\n"
+        (tmp_path / "pip.conf").write_text(settings)
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+        assert "PIP_INDEX_URL" not in index_settings({"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "HOME": "/x"})
+        monkeypatch.setenv("PIP_INDEX_URL", public.option.partition(" ")[2])  # stands in for PyPI
+        built = ensure_environment(definition("tiny", "own", "linked"), root)
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", tmp_path / "pip"]
+        subprocess.run([*pip, "tiny", "own", "linked"], check=True)
+    assert evaluate(built, "tiny.VERSION, own.VERSION, linked.VERSION", "tiny, own, linked") == "1.0 1.5 1.0"
+    assert {file.name.partition("-py3")[0] for file in (tmp_path / "pip").iterdir()} == {
+        "tiny-1.0",
+        "own-1.5",
+        "linked-1.0",
+    }
 
 
 def test_constraints_and_links_hold(index: PackageIndex, root: Path, tmp_path: Path) -> None:

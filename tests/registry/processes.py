@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.small_disk import NoSmallDiskError, small_disk
 from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -45,16 +46,8 @@ def finish(process: subprocess.Popen[Any]) -> str:
 
 
 def on_small_disk(directory: Path, size: str) -> tuple[str, ...]:
-    """Return a command prefix that mounts a disk of `size` on `directory`, for one process and its children alone."""
-    mount = f'mount -t tmpfs -o size={size},mode=700 none "$0" && exec "$@"'
-    prefix = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(directory))
+    """Return the command prefix of `small_disk`; skip the test where there can be none."""
     try:
-        probe = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
-        reason = probe.stderr.strip()
-    except FileNotFoundError:
-        probe, reason = None, "there is no unshare"
-    if probe is None or probe.returncode:
-        pytest.skip(
-            f"needs a small disk in a user namespace ({reason}): sudo sysctl kernel.unprivileged_userns_clone=1"
-        )
-    return prefix
+        return small_disk(directory, size)
+    except NoSmallDiskError as error:
+        pytest.skip(str(error))

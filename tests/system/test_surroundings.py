@@ -26,7 +26,7 @@ import pytest
 
 import mljupyter
 from tests.testbed import needed
-from tests.waiting import HANG_SECONDS
+from tests.waiting import COMMAND_SECONDS, HANG_SECONDS
 
 pytestmark = pytest.mark.system
 HERE = Path(__file__).with_name("surroundings")
@@ -120,6 +120,7 @@ def outcome(
 
     def run(case: Case) -> tuple[int, str]:
         environment = {"HOME": "/data/home", "LANG": "C.UTF-8", "MLJUPYTER_MLFLOW": "off", **case.environment}
+        environment["HANG_SECONDS"] = str(HANG_SECONDS)  # this package is not there
         unset = " ".join(["unset", *(name for name, value in environment.items() if value is None)])
         program = (
             f"{unset}; {case.before} && exec {sys.executable} /script/life_cycle.py"  # engines set HOME by themselves
@@ -139,7 +140,7 @@ def outcome(
             **options,
         )
         try:
-            status = container.wait(timeout=HANG_SECONDS)["StatusCode"]
+            status = container.wait(timeout=COMMAND_SECONDS)["StatusCode"]
             return status, container.logs().decode(errors="replace")
         finally:
             container.remove(force=True)

@@ -1,4 +1,4 @@
-"""Package indexes in the settings of pip on this machine: its variables and configuration files."""
+"""Settings of pip on this machine that say where packages come from, in variables and configuration files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 from mljupyter.files import in_home
 
 _SECTIONS = ("global", "install")  # the second one counts more, as in pip
+_OPTIONS = ("cert", "extra-index-url", "find-links", "index-url", "no-index", "trusted-host")
 
 
 def index_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return pip's variables for indexes, with those of its configuration files if they name another index than PyPI.
+    """Return pip's variables for its sources of packages, with those of its configuration files.
 
-    A company's index is usually named there. Without it, its packages would be looked for on PyPI.
+    A company's index is usually named there, alone or beside PyPI. Without it, its packages would be looked for on
+    PyPI only. A variable counts more than the same option in a file; other options of the files stay in force.
 
     Parameters:
-        variables: the environment variables, which count more than the files.
+        variables: the environment variables.
 
     """
     found: dict[str, str] = {}
@@ -32,10 +34,9 @@ def index_settings(variables: Mapping[str, str]) -> dict[str, str]:
         for section in _SECTIONS:
             items = parser.items(section) if parser.has_section(section) else []
             found |= {key.replace("_", "-"): value for key, value in items}
-    names = {"index-url": "PIP_INDEX_URL", "extra-index-url": "PIP_EXTRA_INDEX_URL", "trusted-host": "PIP_TRUSTED_HOST"}
-    named = {names[key]: value for key, value in found.items() if key in names}
-    given = {name: value for name in names.values() if (value := variables.get(name))}
-    return {**(named if "PIP_INDEX_URL" in named and "PIP_INDEX_URL" not in given else {}), **given}
+    names = {option: f"PIP_{option.upper().replace('-', '_')}" for option in _OPTIONS}
+    named = {names[key]: value for key, value in found.items() if key in names and value}
+    return named | {name: value for name in names.values() if (value := variables.get(name))}
 
 
 def _files(variables: Mapping[str, str]) -> list[Path]:

@@ -59,7 +59,8 @@ DEPLOYMENT_OPTIONS = (
     Option("source-directory", "directory with modules that ESTIMATOR needs", metavar="DIR"),
     Option(
         "environment",
-        "registered environment, requirements.txt or conda file, or current: this notebook's packages",
+        "registered environment, requirements.txt, conda file, pyproject.toml or directory with one, or current: this "
+        "notebook's packages",
         metavar="ENVIRONMENT",
         completes="environment",
     ),
