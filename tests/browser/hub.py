@@ -44,6 +44,7 @@ c.Spawner.args = [
     "--ServerApp.jpserver_extensions={{'{extension}': True}}",
 ]
 c.Spawner.default_url = "/lab"
+c.Spawner.start_timeout = c.Spawner.http_timeout = {seconds}
 c.Spawner.environment = {environment!r}
 """
 
@@ -94,6 +95,7 @@ def running_hub(place: Path) -> Iterator[Hub]:
             token=_TOKEN,
             proxy=_installed_proxy(),
             user=USER,
+            seconds=int(HANG_SECONDS),
             directory=directory,
             python=sys.executable,
             environment=own,

@@ -113,6 +113,30 @@ def test_an_action_passes_the_protection_of_the_hub_against_other_sites(hub_page
     expect(hub_page.locator(PANEL).locator("li", has_text="line").first).to_contain_text("2/2 replicas")
 
 
+def test_status_bar_running_section_menu_and_settings_of_jupyterlab_have_their_part(hub_page: Page) -> None:
+    page = hub_page
+    expect(page.locator("#jp-main-statusbar").get_by_role("button", name="1 endpoint")).to_be_visible()
+    page.evaluate("() => window.jupyterapp.shell.activateById('jp-running-sessions')")
+    running = page.locator("#jp-running-sessions")
+    expect(running.get_by_text("line", exact=True)).to_be_visible()
+    page.evaluate("() => window.jupyterapp.commands.execute('settingeditor:open', { query: 'mljupyter' })")
+    expect(page.get_by_text("A deployment has ended").first).to_be_visible()
+    page.get_by_role("menuitem", name="View", exact=True).click()
+    page.get_by_role("menuitem", name="Show endpoints").click()
+    expect(page.locator(PANEL)).to_be_visible()
+
+
+def test_another_extension_gets_the_endpoints_by_the_token(hub_page: Page) -> None:
+    names = hub_page.evaluate(
+        """async () => {
+            const { IMLJupyter } = (await window._JUPYTERLAB['mljupyter-labextension'].get('./index'))();
+            const { endpoints } = await window.jupyterapp.resolveRequiredService(IMLJupyter);
+            return [...endpoints.rows.keys()];
+        }"""
+    )
+    assert names == ["line"]
+
+
 def test_an_open_panel_is_no_activity_that_keeps_the_server_alive(hub_page: Page, hub: Hub) -> None:
     told = hub_page.told  # type: ignore[attr-defined]
     # JupyterLab asks for kernels and terminals while it is visible, which does count.
