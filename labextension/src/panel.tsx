@@ -4,6 +4,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import { Menu } from '@lumino/widgets';
 import * as React from 'react';
 
+import { whereItAnswers } from './actions';
 import type { Api } from './api';
 import { CommandIDs } from './commands';
 import type { IEndpoint, IModel, IRates, ITarget, IVersion } from './documents';
@@ -193,16 +194,24 @@ function Endpoint(props: {
       </div>
       {row.problem ? <p className="mljlab-problem">{row.problem.message}</p> : null}
       {expanded ? (
-        <ul className="mljlab-versions">
-          {row.versions.map(version => (
-            <Version
-              key={version.name}
-              version={version}
-              told={row.problem?.message ?? ''}
-              trans={trans}
-            />
-          ))}
-        </ul>
+        <>
+          <ul className="mljlab-versions">
+            {row.versions.map(version => (
+              <Version
+                key={version.name}
+                version={version}
+                told={row.problem?.message ?? ''}
+                trans={trans}
+              />
+            ))}
+          </ul>
+          {row.uri === '' ? null : (
+            <p className="mljlab-uri">
+              <code>{row.uri}</code>{' '}
+              <span className="mljlab-quiet">{whereItAnswers(row.uri, trans)}</span>
+            </p>
+          )}
+        </>
       ) : null}
     </li>
   );

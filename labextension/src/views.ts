@@ -6,6 +6,7 @@ import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { chosenEndpoint } from './choice';
 import { CommandIDs } from './commands';
 import { endpointsIcon } from './icon';
+import type { Place } from './place';
 import type { IMLJupyter } from './tokens';
 import { type IViewRequest, Modules, View } from './view';
 
@@ -13,10 +14,11 @@ import { type IViewRequest, Modules, View } from './view';
 export function addViews(
   app: JupyterFrontEnd,
   mlj: IMLJupyter,
+  place: Place,
   restorer: ILayoutRestorer | null,
   trans: TranslationBundle
 ): void {
-  const { commands, shell } = app;
+  const { commands } = app;
   const { channel, endpoints } = mlj;
   const modules = new Modules(mlj.api);
   const tracker = new WidgetTracker<MainAreaWidget<View>>({ namespace: 'mljupyter-views' });
@@ -26,6 +28,10 @@ export function addViews(
     isVisible: () => false,
     execute: args => {
       const request = args as unknown as IViewRequest;
+      if (!place.hasTabs) {
+        place.openPage(request);
+        return;
+      }
       const { name } = request.given;
       const content = new View(request, channel, modules, trans);
       const widget = new MainAreaWidget({ content });
@@ -35,8 +41,7 @@ export function addViews(
       widget.title.label = name === undefined ? title : `${title}: ${name}`;
       widget.title.icon = endpointsIcon;
       widget.title.closable = true;
-      shell.add(widget, 'main');
-      shell.activateById(widget.id);
+      place.add(widget);
       void tracker.add(widget);
     }
   });
@@ -47,6 +52,12 @@ export function addViews(
       name: widget => widget.content.request.id
     });
   }
+  void app.restored.then(() => {
+    const { asked } = place;
+    if (asked !== null && place.hasTabs) {
+      void commands.execute(CommandIDs.openView, asked as unknown as ReadonlyPartialJSONObject);
+    }
+  });
 
   const open = (kind: string, given: IViewRequest['given']) => {
     const { workspace } = endpoints;
@@ -55,7 +66,7 @@ export function addViews(
       return same && request.given.name === given.name && given.name !== undefined;
     });
     if (known !== undefined) {
-      shell.activateById(known.id);
+      place.show(known);
       return;
     }
     const request: IViewRequest = { id: UUID.uuid4(), kind, workspace, given };

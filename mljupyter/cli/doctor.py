@@ -18,7 +18,7 @@ _MARKS = {"ok": "✓", "note": "·", "failed": "✗"}
 @workspace_option
 @json_option
 def doctor(workspace: str | None, as_json: bool) -> None:
-    """Check Python, router, workspace, controller, sockets, ports and optional packages.
+    """Check Python, router, workspace, controller, sockets, ports, optional packages and extensions of Jupyter.
 
     The exit status is 1 if a problem prevents endpoints from serving.
     """

@@ -10,7 +10,13 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    """Add the routes of mljupyter to a Jupyter server."""
-    from mljupyter.labserver.extension import load  # only when a server loads it
+    """Add the routes of mljupyter to a Jupyter server. If that fails, everything else of the server works."""
+    try:
+        from mljupyter.labserver.extension import load  # only when a server loads it
 
-    load(server)
+        load(server)
+    except Exception as error:  # whatever is wrong with the installation is told in the page
+        from mljupyter.labserver.failed import tell  # only when it has failed
+
+        server.log.exception("mljupyter.labserver could not be loaded")
+        tell(server, error)

@@ -475,7 +475,7 @@ DETACH = Magic(
 
 DOCTOR = Magic(
     name="doctor",
-    summary="Check Python, router, workspace, controller, sockets, ports and optional packages.",
+    summary="Check Python, router, workspace, controller, sockets, ports, optional packages and extensions of Jupyter.",
     options=(JSON, OUTPUT),
     example="%mlj doctor",
     run="doctor:run",

@@ -17,6 +17,7 @@ from mljupyter.client.errors import SocketPathError
 from mljupyter.controller.layout import Layout
 from mljupyter.errors import MLJupyterError
 from mljupyter.runtimes.nvidia import DEVICES
+from mljupyter.workspace.doctor_jupyter import examine_jupyter
 from mljupyter.workspace.doctor_workspace import Check, examine_workspace
 
 _OLDEST_PYTHON = (3, 11)
@@ -40,7 +41,10 @@ def examine(find_workspace: Callable[[], Path]) -> list[Check]:
         checks.append(Check("workspace", "failed", first, " ".join(rest.split())))
     else:
         checks += [_workspace(directory), *examine_workspace(directory), _runtime_directory(directory)]
-    return [*checks, _ports(), *_gpus(), *_extras()]
+    checks += [_ports(), *_gpus(), *_extras()]
+    if importlib.util.find_spec("jupyterlab") is not None:
+        checks += examine_jupyter(_pip())
+    return checks
 
 
 def _python() -> Check:

@@ -15,6 +15,7 @@ from tests.browser.lab import CHROMIUM, Lab, Notebook, notebook, running
 from tests.leftovers import end_what_was_started_below
 from tests.waiting import HANG_SECONDS, wait_until
 
+RESOLVER = "--host-resolver-rules=MAP *.example 127.0.0.1"  # to the browser, a name of this machine is another machine
 SCREENSHOTS = os.environ.get("MLJUPYTER_SCREENSHOTS")
 
 
@@ -25,7 +26,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("needs Chromium; make chromium installs Debian's")
     expect.set_options(timeout=HANG_SECONDS * 1000)
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", RESOLVER])
         yield found
         found.close()
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LABEXTENSION = Path(__file__).parents[2] / "labextension" / "prebuilt"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+SERVER_EXTENSION = "mljupyter.labserver"
 _LOOK_EVERY = 100
 """Milliseconds between two looks at a page that waits for its kernel. By default, it is drawn anew for each look."""
 _SETTINGS = {
@@ -55,9 +56,11 @@ class Lab:
                 client.delete(f"sessions/{session['id']}").raise_for_status()
 
 
-@contextmanager
-def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
-    """Run JupyterLab on a directory until left; its settings, data and workspaces live below `home`."""
+def prepared(home: Path, theme: str = "light") -> dict[str, str]:
+    """Prepare a home for a server with the extension of these sources; return the server's environment.
+
+    Settings, data, workspaces and the files of running servers (`home / "runtime"`) live below it.
+    """
     settings = home / "settings"
     chosen = {**_SETTINGS, "apputils-extension/themes": {"theme": THEMES[theme]}}
     for plugin, values in chosen.items():
@@ -73,7 +76,34 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
     reservations = Path.home() / ".mljupyter"
     reservations.mkdir(mode=0o700, exist_ok=True)
     (home / reservations.name).symlink_to(reservations)
-    environment = _environment(home, settings, runtime)
+    return {
+        **os.environ,
+        "HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_PREFER_ENV_PATH": "0",  # the extension of these sources goes before that of the environment
+        "JUPYTER_RUNTIME_DIR": str(runtime),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "MLJUPYTER_HOME": str(home / "mljupyter"),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+    }
+
+
+@contextmanager
+def running(directory: Path, home: Path, theme: str = "light", extension: str = SERVER_EXTENSION) -> Iterator[Lab]:
+    """Run JupyterLab on a directory until left; its settings, data and workspaces live below `home`.
+
+    Parameters:
+        directory: is shown in the file browser.
+        home: must be empty.
+        theme: one of `THEMES`.
+        extension: the module of the server extension; empty for none.
+
+    """
+    environment = prepared(home, theme)
+    runtime = home / "runtime"
     arguments = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         "--ServerApp.port=0",
@@ -82,7 +112,7 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
         "--LabApp.expose_app_in_browser=True",
         "--JupyterNotebookApp.expose_app_in_browser=True",
         "--LabApp.extension_manager=readonly",
-        "--ServerApp.jpserver_extensions={'mljupyter.labserver': True}",
+        f"--ServerApp.jpserver_extensions={ {SERVER_EXTENSION: False, **({extension: True} if extension else {})} }",
     ]
     log = home / "lab.log"
     with log.open("wb") as output:
@@ -98,22 +128,6 @@ def running(directory: Path, home: Path, theme: str = "light") -> Iterator[Lab]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         server.wait(HANG_SECONDS)
-
-
-def _environment(home: Path, settings: Path, runtime: Path) -> Mapping[str, str]:
-    return {
-        **os.environ,
-        "HOME": str(home),
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_PREFER_ENV_PATH": "0",  # the extension of these sources goes before that of the environment
-        "JUPYTER_RUNTIME_DIR": str(runtime),
-        "JUPYTERLAB_SETTINGS_DIR": str(settings),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "IPYTHONDIR": str(home / "ipython"),
-        "MLJUPYTER_HOME": str(home / "mljupyter"),
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
-    }
 
 
 def _read(path: Path) -> Any:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +18,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import THEMES, Notebook
+from tests.browser.lab import THEMES, Lab, Notebook
 from tests.browser.test_panels import LOAD, PREPARE, STOP, VERSIONS
+from tests.browser.test_side_panel import PANEL
 from tests.quickstart import code
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "images" / "panels"
 TOUR_PICTURES = ROOT / "docs" / "images" / "tour"
+LAB_PICTURES = ROOT / "docs" / "images" / "jupyterlab"
 TOUR = ROOT / "notebooks" / "00-tour.ipynb"
 _TOUR_FRAMES = 16  # of each rollout, about as many seconds
 MORE = """
@@ -34,6 +40,7 @@ threads += more
 def _directory() -> None:
     PICTURES.mkdir(exist_ok=True)
     TOUR_PICTURES.mkdir(exist_ok=True)
+    LAB_PICTURES.mkdir(exist_ok=True)
 
 
 def taken(page: Page, selector: str) -> Image.Image:
@@ -126,3 +133,53 @@ def test_tour(opened: Callable[..., Notebook]) -> None:
     chart.wait_for()
     Image.open(io.BytesIO(chart.screenshot())).save(TOUR_PICTURES / "shares.png", optimize=True)
     assert notebook.errors() == []
+
+
+SERVED = """
+import joblib, time
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from mljupyter.core import Model, Workspace
+ws = Workspace.create("default", exist_ok=True)
+services = []
+for name, estimator, data in (
+    ("iris", LogisticRegression(max_iter=1000), load_iris()), ("diabetes", LinearRegression(), load_diabetes())
+):
+    joblib.dump(estimator.fit(data.data, data.target), f"{name}.pkl")
+    model = Model.register(ws, f"{name}.pkl", name, model_framework=Model.Framework.SCIKITLEARN)
+    services.append((Model.deploy(ws, name, [model]), {"data": data.data[:5].tolist()}))
+for service, _ in services:
+    service.wait_for_deployment()
+print("ready", flush=True)
+import json
+while True:
+    for service, rows in services:
+        service.run(json.dumps(rows))
+    time.sleep(0.1)
+"""
+
+
+def test_side_panel(page: Page, lab: Lab, tmp_path: Path) -> None:
+    environment = {**os.environ, "MLJUPYTER_HOME": str(lab.home / "mljupyter")}
+    command = [sys.executable, "-c", SERVED]
+    page.set_viewport_size({"width": 1280, "height": 800})
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as load:
+        assert load.stdout is not None
+        assert "ready\n" in iter(load.stdout.readline, "")
+        page.goto(f"{lab.url}lab?token={lab.token}&reset")
+        page.wait_for_selector(PANEL, state="attached")
+        page.keyboard.press("Control+Alt+e")
+        panel = page.locator(PANEL)
+        panel.get_by_role("button", name="iris", exact=True).click()
+        panel.get_by_role("button", name="Versions of iris").click()
+        panel.get_by_text("Models", exact=True).click()
+        expect(panel.get_by_role("img", name=re.compile("p95 .* ms"))).to_have_count(2)
+        page.wait_for_timeout(30_000)  # for charts with something in them
+        for theme, title in THEMES.items():
+            page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", title)
+            page.wait_for_selector(f"[data-jp-theme-name='{title}']", state="attached")
+            page.wait_for_timeout(2000)
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            small = picture.quantize(128, dither=Image.Dither.NONE)
+            small.save(LAB_PICTURES / f"side-panel-{theme}.png", optimize=True)
+        load.kill()

@@ -86,10 +86,10 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     expect(line.first).to_contain_text("1/1 replicas")
     expect(panel.get_by_text("used by line-one")).to_be_visible()
     expect(panel.get_by_role("button", name="Delete line:1")).to_be_disabled()
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+    for theme in ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"):
         page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
         page.wait_for_selector(f"[data-jp-theme-name='{theme}']", state="attached")
-        shot(f"side-panel-{theme.split()[-1].lower()}")
+        shot(f"side-panel-{theme.split(maxsplit=1)[-1].lower().replace(' ', '-')}")
         assert serious_problems(page, PANEL) == []
         assert serious_problems(page, ".mljlab-View") == []
 

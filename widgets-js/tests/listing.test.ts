@@ -5,6 +5,7 @@ import { readableSize } from "../../labextension/src/format";
 import {
   endpointCell,
   eventsOf,
+  isOnlyOnServer,
   linePoints,
   looksLikeModel,
   matching,
@@ -150,6 +151,19 @@ describe("the file browser", () => {
     const names = ["a.pkl", "b.ONNX", "c.py", "d.csv"];
     expect(names.filter((name) => looksLikeModel(name, false))).toEqual(["a.pkl", "b.ONNX"]);
     expect(looksLikeModel("saved", true)).toBe(true);
+  });
+});
+
+describe("a scoring URI", () => {
+  it("leads to the machine of the server alone if it is of its own address, and the page is elsewhere", () => {
+    for (const host of ["localhost", "127.0.0.1", "127.0.1.1", "[::1]"]) {
+      const uri = `http://${host}:6789/score`;
+      expect(isOnlyOnServer(uri, "hub.example")).toBe(true);
+      expect(isOnlyOnServer(uri, "localhost")).toBe(false);
+    }
+    expect(isOnlyOnServer("https://scoring.example/score", "hub.example")).toBe(false);
+    expect(isOnlyOnServer("http://localhost.example/score", "hub.example")).toBe(false);
+    expect(isOnlyOnServer("", "hub.example")).toBe(false);
   });
 });
 
