@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import psutil
 
+from tests.waiting import wait_until
+
 
 def end_what_was_started_below(home: Path) -> None:
-    """End controllers, routers and replicas of the workspaces below a directory."""
+    """End controllers, routers and replicas of workspaces below a directory, and those that they start meanwhile."""
+    wait_until(lambda: not _killed(home), f"nothing of {home} runs")
+
+
+def _killed(home: Path) -> list[psutil.Process]:
+    found = []
     for process in psutil.process_iter(["cmdline"]):
         if any(str(home) in word for word in process.info["cmdline"] or ()):
-            process.kill()
+            found.append(process)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends with its controller
+                process.kill()
+    return found
 
 
 def has_controllers(directory: Path) -> bool:
