@@ -9,6 +9,9 @@ import psutil
 
 from tests.waiting import wait_until
 
+_PLACES = ("*/control", "workspaces/*/control", "home/workspaces/*/control")
+"""Where a controller keeps its files: below a workspace, a home, or a home in a directory of its own."""
+
 
 def end_what_was_started_below(home: Path) -> None:
     """End controllers, routers and replicas of workspaces below a directory, and those that they start meanwhile."""
@@ -26,5 +29,5 @@ def _killed(home: Path) -> list[psutil.Process]:
 
 
 def has_controllers(directory: Path) -> bool:
-    """Return whether a controller was started for a workspace of the home in the directory of a test."""
-    return any(directory.glob("home/workspaces/*/control"))
+    """Return whether a controller was started for a workspace in the directory of a test."""
+    return any(any(directory.glob(place)) for place in _PLACES)
