@@ -11,7 +11,7 @@ from mljupyter.errors import MLJupyterError
 LAST_LINES = 20
 
 # The first that matches counts: causes before consequences.
-_CAUSES_OUTSIDE = (
+_CAUSES_IN_SOURCES = (
     (
         r"git executable not found|git: not found|cannot find command 'git'|No such file or directory: 'git'",
         "git is not installed, and a package is named by its git repository: install git, or give a wheel.",
@@ -27,6 +27,8 @@ _CAUSES_OUTSIDE = (
         r"setuptools[-_]scm was unable|unable to detect version|LookupError: Error getting the version from source",
         "The package takes its version from git, which is not part of a copy: build a wheel of it, and list that.",
     ),
+)
+_CAUSES_OUTSIDE = (
     (
         r"no space left|os error 28\b|disk quota exceeded|os error 122\b",
         "No space is left: free some on the disk of the environments and of uv's cache (`uv cache prune`).",
@@ -41,6 +43,7 @@ _CAUSES_OUTSIDE = (
     ),
 )
 _HINTS = (
+    *_CAUSES_IN_SOURCES,
     *_CAUSES_OUTSIDE,
     (
         r"not found in the package registry|not found in the cache|not found in the provided package locations",

@@ -104,7 +104,8 @@ def test_what_a_configuration_says_of_the_size_beats_what_the_model_says(live: W
         model_framework=Model.Framework.SCIKITLEARN,
         resource_configuration=ResourceConfiguration(cpu=4, memory_in_gb=8, gpu=1),
     )
-    service = deployed(live, model, AksWebservice.deploy_configuration(cpu_cores=0.2, num_replicas=1))
+    configuration = AksWebservice.deploy_configuration(cpu_cores=0.2, num_replicas=1)
+    service = Model.deploy(live, "no-code", [model], deployment_config=configuration)
     resources = version(service).resources
     assert (resources.cpu, resources.memory_in_gb, resources.gpu) == (0.2, 8, 1)
 

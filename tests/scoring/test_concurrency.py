@@ -77,7 +77,7 @@ def test_a_routed_request_gets_busy_at_once_when_all_are_busy(serve: Serve) -> N
 def test_a_routed_request_over_its_time_gets_a_final_503_but_only_if_it_has_to_wait(serve: Serve) -> None:
     replica = serve(COUNTING, "--max-queue-wait-ms", "500")
     assert replica.score("0", x_mlj_start=now_ms(age_ms=60_000)).status_code == 200
-    thread, _ = in_background(replica, "0.7")
+    thread, _ = in_background(replica, "3")
     refused = replica.score("0", x_mlj_start=now_ms(age_ms=600))
     assert refused.status_code == 503
     assert "x-mlj-busy" not in refused.headers

@@ -1,7 +1,8 @@
-"""TensorFlow and MLflow themselves, in environments that uv makes: what stand-ins cannot show.
+"""TensorFlow and MLflow themselves: what stand-ins cannot show.
 
-The packages are large. The environments and the models that they save are kept in ``~/.cache/mljupyter-tests``, so
-only the first run on a machine waits for them.
+TensorFlow is large, and MLflow's part that serves is among the packages of the tests. The environment that uv makes
+for the former, and the models that both save, are kept in ``~/.cache/mljupyter-tests``: only the first run on a machine
+waits for them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -100,9 +102,8 @@ def test_a_saved_model_of_tensorflow(launch: Callable[..., Replica], directory: 
 
 
 def test_a_python_function_of_mlflow(launch: Callable[..., Replica], directory: Path) -> None:
-    python = interpreter("mlflow-skinny", "pandas", "numpy")
-    model = saved(python, SAVE_MLFLOW, directory / "models" / "doubled")
-    replica = launch(None, "--no-code", "mlflow", "--model-dir", str(model.parent), "--worker-python", python)
+    model = saved(sys.executable, SAVE_MLFLOW, directory / "models" / "doubled")
+    replica = launch(None, "--no-code", "mlflow", "--model-dir", str(model.parent))
     replica.wait_ready()
     frame = {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}
     assert post(replica, {"input_data": frame}) == [{"a": 2, "b": 4}, {"a": 6, "b": 8}]

@@ -33,7 +33,7 @@ def test_an_idle_replica_stops_at_once_and_cleans_up(serve: Serve) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_runs_is_finished_and_what_is_new_is_sent_elsewhere(serve: Serve, number: int) -> None:
     replica = serve(SLOW)
-    thread, answers = in_background(replica, "0.6")
+    thread, answers = in_background(replica, "3")
     os.kill(replica.process.pid, number)
     wait_until(lambda: replica.health() == 503, what="the drain")
     assert replica.state()["state"] == "draining"

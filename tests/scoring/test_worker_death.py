@@ -286,6 +286,7 @@ def test_a_run_over_the_time_limit_is_504_at_once_and_its_worker_replaced(serve:
     assert "killed and replaced" in log and "in run" in log
 
 
+@pytest.mark.alone  # the first run ends within the milliseconds between the 504 and the worker's death
 def test_a_worker_that_is_to_be_killed_gets_no_more_requests(serve: Serve) -> None:
     replica = serve(SLOW, "--scoring-timeout-ms", "300", "--max-queue-wait-ms", "10000")
     thread, answers = in_background(replica, "0.33")  # ends between the 504 and the worker's death
@@ -301,9 +302,9 @@ def test_many_timeouts_in_a_row_do_not_end_the_replica(serve: Serve) -> None:
 
 
 def test_with_threads_one_timeout_leaves_the_others_running(serve: Serve) -> None:
-    replica = serve(SLOW, "--scoring-timeout-ms", "400", "--concurrency", "2")
+    replica = serve(SLOW, "--scoring-timeout-ms", "1500", "--concurrency", "2")
     worker = replica.worker_pid()
-    thread, answers = in_background(replica, "1.5")
+    thread, answers = in_background(replica, "5")
     assert replica.score("0.1").status_code == 200
     thread.join()
     assert answers[0].status_code == 504
@@ -316,6 +317,6 @@ def test_with_threads_one_timeout_leaves_the_others_running(serve: Serve) -> Non
 def test_a_client_that_leaves_does_not_cancel_run(serve: Serve) -> None:
     replica = serve(SLOW)
     with pytest.raises(httpx.ReadTimeout):
-        replica.client.post("/score", content="0.5", timeout=0.1)
+        replica.client.post("/score", content="4", timeout=1)
     assert replica.state()["running"] == 1
     wait_until(lambda: replica.state()["completed"] == 1, what="the end of run()")

@@ -24,6 +24,7 @@ from tests.system.faults.test_kills_under_load import only, only_router
 from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
+SHARES_MACHINE = True  # but for tests that leave another workspace than they found
 MENDED_WITHIN = 15.0
 
 
@@ -94,8 +95,9 @@ def some_of_them(machine: Machine) -> None:
 @pytest.mark.faults(31, "sockets removed: with their directory, the router's, some with the link to them")
 @pytest.mark.parametrize("remove", [all_of_them, the_routers, the_one_for_grpc, some_of_them])
 def test_sockets_that_are_removed_are_there_again_within_15_seconds(
-    machine: Machine, fault: Fault, remove: Callable[[Machine], None]
+    machines: Callable[[], Machine], fault: Fault, remove: Callable[[Machine], None]
 ) -> None:
+    machine = machines()
     uri = str(machine.healthy(machine.spec(scaling={"replicas": 2})).status.scoring_uri)
     controller, router, replicas = only(machine.controllers()), only_router(machine), set(machine.replicas())
     began = time.monotonic()
@@ -130,7 +132,8 @@ def test_the_next_controller_finds_what_runs_without_its_sockets_and_replaces_it
     wait_until(lambda: len(machine.replicas()) == 1, "the replica before has ended")
 
 
-def test_nothing_is_made_again_in_a_workspace_that_was_removed(machine: Machine) -> None:
+def test_nothing_is_made_again_in_a_workspace_that_was_removed(machines: Callable[[], Machine]) -> None:
+    machine = machines()
     machine.healthy(machine.spec())
     before = only(machine.controllers())
     away = machine.directory.with_name("away")
@@ -144,7 +147,8 @@ def test_nothing_is_made_again_in_a_workspace_that_was_removed(machine: Machine)
     wait_until(lambda: not machine.replicas(), "replicas that nobody knows have ended")
 
 
-def test_a_workspace_made_again_at_the_same_place_is_another_one(machine: Machine) -> None:
+def test_a_workspace_made_again_at_the_same_place_is_another_one(machines: Callable[[], Machine]) -> None:
+    machine = machines()
     machine.healthy(machine.spec())
     before = only(machine.controllers())
     away = machine.directory.with_name("away")
@@ -205,7 +209,8 @@ OTHERS = ("control/metrics.db", "control/controller.out", "control/controller.lo
 
 
 @pytest.mark.faults(33, "files of router, certificates, metrics empty; controller killed")
-def test_files_that_cannot_be_read_are_written_again(machine: Machine, fault: Fault) -> None:
+def test_files_that_cannot_be_read_are_written_again(machines: Callable[[], Machine], fault: Fault) -> None:
+    machine = machines()
     machine.healthy(machine.spec())
     tls = machine.client.put_router(RouterSpec.parse({"tls": {"leafDomainLabel": "healing"}, "plainHttp": "redirect"}))
     uri = str(machine.settle(machine.client.endpoint("echo")).status.scoring_uri)
@@ -284,7 +289,10 @@ def test_lost_token_keys_are_reported_with_the_command_that_repairs_them_and_oth
 
 
 @pytest.mark.faults(9, "controller.db garbage while the controller runs")
-def test_a_database_that_is_damaged_while_in_use_is_replaced_by_its_copy(machine: Machine, fault: Fault) -> None:
+def test_a_database_that_is_damaged_while_in_use_is_replaced_by_its_copy(
+    machines: Callable[[], Machine], fault: Fault
+) -> None:
+    machine = machines()
     before = machine.healthy(machine.spec())
     control = machine.directory / "control"
     wait_until((control / "controller.db.backup").exists, "there is a copy")
