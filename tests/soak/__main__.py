@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.small_disk import NoSmallDiskError, small_disk
+from tests.soak.outcome import unexplained
 from tests.soak.piece import Piece, appended, stopped_by_signals
 
 RESULTS = Path("build/soak.jsonl")
 DISK = Path("build/soak-disk")
 DISK_SIZE = "128m"
+_SHOWN_FAILURES = 20
 _ON_DISK = "MLJUPYTER_SOAK_ON_DISK"
 
 
@@ -55,8 +57,8 @@ def run(directory: Path, seconds: float, given: argparse.Namespace, possible: bo
     print(f"soak {name}: {seconds / 60:g} minutes, seed {seed}, records in {given.results}", flush=True)
     with stopped_by_signals(piece):
         problems = piece.run()
-    for problem in problems:
-        print(f"  {problem}")
+    for line in [*problems, *unexplained(piece.records)[:_SHOWN_FAILURES]]:
+        print(f"  {line}")
     print(f"soak {name}: {f'{len(problems)} problems' if problems else 'all holds'}", flush=True)
     return 1 if problems else 0
 

@@ -77,6 +77,16 @@ def outcome(records: Sequence[Record]) -> Outcome:
     )
 
 
+def unexplained(records: Sequence[Record]) -> list[str]:
+    """Return a line for each failed request that no fault explains: when it was sent, its stream, and what came."""
+    failures = (failure for record in records if record["record"] == "minute" for failure in record["failures"])
+    return [
+        f"{failure['sent']} {failure['stream']}: {failure['what']}"
+        for failure in failures
+        if failure["explained_by"] is None
+    ]
+
+
 def happened(fault: Record) -> bool:
     """Return whether a fault was injected: there may have been no victim, no small disk, or no room."""
     return not str(fault["about"]).startswith(("none", "not possible", "refused"))

@@ -57,6 +57,7 @@ class Piece:
     write: Callable[[dict[str, Any]], None]
     small_disk: bool | str = True
     faults: list[Injected] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         workspace = self.directory / "workspace"
@@ -70,7 +71,6 @@ class Piece:
         self._minute = 0
         self._failures: list[Failure] = []
         self._failed_injections: list[str] = []
-        self._records: list[dict[str, Any]] = []
         self._faults_written = 0
         self._before: tuple[Counter[str], dict[str, Counter[int]]] = (Counter(), defaultdict(Counter))
 
@@ -216,7 +216,7 @@ class Piece:
 
     def _write(self, record: dict[str, Any]) -> None:
         record = {"time": _time(time.time()), **record}
-        self._records.append(record)
+        self.records.append(record)
         self.write(record)
 
     def _started(self) -> None:
@@ -272,7 +272,7 @@ class Piece:
                 "failed_injections": self._failed_injections,
             }
         )
-        return outcome(self._records).problems
+        return outcome(self.records).problems
 
     def _metrics_like(self, clients: dict[str, dict[str, int]]) -> dict[str, dict[str, float]]:
         """Return the counts of the metrics, once they are those of the clients or have had the time to be."""

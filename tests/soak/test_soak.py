@@ -16,7 +16,7 @@ from tests.soak import report
 from tests.soak.endpoints import Stream
 from tests.soak.judgement import by_class, differences, growth, longest_lived, problems, warm_up
 from tests.soak.load import Load
-from tests.soak.outcome import outcome
+from tests.soak.outcome import outcome, unexplained
 from tests.soak.plan import Kind, plan
 from tests.soak.rules import BROKEN_OFF, RULES, Failure, Injected, explanation
 from tests.waiting import wait_until
@@ -179,8 +179,14 @@ def ended(**counts: int) -> dict[str, Any]:
 
 
 def test_the_outcome_of_a_piece_is_that_of_its_records() -> None:
-    failures = [{"explained_by": "replica killed at 03:05"}, {"explained_by": None}]
-    found = outcome([record(record="start"), *minutes(30, failures), ended(requests=9)])
+    common = {"sent": "03:05", "stream": "large"}
+    failures = [
+        {**common, "what": "broken off", "explained_by": "replica killed at 03:05"},
+        {**common, "what": "503 refused", "explained_by": None},
+    ]
+    records = [record(record="start"), *minutes(30, failures), ended(requests=9)]
+    found = outcome(records)
+    assert unexplained(records) == ["03:05 large: 503 refused"]
     assert (found.started, found.seconds, found.ended) == ("2026-01-02 03:04", 1800.0, True)
     assert (found.requests, found.explained, found.unexplained) == (450, 1, 1)
     assert found.faults == {"replica killed": 30}, "what was refused has not happened"
