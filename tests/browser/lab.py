@@ -334,6 +334,30 @@ def narrow_problems(page: Page, within: str, shot: Callable[[], None] = lambda: 
     return found
 
 
+def parted_numbers(page: Page, within: str) -> list[str]:
+    """Return the texts below a selector in which a line ends between a number and its unit."""
+    found: list[str] = page.locator(within).first.evaluate(
+        r"""async (view) => {
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            const texts = document.createTreeWalker(view, NodeFilter.SHOW_TEXT);
+            const found = [];
+            while (texts.nextNode()) {
+                const text = texts.currentNode;
+                if (text.parentElement.closest('pre, code')) continue;
+                for (const match of text.data.matchAll(/\d\s(?:%|(?:ms|s|min|h|d|[KMG]B|cores)\b)/g)) {
+                    const range = document.createRange();
+                    range.setStart(text, match.index);
+                    range.setEnd(text, match.index + match[0].length);
+                    const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+                    if (lines.size > 1) found.push(text.data);
+                }
+            }
+            return found;
+        }"""
+    )
+    return found
+
+
 def text_of(locator: Locator) -> str:
     """Return what a person reads there, with white space folded."""
     return re.sub(r"\s+", " ", locator.inner_text()).strip()

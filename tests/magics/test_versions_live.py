@@ -298,13 +298,16 @@ def test_a_dry_run_finds_what_would_be_refused(live: Shell, line: str, message: 
     assert message in live.error(line)
 
 
-def test_a_version_can_be_asked_and_its_log_be_read(live: Shell) -> None:
+def test_a_version_can_be_asked_and_its_log_be_read(live: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     assert live.run('%invoke shared:version-a {"data": [[1]]}') == [2]
     assert live.run('%invoke shared:version-b {"data": [[1]]}') == [3]
     live.run(
         "%%score loud\nimport sys\ndef init():\n    print('up')\ndef run(data):\n    print('louder', file=sys.stderr)\n"
     )
-    live.run("%deploy shared --version version-c --score loud --replicas 1 --quiet")
+    capsys.readouterr()
+    live.run("%deploy shared --version version-c --score loud --replicas 1")
+    said = capsys.readouterr().out.splitlines()
+    assert "  traffic version-c gets no requests yet: %traffic shared version-c=10" in said
     live.run("%invoke shared:version-c 1")
     wait_until(lambda: "louder" in live.run("%logs shared:version-c").text(), what="the line is there")
     assert "up" in live.run("%logs shared:version-c --startup").text()

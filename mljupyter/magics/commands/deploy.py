@@ -23,7 +23,7 @@ from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.variables import secret_looking
 from mljupyter.notebook.views.views import Folded, Text
-from mljupyter.spec import EndpointRecord, EndpointState
+from mljupyter.spec import EndpointRecord, EndpointSpec, EndpointState
 
 
 class DeploymentCancelledError(MLJupyterError):
@@ -99,7 +99,16 @@ def _apply(call: Call, deployment: Deployment, plan: Plan) -> Webservice:
         _say(call, f"  script  {script} ✓")
     service = deployment.deploy(plan, BuildLines(partial(_say, call), _warn))
     deployment.remember(plan, service.record.spec, call.session.deployed)
-    return _followed(call, service)
+    followed = _followed(call, service)
+    if call["traffic"] is None and plan.action == "update":
+        _tell_without_traffic(call, followed.record.spec, deployment.deployed_version)
+    return followed
+
+
+def _tell_without_traffic(call: Call, spec: EndpointSpec, version: str | None) -> None:
+    """Say how a version gets requests, if it has none, and nobody has asked for that."""
+    if version is not None and version != spec.default_version and not spec.versions[version].traffic_percentile:
+        _say(call, f"  traffic {version} gets no requests yet: %traffic {spec.name} {version}=10")
 
 
 def _script_name(call: Call, deployment: Deployment) -> str | None:
