@@ -17,7 +17,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade test-jupyter
+.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade test-jupyter benchmark-side-panel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -186,6 +186,9 @@ notebooks: $(VENV)/.dev ## the tutorials that can run here, executed and compare
 
 browser: $(VENV)/.dev chromium ## the tests in a real browser, with screenshots in build/screenshots
 	@MLJUPYTER_SCREENSHOTS=$${MLJUPYTER_SCREENSHOTS:-build/screenshots} $(BIN)/python -m pytest tests/browser
+
+benchmark-side-panel: $(VENV)/.dev chromium ## measure the side panel of JupyterLab with 1,000 endpoints, about 5 minutes
+	@$(BIN)/python -m benchmarks.side_panel
 
 benchmark-panels: $(VENV)/.dev ## measure what live panels cost the kernel, about 2 minutes
 	@$(BIN)/python -m benchmarks.panels

@@ -12,6 +12,9 @@ from tests.browser.lab import THEMES, serious_problems
 PANEL = "#mljupyter-endpoints"
 VIEW = ".mljlab-View:visible"
 _MOST_PAGES = 8
+_HAS_SHORTCUT = (
+    "() => window.jupyterapp?.commands.keyBindings.some(({ command }) => command === 'mljupyter:show-panel')"
+)
 
 
 def walk(page: Page, target: str, model: str, name: str, *, with_axe: bool = True) -> None:
@@ -28,6 +31,9 @@ def walk(page: Page, target: str, model: str, name: str, *, with_axe: bool = Tru
     keyboard, panel = Keyboard(page), page.locator(PANEL)
     models = panel.get_by_text("Models", exact=True)
     line = panel.get_by_role("listitem").filter(has=page.get_by_role("button", name=name, exact=True)).first
+    page.wait_for_function(_HAS_SHORTCUT)
+    page.evaluate("() => window.jupyterapp.restored.then(() => null)")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
     keyboard.press("Control+Alt+e")
     expect(panel).to_be_focused()
     keyboard.use(models)

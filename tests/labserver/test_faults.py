@@ -105,13 +105,14 @@ def known(page: Page) -> dict[str, Any]:
     return page.hear(lambda found: NAME in rows(found))
 
 
-def settled(page: Page) -> dict[str, Any]:
-    """Follow the workspace until nothing of the endpoint changes any more, and return its row."""
+def settled(page: Page, wanted: int | None = None) -> dict[str, Any]:
+    """Follow the workspace until the endpoint has the replicas that it should have, and return its row."""
 
     def is_so(row: dict[str, Any] | None) -> bool:
         replicas = [replica for version in (row or {}).get("versions", []) for replica in version["replicas"]]
         phases = {replica["phase"] for replica in replicas}
-        return row is not None and row["wanted"] == row["ready"] == len(replicas) and phases == {"ready"}
+        should = row["wanted"] if row is not None and wanted is None else wanted
+        return row is not None and should == row["wanted"] == row["ready"] == len(replicas) and phases == {"ready"}
 
     found = rows(known(page))[NAME]
     while not is_so(found):
@@ -189,7 +190,7 @@ def test_two_pages_that_change_one_endpoint_end_with_the_same_state(site: Site) 
 
         scale(wanted)
         with site.server.page() as third:
-            assert settled(third)["wanted"] == wanted
+            assert settled(third, wanted)["wanted"] == wanted
         missing = client.post(f"workspaces/{TEAM}/endpoints/gone-meanwhile/actions/scale", json={"replicas": "2"})
         assert missing.status_code == 404
         assert "gone-meanwhile" in missing.json()["message"]
