@@ -180,6 +180,6 @@ def test_side_panel(page: Page, lab: Lab, tmp_path: Path) -> None:
             page.wait_for_selector(f"[data-jp-theme-name='{title}']", state="attached")
             page.wait_for_timeout(2000)
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            small = picture.quantize(128, dither=Image.Dither.NONE)
+            small = picture.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)  # keeps rare colours
             small.save(LAB_PICTURES / f"side-panel-{theme}.png", optimize=True)
         load.kill()

@@ -149,10 +149,9 @@ def test_an_open_panel_is_no_activity_that_keeps_the_server_alive(hub_page: Page
         assert client.get("api/status").json()["last_activity"] == before
 
 
-def test_the_oldest_jupyter_notebook_has_the_panel_too(hub: Hub, key: str, context: BrowserContext) -> None:
+def test_the_oldest_jupyter_notebook_has_the_panel_too(hub: Hub, hub_page: Page, context: BrowserContext) -> None:
     notebook(["1 + 1"], hub.directory / "beside.ipynb")
-    page = context.new_page()
-    hub.log_in(page)
+    page = context.new_page()  # it has the login of the other one
     page.goto(f"{hub.url}user/{USER}/notebooks/beside.ipynb")
     check_notebook(page, context)
     page.close()

@@ -84,6 +84,7 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     line = panel.locator("li", has=page.get_by_role("button", name="line-one", exact=True))
     expect(line.first).to_contain_text("Healthy")
     expect(line.first).to_contain_text("1/1 replicas")
+    expect(page.get_by_text("line-one is Healthy.")).to_be_attached()
     expect(panel.get_by_text("used by line-one")).to_be_visible()
     expect(panel.get_by_role("button", name="Delete line:1")).to_be_disabled()
     for theme in ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"):
@@ -105,7 +106,6 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     expect(page.get_by_text("Answered in")).to_be_visible()
 
     expect(panel.get_by_role("img", name=re.compile("p95 .* ms"))).to_be_visible()
-    expect(page.get_by_text("line-one is Healthy.")).to_be_attached()
 
     choose(page, "line-one", "Scale")
     page.get_by_role("dialog").get_by_role("textbox").fill("2")
