@@ -47,7 +47,7 @@ const smallerUplot = {
 await rm(OUT, { recursive: true, force: true });
 await mkdir(OUT, { recursive: true });
 const built = await build({
-  entryPoints: ["wizard", "monitor", "comparison", "log"].map((name) => `src/${name}.ts`),
+  entryPoints: ["wizard", "monitor", "comparison", "log", "history"].map((name) => `src/${name}.ts`),
   outdir: OUT,
   bundle: true,
   format: "esm",

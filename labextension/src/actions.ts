@@ -3,9 +3,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
 import { MLJupyterError } from './api';
+import { describing } from './arguments';
 import { chosenEndpoint } from './choice';
 import { CommandIDs } from './commands';
-import type { IModel } from './documents';
 import { isOnlyOnServer } from './listing';
 import type { IMLJupyter } from './tokens';
 
@@ -48,19 +48,81 @@ export function whereItAnswers(uri: string, trans: TranslationBundle): string {
     : '';
 }
 
-/** Delete a version of a model after a question; return whether it was deleted. */
-export async function deleteModel(
-  mlj: IMLJupyter,
-  model: IModel,
-  trans: TranslationBundle
-): Promise<boolean> {
-  const name = `${model.name}:${model.version}`;
-  const body = trans.__('The files of the model are removed from the workspace.');
-  if (!(await confirmed(trans.__('Delete model %1?', name), body, trans))) {
-    return false;
+/** Delete a version of a model after a question, which says first what uses it. */
+async function deleteModel(mlj: IMLJupyter, id: string, trans: TranslationBundle): Promise<void> {
+  const { workspace } = mlj.endpoints;
+  let users: string[];
+  try {
+    users = await mlj.api.usersOfModel(workspace, id);
+  } catch (error) {
+    Notification.error(textOf(error), { autoClose: false });
+    return;
   }
-  const work = mlj.api.deleteModel(mlj.endpoints.workspace, model);
-  return told(work, trans.__('Deleting model %1 …', name));
+  if (users.length > 0) {
+    await showDialog({
+      title: trans.__('Model %1 is in use', id),
+      body: trans.__(
+        'It is used by %1. Deploy another model there, or delete those first.',
+        users.join(', ')
+      ),
+      buttons: [Dialog.okButton()]
+    });
+    return;
+  }
+  const body = trans.__('Nothing uses it. The files of the model are removed from the workspace.');
+  if (await confirmed(trans.__('Delete model %1?', id), body, trans)) {
+    await told(mlj.api.deleteModel(workspace, id), trans.__('Deleting model %1 …', id));
+  }
+}
+
+/** Delete a version of an image after a question. */
+async function deleteImage(mlj: IMLJupyter, id: string, trans: TranslationBundle): Promise<void> {
+  const body = trans.__(
+    'It is removed from the workspace, and from its Docker engine or container registry.'
+  );
+  if (await confirmed(trans.__('Delete image %1?', id), body, trans)) {
+    const work = mlj.api.deleteImage(mlj.endpoints.workspace, id);
+    await told(work, trans.__('Deleting image %1 …', id));
+  }
+}
+
+/** Let the browser download a version of a model, with the login of the page. */
+function downloadModel(mlj: IMLJupyter, id: string): void {
+  const link = document.createElement('a');
+  link.href = mlj.api.modelAddress(mlj.endpoints.workspace, id);
+  link.download = '';
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+/** Add the commands on versions of models and images; the panel gives them the id as `model` or `image`. */
+function addItemActions(
+  commands: CommandRegistry,
+  mlj: IMLJupyter,
+  trans: TranslationBundle
+): void {
+  const add = (id: string, kind: string, label: string, act: (item: string) => unknown) => {
+    commands.addCommand(id, {
+      label,
+      describedBy: describing({ [kind]: trans.__('NAME:VERSION') }),
+      execute: async args => {
+        const item = args[kind];
+        if (typeof item === 'string') {
+          await act(item);
+        }
+      }
+    });
+  };
+  add(CommandIDs.downloadModel, 'model', trans.__('Download a model'), id => {
+    downloadModel(mlj, id);
+  });
+  add(CommandIDs.deleteModel, 'model', trans.__('Delete a model'), id =>
+    deleteModel(mlj, id, trans)
+  );
+  add(CommandIDs.deleteImage, 'image', trans.__('Delete an image'), id =>
+    deleteImage(mlj, id, trans)
+  );
 }
 
 /** Add the commands that change an endpoint, or that copy how it is called. */
@@ -70,6 +132,7 @@ export function addActions(
   trans: TranslationBundle
 ): void {
   const { api, endpoints } = mlj;
+  addItemActions(commands, mlj, trans);
 
   const add = (
     id: string,
@@ -80,6 +143,7 @@ export function addActions(
     commands.addCommand(id, {
       label: args => (args.isPalette ? trans.__('%1 an endpoint …', label) : label),
       isVisible: args => typeof args.name !== 'string' || isVisible(args.name),
+      describedBy: describing({ name: trans.__('The endpoint') }),
       execute: async args => {
         const name = await chosenEndpoint(endpoints, args, trans);
         if (name !== null) {

@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { UUID } from '@lumino/coreutils';
 
-import type { IClients, IEndpoint, IModel, ITarget } from './documents';
+import type { IClients, IEndpoint, IImage, IModel, ITarget } from './documents';
 
 /** An error of the server extension: the message for people, and the way out. */
 export class MLJupyterError extends Error {
@@ -21,6 +21,12 @@ const PAUSES = [1, 2, 4];
 /** The answers of a proxy that has lost the server, or has waited too long for it. */
 const LOST = [502, 504];
 const REQUEST_ID = 'X-Mljupyter-Request';
+
+/** Return name and version of an id such as `iris:3`. */
+function partsOf(id: string): [string, string] {
+  const at = id.lastIndexOf(':');
+  return [id.slice(0, at), id.slice(at + 1)];
+}
 
 /** The requests to the server extension. */
 export class Api {
@@ -58,6 +64,25 @@ export class Api {
     return this.ask('GET', 'workspaces', workspace, 'targets');
   }
 
+  images(workspace: string): Promise<IImage[]> {
+    return this.ask('GET', 'workspaces', workspace, 'images');
+  }
+
+  /** Return everything that uses a version of a model; empty if it can be deleted. */
+  async usersOfModel(workspace: string, id: string): Promise<string[]> {
+    const path = ['workspaces', workspace, 'models', ...partsOf(id)];
+    return (await this.send<{ usedBy: string[] }>('GET', path)).usedBy;
+  }
+
+  /** Return the address from which a browser downloads a version of a model. */
+  modelAddress(workspace: string, id: string): string {
+    const url = new URL(this.address('workspaces', workspace, 'models', ...partsOf(id), 'content'));
+    if (this.settings.appendToken && this.settings.token !== '') {
+      url.searchParams.set('token', this.settings.token);
+    }
+    return url.toString();
+  }
+
   clients(workspace: string, name: string): Promise<IClients> {
     return this.ask('GET', 'workspaces', workspace, 'endpoints', name, 'clients');
   }
@@ -78,9 +103,19 @@ export class Api {
     return (await this.send<{ said: string }>('DELETE', path)).said;
   }
 
-  async deleteModel(workspace: string, model: IModel): Promise<string> {
-    const path = ['workspaces', workspace, 'models', model.name, String(model.version)];
+  async deleteModel(workspace: string, id: string): Promise<string> {
+    const path = ['workspaces', workspace, 'models', ...partsOf(id)];
     return (await this.send<{ said: string }>('DELETE', path)).said;
+  }
+
+  async deleteImage(workspace: string, id: string): Promise<string> {
+    const path = ['workspaces', workspace, 'images', ...partsOf(id)];
+    return (await this.send<{ said: string }>('DELETE', path)).said;
+  }
+
+  private address(...path: string[]): string {
+    const parts = path.map(part => encodeURIComponent(part));
+    return URLExt.join(this.settings.baseUrl, 'mljupyter', ...parts);
   }
 
   private ask<T>(method: string, ...path: string[]): Promise<T> {
@@ -120,11 +155,7 @@ export class Api {
   }
 
   private async request<T>(method: string, path: string[], body?: object, id = ''): Promise<T> {
-    const url = URLExt.join(
-      this.settings.baseUrl,
-      'mljupyter',
-      ...path.map(part => encodeURIComponent(part))
-    );
+    const url = this.address(...path);
     const init: RequestInit = { method };
     if (id !== '') {
       init.headers = { [REQUEST_ID]: id };

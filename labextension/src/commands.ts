@@ -4,6 +4,7 @@ export namespace CommandIDs {
   export const showPanel = 'mljupyter:show-panel';
   export const monitor = 'mljupyter:monitor';
   export const logs = 'mljupyter:logs';
+  export const history = 'mljupyter:history';
   export const compare = 'mljupyter:compare';
   export const tryIt = 'mljupyter:try';
   export const traffic = 'mljupyter:traffic';
@@ -17,6 +18,10 @@ export namespace CommandIDs {
   export const register = 'mljupyter:register';
   export const registerFile = 'mljupyter:register-file';
   export const scoreFile = 'mljupyter:score-file';
+  export const downloadModel = 'mljupyter:download-model';
+  export const deleteModel = 'mljupyter:delete-model';
+  export const buildLog = 'mljupyter:build-log';
+  export const deleteImage = 'mljupyter:delete-image';
   export const attach = 'mljupyter:attach';
   export const openView = 'mljupyter:open-view';
 }

@@ -31,6 +31,8 @@ export interface IEndpoint {
   ready: number;
   wanted: number;
   updated: number;
+  /** The certificate that clients see, with its problem if it ends soon; null without TLS. */
+  certificate: { ends: number; problem: IProblem | null } | null;
   versions: IVersion[];
 }
 
@@ -41,6 +43,20 @@ export interface IModel {
   framework: string;
   size: number;
   created: number;
+  usedBy: string[];
+}
+
+/** A version of a registered image. */
+export interface IImage {
+  name: string;
+  version: number;
+  state: string;
+  error: string;
+  /** In bytes; null if its place does not tell. */
+  size: number | null;
+  created: number;
+  target: string;
+  location: string;
   usedBy: string[];
 }
 

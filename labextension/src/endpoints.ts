@@ -3,7 +3,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import type { Api } from './api';
 import type { Channel, ServerMessage } from './channel';
 import type { IEndpoint, IPlaneProblem, IRates } from './documents';
-import { type IEvent, eventsOf, pauseOfPolls, updated } from './listing';
+import { type IEvent, endingCertificates, eventsOf, pauseOfPolls, updated } from './listing';
 
 /** How much is known: nothing yet, everything as it is now, or what was there before the connection was lost. */
 export type Freshness = 'loading' | 'live' | 'stale';
@@ -145,6 +145,9 @@ export class Endpoints {
           this._happened.emit(event);
         });
       }
+      endingCertificates(this.rows.values(), this.toldCertificates).forEach(event => {
+        this._happened.emit(event);
+      });
       this.error = '';
       if (message.whole) {
         this.problems = message.problems ?? [];
@@ -162,6 +165,7 @@ export class Endpoints {
     this._changed.emit();
   }
 
+  private readonly toldCertificates = new Set<string>();
   private rated = '';
   private polling = 0;
   private unchanged = 0;

@@ -2,6 +2,7 @@ import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
+import { describing } from './arguments';
 import { CommandIDs } from './commands';
 import { looksLikeModel } from './listing';
 
@@ -19,6 +20,7 @@ export function addFileCommands(
 
   commands.addCommand(CommandIDs.registerFile, {
     label: trans.__('Register as model …'),
+    describedBy: describing(),
     isVisible: () => {
       const items = selected();
       return items.length === 1 && looksLikeModel(items[0].name, items[0].type === 'directory');
@@ -27,6 +29,7 @@ export function addFileCommands(
   });
   commands.addCommand(CommandIDs.scoreFile, {
     label: trans.__('Use as scoring script …'),
+    describedBy: describing(),
     isVisible: () => {
       const items = selected();
       return items.length === 1 && items[0].name.endsWith('.py');

@@ -14,8 +14,9 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { type Widget } from '@lumino/widgets';
 
-import { addActions, deleteModel } from './actions';
+import { addActions, textOf } from './actions';
 import { Api, type MLJupyterError } from './api';
+import { describing } from './arguments';
 import { Channel } from './channel';
 import { CommandIDs } from './commands';
 import { Endpoints } from './endpoints';
@@ -24,6 +25,8 @@ import { endpointsIcon } from './icon';
 import { dragCode } from './drag';
 import { insertBelow } from './insert';
 import { watchKernels } from './kernels';
+import { EndpointMenu } from './menu';
+import { shortName } from './listing';
 import { tellEvents } from './notifications';
 import { MissingPanel, SidePanel } from './panel';
 import { Place } from './place';
@@ -31,8 +34,14 @@ import { runningEndpoints } from './running';
 import { StatusItem } from './status';
 import { IMLJupyter } from './tokens';
 import { VERSION } from './version';
+import { formAround } from './view';
 import { addViews } from './views';
 
+export type { Api } from './api';
+export type { IEndpoint, IImage, IModel, ITarget } from './documents';
+export type { Endpoints } from './endpoints';
+export type { IEvent } from './listing';
+export type { EndpointMenu, IEndpointAction } from './menu';
 export { IMLJupyter } from './tokens';
 
 /** What a wizard sends with its event; whoever has put the code into the notebook says so in `done`. */
@@ -42,11 +51,18 @@ interface IInsertion {
 }
 
 const EVENT = 'mljupyter:insert-cell';
+/** A wizard asks where its code would go; the answer is the name of a notebook, or '' for none. */
+const PLACE_EVENT = 'mljupyter:place-of-code';
+const PLACE_CHANGED = 'mljupyter:place-changed';
 const MOST_CHARACTERS = 100_000;
 const DOMAIN = 'mljupyter';
 /** Commands that need a selection, and are not in the palette. */
 const HIDDEN: readonly string[] = [
   CommandIDs.openView,
+  CommandIDs.buildLog,
+  CommandIDs.downloadModel,
+  CommandIDs.deleteModel,
+  CommandIDs.deleteImage,
   CommandIDs.registerFile,
   CommandIDs.scoreFile
 ];
@@ -76,7 +92,20 @@ const insertion: JupyterFrontEndPlugin<void> = {
       }
       const around = tracker.find(candidate => candidate.content.node.contains(target));
       const panel = around ?? tracker.currentWidget;
-      detail.done = panel !== null && insertBelow(panel, target, detail.sources);
+      const outside = around === undefined ? formAround(target) : null;
+      detail.done = panel !== null && insertBelow(panel, target, detail.sources, outside);
+    });
+    document.addEventListener(PLACE_EVENT, event => {
+      const { detail, target } = event as CustomEvent<{ place?: unknown } | null>;
+      if (detail === null || !(target instanceof Node) || formAround(target) === null) {
+        return; // in a notebook, code goes below the cell
+      }
+      const model = tracker.currentWidget?.content.model;
+      const takes = model !== undefined && model !== null && !model.readOnly;
+      detail.place = takes ? shortName(tracker.currentWidget?.title.label ?? '') : '';
+    });
+    tracker.currentChanged.connect(() => {
+      document.dispatchEvent(new CustomEvent(PLACE_CHANGED));
     });
   }
 };
@@ -91,7 +120,7 @@ const service: JupyterFrontEndPlugin<IMLJupyter> = {
     const settings = app.serviceManager.serverSettings;
     const channel = new Channel(settings);
     const api = new Api(settings);
-    return { api, channel, endpoints: new Endpoints(channel, api) };
+    return { api, channel, endpoints: new Endpoints(channel, api), menu: new EndpointMenu() };
   }
 };
 
@@ -102,7 +131,15 @@ const panel: JupyterFrontEndPlugin<void> = {
     'The side panel with endpoints, models and compute targets, and the tabs that it opens.',
   autoStart: true,
   requires: [IMLJupyter],
-  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ILauncher, ISettingRegistry, ITranslator],
+  optional: [
+    ILabShell,
+    ILayoutRestorer,
+    ICommandPalette,
+    ILauncher,
+    ISettingRegistry,
+    ITranslator,
+    INotebookTracker
+  ],
   activate: async (
     app: JupyterFrontEnd,
     mlj: IMLJupyter,
@@ -111,7 +148,8 @@ const panel: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
     registry: ISettingRegistry | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    notebooks: INotebookTracker | null
   ) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     const { commands, shell } = app;
@@ -122,12 +160,13 @@ const panel: JupyterFrontEndPlugin<void> = {
     };
     commands.addCommand(CommandIDs.showPanel, {
       label: trans.__('Show endpoints'),
+      describedBy: describing(),
       execute: () => {
         shell.activateById('mljupyter-endpoints');
       }
     });
     addActions(commands, mlj, trans);
-    addViews(app, mlj, new Place(app, lab !== null), restorer, trans);
+    addViews(app, mlj, new Place(app, lab !== null), restorer, notebooks, trans);
     let version: string | null;
     try {
       version = await mlj.api.version();
@@ -167,9 +206,9 @@ const panel: JupyterFrontEndPlugin<void> = {
         api: mlj.api,
         commands,
         endpoints: mlj.endpoints,
+        menu: mlj.menu,
         trans,
-        drag: dragCode,
-        deleteModel: model => deleteModel(mlj, model, trans)
+        drag: dragCode
       })
     );
     const settings = await registry?.load(panel.id);

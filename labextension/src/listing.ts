@@ -86,7 +86,7 @@ export function usersOf(rows: Iterable<IEndpoint>, model: IModel): string[] {
 
 /** What has happened to an endpoint: its kind names the setting that mutes it. */
 export interface IEvent {
-  kind: 'deployed' | 'failed' | 'unhealthy' | 'rollout';
+  kind: 'deployed' | 'failed' | 'unhealthy' | 'rollout' | 'certificate';
   name: string;
   reason: string;
 }
@@ -118,6 +118,43 @@ export function eventsOf(
     }
   }
   return found;
+}
+
+/**
+ * Return the certificates that end soon or have ended, one for each sentence about it: endpoints of one router share its
+ * certificate.
+ *
+ * @param rows - all endpoints
+ * @param told - what was told before; new sentences are added
+ */
+export function endingCertificates(rows: Iterable<IEndpoint>, told: Set<string>): IEvent[] {
+  const found = new Map<string, string[]>();
+  for (const { name, certificate } of rows) {
+    const reason = certificate?.problem?.message;
+    if (reason !== undefined && !told.has(reason)) {
+      found.set(reason, [...(found.get(reason) ?? []), name]);
+    }
+  }
+  return [...found].map(([reason, names]) => {
+    told.add(reason);
+    return { kind: 'certificate', name: names.sort()[0], reason };
+  });
+}
+
+const MOST_CHARACTERS = 40;
+
+/** Return the name of a notebook, without its middle if it is too long for a button. */
+export function shortName(name: string): string {
+  if (name.length <= MOST_CHARACTERS) {
+    return name;
+  }
+  const end = Math.floor(MOST_CHARACTERS / 2) - 1;
+  return `${name.slice(0, MOST_CHARACTERS - end - 1)}…${name.slice(-end)}`;
+}
+
+/** Return where an image is, for people: the Docker engine, or the host of a container registry. */
+export function placeOf(target: string): string {
+  return target.replace(/^registry\//, '').replace(/^docker\//, 'docker at ');
 }
 
 /** Return the shares of the versions of an endpoint, such as `blue 70 %, green 30 %`. */

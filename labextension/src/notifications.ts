@@ -28,6 +28,11 @@ export function tellEvents(
     if (event.kind === 'deployed') {
       const actions = [open(CommandIDs.tryIt, trans.__('Try it'))];
       Notification.success(message, { autoClose: 8000, actions });
+    } else if (event.kind === 'certificate') {
+      Notification.warning(message, {
+        autoClose: false,
+        actions: [open(CommandIDs.monitor, trans.__('Monitor'))]
+      });
     } else if (event.kind === 'rollout') {
       Notification.info(message, {
         autoClose: false,
@@ -50,6 +55,8 @@ function textOf({ kind, name }: IEvent, trans: TranslationBundle): string {
       return trans.__('%1 has failed.', name);
     case 'unhealthy':
       return trans.__('%1 does not serve as it should.', name);
+    case 'certificate':
+      return trans.__('The certificate of %1 needs attention.', name);
     case 'rollout':
       return trans.__('The rollout of %1 has ended.', name);
   }

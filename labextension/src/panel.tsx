@@ -1,16 +1,19 @@
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
-import { Menu } from '@lumino/widgets';
 import * as React from 'react';
 
 import { whereItAnswers } from './actions';
 import type { Api } from './api';
 import { CommandIDs } from './commands';
-import type { IEndpoint, IModel, IRates, ITarget, IVersion } from './documents';
+import type { IEndpoint, IImage, IModel, IRates, ITarget, IVersion } from './documents';
 import type { Endpoints } from './endpoints';
-import { clock, readableSize } from './format';
-import { endpointCell, linePoints, matching, modelCell, sharesOf, usersOf } from './listing';
+import { clock } from './format';
+import { Image } from './images';
+import { endpointCell, linePoints, matching, sharesOf, usersOf } from './listing';
+import type { EndpointMenu } from './menu';
+import { Model } from './models';
+import { Section } from './section';
 import { useVirtualRows } from './virtual';
 
 const MARKS: Record<string, string> = {
@@ -30,40 +33,10 @@ interface IParts {
   api: Api;
   commands: CommandRegistry;
   endpoints: Endpoints;
+  menu: EndpointMenu;
   trans: TranslationBundle;
   /** Begin to drag a cell with some code. */
   drag: (code: string, x: number, y: number) => void;
-}
-
-/** The actions in the menu of an endpoint, in order. */
-const ACTIONS = [
-  CommandIDs.monitor,
-  CommandIDs.tryIt,
-  CommandIDs.logs,
-  CommandIDs.compare,
-  CommandIDs.traffic,
-  CommandIDs.scale,
-  CommandIDs.restart,
-  CommandIDs.rollBack,
-  CommandIDs.copyUri,
-  CommandIDs.copyClient,
-  CommandIDs.remove
-];
-
-/** Open the menu with the actions that are possible on an endpoint; the focus returns to `from` when it is closed. */
-function openMenu(
-  commands: CommandRegistry,
-  name: string,
-  x: number,
-  y: number,
-  from?: HTMLElement
-): void {
-  const menu = new Menu({ commands });
-  ACTIONS.forEach(command => menu.addItem({ command, args: { name } }));
-  menu.aboutToClose.connect(() => {
-    from?.focus();
-  });
-  menu.open(x, y);
 }
 
 /** The dot and the word of a state. A reader who does not see colours reads the word. */
@@ -150,7 +123,7 @@ function Endpoint(props: {
       onContextMenu={event => {
         event.preventDefault();
         event.stopPropagation();
-        openMenu(commands, row.name, event.clientX, event.clientY);
+        parts.menu.open(commands, row.name, event.clientX, event.clientY);
       }}
     >
       <div className="mljlab-line">
@@ -186,7 +159,7 @@ function Endpoint(props: {
           aria-label={trans.__('Actions on %1', row.name)}
           onClick={event => {
             const { left, bottom } = event.currentTarget.getBoundingClientRect();
-            openMenu(commands, row.name, left, bottom, event.currentTarget);
+            parts.menu.open(commands, row.name, left, bottom, event.currentTarget);
           }}
         >
           ⋯
@@ -296,66 +269,7 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
   );
 }
 
-/** A part that is read when it is opened, and again when somebody asks for it. */
-function Section<T>(props: {
-  title: string;
-  read: () => Promise<T[]>;
-  line: (item: T, again: () => void) => React.JSX.Element;
-  empty: string;
-  button: string;
-  onButton: () => void;
-  workspace: string;
-  trans: TranslationBundle;
-}): React.JSX.Element {
-  const [items, setItems] = React.useState<T[] | null>(null);
-  const [problem, setProblem] = React.useState('');
-  const [open, setOpen] = React.useState(false);
-  const read = () => {
-    props.read().then(
-      found => {
-        setItems(found);
-        setProblem('');
-      },
-      (error: unknown) => {
-        setProblem(error instanceof Error ? error.message : String(error));
-      }
-    );
-  };
-  React.useEffect(() => {
-    setItems(null);
-    if (open && props.workspace !== '') {
-      read();
-    }
-  }, [open, props.workspace]);
-  return (
-    <details
-      className="mljlab-section"
-      onToggle={event => {
-        setOpen(event.currentTarget.open);
-      }}
-    >
-      <summary>{props.title}</summary>
-      {problem !== '' ? <p className="mljlab-problem">{problem}</p> : null}
-      {items === null && problem === '' ? (
-        <p className="mljlab-quiet">{props.trans.__('Loading …')}</p>
-      ) : null}
-      {items?.length === 0 ? <p className="mljlab-quiet">{props.empty}</p> : null}
-      <ul className="mljlab-list">{(items ?? []).map(item => props.line(item, read))}</ul>
-      <p>
-        <button type="button" className="mljlab-button" onClick={props.onButton}>
-          {props.button}
-        </button>{' '}
-        <button type="button" className="mljlab-button" onClick={read}>
-          {props.trans.__('Refresh')}
-        </button>
-      </p>
-    </details>
-  );
-}
-
-function Body(
-  props: IParts & { deleteModel: (model: IModel) => Promise<boolean> }
-): React.JSX.Element {
+function Body(props: IParts): React.JSX.Element {
   const { api, commands, endpoints, trans } = props;
   const [names, setNames] = React.useState<string[]>([]);
   const [search, setSearch] = React.useState('');
@@ -452,60 +366,37 @@ function Body(
         button={trans.__('Register a model')}
         onButton={() => void commands.execute(CommandIDs.register)}
         trans={trans}
-        line={(model, again) => {
-          const users = usersOf(endpoints.rows.values(), model);
-          return (
-            <li
-              key={`${model.name}:${model.version}`}
-              className="mljlab-model"
-              draggable
-              onDragStart={event => {
-                event.preventDefault();
-                props.drag(modelCell(model.name, model.version), event.clientX, event.clientY);
-              }}
-            >
-              <b>
-                {model.name}:{model.version}
-              </b>{' '}
-              <span className="mljlab-quiet">
-                {[
-                  model.framework,
-                  readableSize(model.size),
-                  users.length > 0 ? trans.__('used by %1', users.join(', ')) : ''
-                ]
-                  .filter(Boolean)
-                  .join(' · ')}
-              </span>
-              <span className="mljlab-buttons">
-                <button
-                  type="button"
-                  onClick={() =>
-                    void commands.execute(CommandIDs.deploy, {
-                      model: `${model.name}:${model.version}`
-                    })
-                  }
-                  aria-label={trans.__('Deploy %1:%2', model.name, model.version)}
-                >
-                  {trans.__('Deploy')}
-                </button>
-                <button
-                  type="button"
-                  disabled={users.length > 0}
-                  onClick={() => {
-                    void props.deleteModel(model).then(deleted => {
-                      if (deleted) {
-                        again();
-                      }
-                    });
-                  }}
-                  aria-label={trans.__('Delete %1:%2', model.name, model.version)}
-                >
-                  {trans.__('Delete')}
-                </button>
-              </span>
-            </li>
-          );
-        }}
+        line={(model, again) => (
+          <Model
+            key={`${model.name}:${model.version}`}
+            model={model}
+            users={usersOf(endpoints.rows.values(), model)}
+            commands={commands}
+            drag={props.drag}
+            again={again}
+            trans={trans}
+          />
+        )}
+      />
+      <Section<IImage>
+        title={trans.__('Images')}
+        workspace={endpoints.workspace}
+        read={() => api.images(endpoints.workspace)}
+        empty={trans.__(
+          'No images: a deployment to containers or a cluster builds one. Deploy a model there to see it here.'
+        )}
+        button={trans.__('Deploy to containers')}
+        onButton={() => void commands.execute(CommandIDs.deploy, { to: 'docker' })}
+        trans={trans}
+        line={(image, again) => (
+          <Image
+            key={`${image.name}:${image.version}`}
+            image={image}
+            commands={commands}
+            again={again}
+            trans={trans}
+          />
+        )}
       />
       <Section<ITarget>
         title={trans.__('Compute targets')}
@@ -526,18 +417,18 @@ function Body(
   );
 }
 
-/** The side panel: a workspace with its endpoints, models and compute targets. */
+/** The side panel: a workspace with its endpoints, models, images and compute targets. */
 export class SidePanel extends ReactWidget {
-  constructor(
-    private readonly parts: IParts & { deleteModel: (model: IModel) => Promise<boolean> }
-  ) {
+  constructor(private readonly parts: IParts) {
     super();
     this.id = 'mljupyter-endpoints';
     this.addClass('mljlab-Panel');
     this.node.setAttribute('role', 'region');
     this.node.tabIndex = -1;
     this.node.setAttribute('aria-label', parts.trans.__('mljupyter endpoints'));
-    this.title.caption = parts.trans.__('Endpoints, models and compute targets of mljupyter');
+    this.title.caption = parts.trans.__(
+      'Endpoints, models, images and compute targets of mljupyter'
+    );
   }
 
   /** Take the focus, so that the next Tab leads to the first control of the panel. */

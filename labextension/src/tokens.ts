@@ -3,15 +3,21 @@ import { Token } from '@lumino/coreutils';
 import type { Api } from './api';
 import type { Channel } from './channel';
 import type { Endpoints } from './endpoints';
+import type { EndpointMenu } from './menu';
 
-/** What other extensions can use: the endpoints of the chosen workspace, and the requests to the server. */
+/** What other extensions can use. */
 export interface IMLJupyter {
+  /** The requests to the server extension. */
   readonly api: Api;
+  /** The connection of the page to the server extension. */
   readonly channel: Channel;
+  /** The endpoints of the chosen workspace, as they are now, and signals of what happens to them. */
   readonly endpoints: Endpoints;
+  /** The menu of an endpoint in the side panel. */
+  readonly menu: EndpointMenu;
 }
 
 export const IMLJupyter = new Token<IMLJupyter>(
   'mljupyter-labextension:IMLJupyter',
-  'The endpoints of mljupyter: follow them, and act on them.'
+  'The endpoints of mljupyter: follow them, act on them, and add items to their menu.'
 );

@@ -19,6 +19,13 @@ interface IWidgetModule {
   default: { render(view: { model: RemoteModel; el: HTMLElement }): (() => void) | undefined };
 }
 
+/** Return the wizard in a tab that an element is in; null for anything else. */
+export function formAround(element: Node): { id: string; workspace: string } | null {
+  const node = element instanceof Element ? element.closest<HTMLElement>('.mljlab-View') : null;
+  const { view, workspace } = node?.dataset ?? {};
+  return view === undefined || workspace === undefined ? null : { id: view, workspace };
+}
+
 /** The modules that draw views, each loaded once: those of the widgets in notebooks. */
 export class Modules {
   constructor(private readonly api: Api) {}
@@ -56,10 +63,13 @@ export class View extends Widget {
     readonly request: IViewRequest,
     private readonly channel: Channel,
     private readonly modules: Modules,
-    private readonly trans: TranslationBundle
+    private readonly trans: TranslationBundle,
+    private readonly onDrawn: (view: View) => void = () => undefined
   ) {
     super();
     this.addClass('mljlab-View');
+    this.node.dataset.view = request.id;
+    this.node.dataset.workspace = request.workspace;
     this.said.className = 'mljlab-View-said';
     this.said.setAttribute('role', 'status');
     this.node.append(this.said, this.place);
@@ -153,6 +163,12 @@ export class View extends Widget {
     this.model = new RemoteModel(this.channel, this.request.id, state);
     this.stop = module.default.render({ model: this.model, el: this.place });
     this.say('');
+    this.onDrawn(this);
+  }
+
+  /** Send a message to the object that lives in the server. */
+  send(content: unknown): void {
+    this.model?.send(content);
   }
 
   private say(text: string): void {

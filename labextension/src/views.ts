@@ -1,11 +1,15 @@
 import { type ILayoutRestorer, type JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
+import { describing } from './arguments';
 import { chosenEndpoint } from './choice';
 import { CommandIDs } from './commands';
 import { endpointsIcon } from './icon';
+import { fittedIn } from './kernel';
+import { shortName } from './listing';
 import type { Place } from './place';
 import type { IMLJupyter } from './tokens';
 import { type IViewRequest, Modules, View } from './view';
@@ -16,6 +20,7 @@ export function addViews(
   mlj: IMLJupyter,
   place: Place,
   restorer: ILayoutRestorer | null,
+  notebooks: INotebookTracker | null,
   trans: TranslationBundle
 ): void {
   const { commands } = app;
@@ -25,6 +30,11 @@ export function addViews(
 
   commands.addCommand(CommandIDs.openView, {
     label: trans.__('Open a view of mljupyter'),
+    describedBy: describing({
+      id: trans.__('An id that no other tab has'),
+      kind: trans.__('The kind of the view'),
+      workspace: trans.__('The workspace')
+    }),
     isVisible: () => false,
     execute: args => {
       const request = args as unknown as IViewRequest;
@@ -33,7 +43,11 @@ export function addViews(
         return;
       }
       const { name } = request.given;
-      const content = new View(request, channel, modules, trans);
+      const content = new View(request, channel, modules, trans, view => {
+        if (request.kind === 'deploy' && notebooks !== null) {
+          offerFitted(view, notebooks);
+        }
+      });
       const widget = new MainAreaWidget({ content });
       widget.toolbar.hide();
       widget.id = `mljupyter-${request.id}`;
@@ -84,6 +98,7 @@ export function addViews(
           ? trans.__('%1 of an endpoint …', titles(trans)[kind])
           : (titles(trans)[kind] ?? ''),
       isVisible: args => typeof args.name !== 'string' || isVisible(args.name),
+      describedBy: describing({ name: trans.__('The endpoint') }),
       execute: async args => {
         const name = await chosenEndpoint(endpoints, args, trans);
         if (name !== null) {
@@ -92,10 +107,20 @@ export function addViews(
       }
     });
   };
+  commands.addCommand(CommandIDs.buildLog, {
+    label: trans.__('Build log'),
+    describedBy: describing({ image: trans.__('The image, as NAME:VERSION') }),
+    execute: args => {
+      if (typeof args.image === 'string') {
+        open('build', { name: args.image });
+      }
+    }
+  });
   const hasVersions = (name: string) => (endpoints.rows.get(name)?.versions.length ?? 0) > 1;
   ofEndpoint(CommandIDs.monitor, 'monitor');
   ofEndpoint(CommandIDs.logs, 'logs');
   ofEndpoint(CommandIDs.tryIt, 'try');
+  ofEndpoint(CommandIDs.history, 'history');
   ofEndpoint(CommandIDs.compare, 'comparison', hasVersions);
   ofEndpoint(CommandIDs.traffic, 'traffic', hasVersions);
 
@@ -104,9 +129,15 @@ export function addViews(
       label: titles(trans)[kind],
       caption: trans.__('mljupyter: %1', titles(trans)[kind]),
       icon: args => (args.isPalette ? undefined : endpointsIcon),
+      describedBy: describing({
+        model: trans.__('The model, as NAME:VERSION'),
+        path: trans.__('The file of a model'),
+        score: trans.__('The file of a scoring script'),
+        to: trans.__('The compute target')
+      }),
       execute: args => {
         const given: IViewRequest['given'] = {};
-        for (const key of ['model', 'path', 'score'] as const) {
+        for (const key of ['model', 'path', 'score', 'to'] as const) {
           const value = args[key];
           if (typeof value === 'string') {
             given[key] = value;
@@ -121,11 +152,32 @@ export function addViews(
   wizard(CommandIDs.attach, 'attach');
 }
 
+/** Offer a wizard the fitted estimators of the current notebook, and of those that become it. */
+function offerFitted(view: View, notebooks: INotebookTracker): void {
+  const offer = (_: unknown, panel: NotebookPanel | null) => {
+    if (panel === null) {
+      return;
+    }
+    void fittedIn(panel).then(estimators => {
+      if (estimators !== null && !view.isDisposed) {
+        view.send({ kind: 'fitted', place: shortName(panel.title.label), estimators });
+      }
+    });
+  };
+  offer(notebooks, notebooks.currentWidget);
+  notebooks.currentChanged.connect(offer);
+  view.disposed.connect(() => {
+    notebooks.currentChanged.disconnect(offer);
+  });
+}
+
 function titles(trans: TranslationBundle): Record<string, string> {
   return {
     monitor: trans.__('Monitor'),
     logs: trans.__('Logs'),
     try: trans.__('Try it'),
+    history: trans.__('History'),
+    build: trans.__('Build log'),
     comparison: trans.__('Compare versions'),
     traffic: trans.__('Shift traffic'),
     deploy: trans.__('Deploy a model'),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from mljupyter.errors import MLJupyterError
 from mljupyter.outside import whole
@@ -46,8 +49,26 @@ def status_of(error: MLJupyterError) -> int:
     return HTTPStatus.NOT_FOUND if "NotFound" in error.message else HTTPStatus.BAD_REQUEST
 
 
+@dataclass(frozen=True)
+class Download:
+    """The answer of a route that is a file.
+
+    Parameters:
+        name: the name that a browser gives the file.
+        pieces: its content; read on threads, one piece at a time, as fast as the page takes them.
+        size: in bytes, if it is known before.
+
+    """
+
+    name: str
+    pieces: Iterator[bytes]
+    size: int | None = None
+
+
 class Handler(APIHandler):
     """A route. Subclasses override `read`, `change` or `remove`, which run on a thread and return a JSON value.
+
+    `read` may return a `Download` instead.
 
     Every method asks for the user and for the right to do so here, so that no route can forget it. No request counts as
     activity: a page that is only open must not keep a server of a hub alive.
@@ -127,10 +148,33 @@ class Handler(APIHandler):
         request_id = "" if self.request.method == "GET" else self.request.headers.get(REQUEST_ID, "")
         status, found = await self.state.once.result(request_id, lambda: self._done(work))
         self.set_status(status)
-        self.finish(json.dumps(found))
+        if isinstance(found, Download):
+            await self._give(found)
+        else:
+            self.finish(json.dumps(found))
 
     async def _done(self, work: Callable[[], Any]) -> tuple[int, Any]:
         try:
             return HTTPStatus.OK, await asyncio.get_running_loop().run_in_executor(self.state.pool, work)
         except MLJupyterError as error:
             return status_of(error), error_document(error)
+
+    async def _give(self, download: Download) -> None:
+        """Send a file. An error after its first piece ends the connection, so that no browser takes it for whole."""
+        loop = asyncio.get_running_loop()
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Content-Disposition", f"attachment; filename*=UTF-8''{quote(download.name, safe='')}")
+        if download.size is not None:
+            self.set_header("Content-Length", str(download.size))
+        try:
+            while (piece := await loop.run_in_executor(self.state.pool, next, download.pieces, None)) is not None:
+                self.write(piece)
+                await self.flush()
+        except StreamClosedError:  # the person has cancelled it
+            return
+        except MLJupyterError as error:
+            self.log.warning("the download of %s has ended: %s", download.name, error.message)
+            if self.request.connection is not None:
+                cast(Any, self.request.connection).stream.close()
+            return
+        self.finish(set_content_type="application/octet-stream")

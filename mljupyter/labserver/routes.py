@@ -1,4 +1,4 @@
-"""The routes, by feature: version, modules, workspaces, endpoints and their actions, models, targets."""
+"""The routes, by feature: version, modules, workspaces, endpoints and their actions, models, images, targets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import Any
 
 import mljupyter
 from mljupyter.client.errors import ControllerStartError
-from mljupyter.core import Model, Workspace
+from mljupyter.controller.offline import needed_versions
+from mljupyter.core import Image, Model, Workspace
 from mljupyter.core.selection import existing_default
-from mljupyter.labserver.handler import Handler, RequestError
+from mljupyter.deploy.images.sizes import sizes_of_images
+from mljupyter.deploy.images.users import users_of_image
+from mljupyter.deploy.leftovers import users_of_model
+from mljupyter.engine.endpoints.model_users import users_of_models
+from mljupyter.labserver.handler import Download, Handler, RequestError
 from mljupyter.labserver.rows import row_of
+from mljupyter.notebook.views.history import documents as history_documents
+from mljupyter.registry.artifacts.streaming import pieces_of_archive, pieces_of_file
 from mljupyter.widgets.panels.actions import act
 from mljupyter.widgets.static_files import module, styles
 
-MODULES = ("comparison", "log", "monitor", "wizard")
+MODULES = ("comparison", "history", "log", "monitor", "wizard")
 
 
 class Version(Handler):
@@ -75,9 +82,9 @@ class EndpointHistory(Handler):
     """The changes of an endpoint."""
 
     def read(self, *names: str) -> Any:
-        """Return them, oldest first."""
+        """Return them, the newest first, without specs: environment variables may hold secrets."""
         workspace, name = self.workspace(names[0]), names[1]
-        return [entry.document() for entry in workspace.endpoints.history(name)]
+        return history_documents(workspace.endpoints.history(name))
 
 
 class EndpointClients(Handler):
@@ -108,9 +115,7 @@ class Models(Handler):
         workspace = self.workspace(names[0])
         users: dict[str, list[str]] = {}
         with suppress(ControllerStartError):  # a cluster that cannot be reached hides no model
-            for record in workspace.endpoints.endpoints(start=False):
-                for model_id in record.spec.model_ids:
-                    users.setdefault(model_id, []).append(record.spec.name)
+            users = users_of_models(workspace.endpoints.endpoints(start=False))
         return [
             {
                 "name": model.name,
@@ -127,11 +132,67 @@ class Models(Handler):
 class OneModel(Handler):
     """One version of a model."""
 
+    def read(self, *names: str) -> Any:
+        """Return everything that uses it, endpoints and images: it can be deleted if nothing does."""
+        workspace, name, version = self.workspace(names[0]), names[1], names[2]
+        model = Model(workspace, id=f"{name}:{version}")
+        return {"id": model.id, "usedBy": users_of_model(workspace.context, model.id)}
+
     def remove(self, *names: str) -> Any:
         """Delete it, unless an endpoint uses it."""
         workspace, name, version = self.workspace(names[0]), names[1], names[2]
         Model(workspace, id=f"{name}:{version}").delete()
         return {"said": f"Model {name}:{version} was deleted."}
+
+
+class ModelContent(Handler):
+    """The content of a model."""
+
+    def read(self, *names: str) -> Any:
+        """Return its file, or a tar archive of its directory."""
+        workspace, name, version = self.workspace(names[0]), names[1], names[2]
+        record = Model(workspace, id=f"{name}:{version}").record
+        store, digest = workspace.artifacts, record.artifact.digest
+        entries = store.entries(digest)
+        if entries is None:
+            return Download(record.entry, pieces_of_file(store, digest), record.artifact.size)
+        top = f"{name}-{version}"
+        return Download(f"{top}.tar", pieces_of_archive(store, entries, f"{top}/{record.entry}"))
+
+
+class Images(Handler):
+    """The images of a workspace."""
+
+    def read(self, *names: str) -> Any:
+        """Return them, the newest version first, with what uses each."""
+        workspace = self.workspace(names[0])
+        context, images = workspace.context, Image.list(workspace)
+        sizes = sizes_of_images([image.record for image in images])
+        needed = needed_versions(context.directory) if images else []
+        return [
+            {
+                "name": image.name,
+                "version": image.version,
+                "state": image.creation_state,
+                "error": (image.creation_error or "").partition("\n")[0],
+                "size": sizes.get(image.id),
+                "created": image.created_time.timestamp(),
+                "target": image.record.place,
+                "location": image.image_location or "",
+                "usedBy": users_of_image(context, image.record, needed),
+            }
+            for image in images
+        ]
+
+
+class OneImage(Handler):
+    """One version of an image."""
+
+    def remove(self, *names: str) -> Any:
+        """Delete it here and on its engine or registry, unless an endpoint uses it."""
+        workspace, name, version = self.workspace(names[0]), names[1], names[2]
+        Image(workspace, id=f"{name}:{version}").delete()
+        return {"said": f"Image {name}:{version} was deleted. Its models stay registered."}
 
 
 class Targets(Handler):
@@ -159,6 +220,9 @@ ROUTES: dict[str, type[Handler]] = {
     rf"workspaces/{_NAME}/endpoints/{_NAME}/actions/{_NAME}": EndpointAction,
     rf"workspaces/{_NAME}/models": Models,
     rf"workspaces/{_NAME}/models/{_NAME}/{_NAME}": OneModel,
+    rf"workspaces/{_NAME}/models/{_NAME}/{_NAME}/content": ModelContent,
+    rf"workspaces/{_NAME}/images": Images,
+    rf"workspaces/{_NAME}/images/{_NAME}/{_NAME}": OneImage,
     rf"workspaces/{_NAME}/targets": Targets,
 }
 """The routes below ``/mljupyter/``."""

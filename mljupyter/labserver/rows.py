@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mljupyter.engine.rollout.traffic import weights
-from mljupyter.spec import EndpointRecord, Problem
+from mljupyter.spec import CertificateStatus, EndpointRecord, Problem
 
 
 def row_of(record: EndpointRecord) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def row_of(record: EndpointRecord) -> dict[str, Any]:
         "ready": sum(item.replicas_ready for item in status.versions.values()),
         "wanted": sum(item.replicas_wanted for item in status.versions.values()),
         "updated": record.updated_time.timestamp(),
+        "certificate": _certificate(status.certificate),
         "versions": [_version(record, name, shares.get(name, 0)) for name in spec.versions],
     }
 
@@ -45,6 +46,13 @@ def _version(record: EndpointRecord, name: str, share: int) -> dict[str, Any]:
         "models": [f"{model.name}:{model.version}" for model in version.models],
         "replicas": [{"id": item.id, "phase": str(item.phase)} for item in status.replicas] if status else [],
     }
+
+
+def _certificate(certificate: CertificateStatus | None) -> dict[str, Any] | None:
+    """Return the end of a certificate, and its problem: within thirty days of the end it has one."""
+    if certificate is None:
+        return None
+    return {"ends": certificate.not_after.timestamp(), "problem": _problem(certificate.problem)}
 
 
 def _problem(problem: Problem | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import anywidget
 
-from mljupyter.core import Workspace
+from mljupyter.core import Image, Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.view_comm import Send, ViewComm
 from mljupyter.notebook.options.option_values import near
@@ -48,6 +48,19 @@ def _logs(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
     from mljupyter.widgets.panels.log_sources import EndpointLog  # slow import; only if one is opened
 
     return LogPanel(EndpointLog(workspace.webservices[given["name"]], 1000, given.get("version") or None))
+
+
+def _build_log(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.panels.log_panel import LogPanel  # slow import; only if one is opened
+    from mljupyter.widgets.panels.log_sources import ImageLog  # slow import; only if one is opened
+
+    return LogPanel(ImageLog(Image(workspace, id=given["name"])))
+
+
+def _history(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+    from mljupyter.widgets.panels.history import EndpointHistory  # slow import; only if one is opened
+
+    return EndpointHistory(workspace, given["name"])
 
 
 def _comparison(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
@@ -89,18 +102,20 @@ def _attach(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of view: what makes it, the JavaScript module that draws it, and whether it is about an endpoint."""
+    """A kind of view: what makes it, the JavaScript module that draws it, and what its name is that of."""
 
     make: Callable[[Workspace, Arguments], anywidget.AnyWidget]
     module: str
-    of_endpoint: bool = False
+    of: str = ""
 
 
 KINDS = {
-    "monitor": Kind(_monitor, "monitor", of_endpoint=True),
-    "logs": Kind(_logs, "log", of_endpoint=True),
-    "comparison": Kind(_comparison, "comparison", of_endpoint=True),
-    "try": Kind(_try, "wizard", of_endpoint=True),
+    "monitor": Kind(_monitor, "monitor", of="an endpoint"),
+    "logs": Kind(_logs, "log", of="an endpoint"),
+    "history": Kind(_history, "history", of="an endpoint"),
+    "build": Kind(_build_log, "log", of="an image"),
+    "comparison": Kind(_comparison, "comparison", of="an endpoint"),
+    "try": Kind(_try, "wizard", of="an endpoint"),
     "traffic": Kind(_traffic, "wizard"),
     "deploy": Kind(_deploy, "wizard"),
     "register": Kind(_register, "wizard"),
@@ -143,7 +158,7 @@ class Views:
             view_id: the id that the page has chosen.
             kind: one of `KINDS`.
             workspace: the workspace.
-            given: ``name`` and ``version`` of an endpoint, or initial values of a wizard.
+            given: ``name`` of an endpoint or image and ``version`` of an endpoint, or initial values of a wizard.
             page: the connection of the page; see `leave`.
             send: sends a message of the view to the page.
 
@@ -209,8 +224,8 @@ class Views:
     def _open(self, view_id: str, kind: str, workspace: Workspace, given: Arguments) -> _View:
         if kind not in KINDS:
             raise ViewError(f"{kind!r} is not a view.{near(kind, KINDS)}")
-        if KINDS[kind].of_endpoint and not given.get("name"):
-            raise ViewError(f"The view {kind} needs the name of an endpoint.")
+        if KINDS[kind].of and not given.get("name"):
+            raise ViewError(f"The view {kind} needs the name of {KINDS[kind].of}.")
         if len(self._views) >= MOST_VIEWS:
             raise ViewError(f"{MOST_VIEWS} views are open on this server: close some first.")
         files = {name: str(self._root / given[name]) for name in _FILES & given.keys() if given[name]}

@@ -10,7 +10,7 @@ _BUILT = Path(__file__).parent / "static"
 
 @cache
 def module(name: str) -> str:
-    """Return the JavaScript module of a widget: ``wizard``, ``monitor``, ``comparison`` or ``log``."""
+    """Return the JavaScript module of a widget: ``wizard``, ``monitor``, ``comparison``, ``log`` or ``history``."""
     return (_BUILT / f"{name}.js").read_text(encoding="utf-8")
 
 

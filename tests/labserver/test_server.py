@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -118,12 +119,15 @@ def test_an_endpoint_is_listed_shown_changed_and_its_model_is_in_use(client: htt
     one = client.get("workspaces/team/endpoints/line").json()
     assert one["record"]["spec"]["name"] == "line"
     assert "line/score" in client.get("workspaces/team/endpoints/line/clients").json()["curl"]
-    assert len(client.get("workspaces/team/endpoints/line/history").json()) >= 1
+    history = client.get("workspaces/team/endpoints/line/history").json()
+    assert history[-1]["action"] == "created"
+    assert all("spec" not in entry for entry in history)  # environment variables may hold secrets
     (model,) = client.get("workspaces/team/models").json()
     assert (model["name"], model["version"], model["usedBy"]) == ("line", 1, ["line"])
     assert model["size"] > 0
     targets = {target["name"]: target for target in client.get("workspaces/team/targets").json()}
     assert targets["local"]["problem"] == ""
+    assert "line" in str(client.get("workspaces/team/models/line/1").json()["usedBy"])
     refused = client.delete("workspaces/team/models/line/1")
     assert refused.status_code == 400
     assert "line" in refused.json()["message"]
@@ -205,6 +209,38 @@ def test_a_monitor_runs_without_a_kernel_and_survives_the_loss_of_its_page(serve
         page.tell(do="close", view="m1")
         page.tell(do="tell", view="m1", content={"kind": "hello"})
         assert page.hear(lambda message: message.get("view") == "m1" and message["is"] == "ended")
+
+
+def test_the_history_of_an_endpoint_is_a_view_that_follows_its_changes(server: Server, line: str) -> None:
+    def has(message: dict[str, Any], kind: str) -> bool:
+        content = message.get("content") or {}
+        return any(event["kind"] == kind for event in content.get("entries", []))
+
+    with server.page() as page, server.client() as client:
+        page.tell(do="open", view="h1", kind="history", workspace="team", given={"name": "line"})
+        assert page.hear(lambda message: message.get("view") == "h1")["module"] == "history"
+        page.tell(do="tell", view="h1", content={"kind": "hello"})
+        page.hear(lambda message: message["is"] == "message" and has(message, "deployment"))
+        client.post("workspaces/team/endpoints/line/actions/scale", json={"replicas": "1:4"})
+        newest = page.hear(
+            lambda message: message["is"] == "message" and has(message, "scaling") and "→ 4" in str(message)
+        )["content"]["entries"][0]
+        assert newest["what"].startswith("updated")
+        page.tell(do="close", view="h1")
+
+
+def test_a_wizard_offers_the_estimators_of_a_notebook_that_the_page_tells_of(server: Server, line: str) -> None:
+    with server.page() as page:
+        page.tell(do="open", view="f1", kind="deploy", workspace="team", given={})
+        page.hear(lambda message: message.get("view") == "f1")
+        page.tell(do="tell", view="f1", content={"kind": "fitted", "place": 3, "estimators": "none"})
+        told = {"ridge": "Ridge", "no name": "Ridge", "number": 3}
+        page.tell(do="tell", view="f1", content={"kind": "fitted", "place": "a.ipynb", "estimators": told})
+        update = page.hear(lambda message: message["is"] == "update" and "fitted in" in str(message))
+        (model,) = (field for field in update["state"]["view"]["fields"] if field["key"] == "model")
+        assert model["options"][0]["label"] == "ridge: Ridge, fitted in a.ipynb"
+        assert not any("number" in option["label"] or "no name" in option["label"] for option in model["options"])
+        page.tell(do="close", view="f1")
 
 
 def test_a_wizard_runs_without_a_kernel_and_keeps_what_was_typed(server: Server, line: str) -> None:

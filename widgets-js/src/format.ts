@@ -22,6 +22,13 @@ export function clock(seconds: number, withSeconds = true): string {
   });
 }
 
+/** Return day and time, from seconds since the epoch, as in 2026-11-30 16:05:09; the same in every language. */
+export function day(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const two = (number: number) => String(number).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(seconds)}`;
+}
+
 /** Return a duration in the unit that fits, from seconds. */
 export function duration(seconds: number): string {
   if (seconds < 90) {

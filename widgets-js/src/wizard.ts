@@ -89,6 +89,25 @@ function insertBelow(element: HTMLElement, sources: string[]): boolean {
   return detail.done;
 }
 
+/**
+ * Ask the page where code would go: into which notebook; "" if there is none to take it; null for the cell below this
+ * one, which is the place in a notebook.
+ */
+function placeOfCode(element: HTMLElement): string | null {
+  const detail: { place: string | null } = { place: null };
+  element.dispatchEvent(new CustomEvent("mljupyter:place-of-code", { bubbles: true, composed: true, detail }));
+  return detail.place;
+}
+
+/** Return the label of a button with code: outside of a notebook, it names the notebook, or says that it copies. */
+function labelFor(label: string, place: string | null): string {
+  if (place === null) {
+    return label;
+  }
+  const what = label.replace(/ below$/, "");
+  return place === "" ? what.replace(/^Insert\b/, "Copy") : `${what} into ${place}`;
+}
+
 function render({ model, el }: View<WizardTraits>): Stop {
   const name = identifier();
   const title = make("h2", { id: `${name}-title` });
@@ -140,12 +159,15 @@ function render({ model, el }: View<WizardTraits>): Stop {
       }
     });
     if (button.inserts !== undefined) {
+      const place = placeOfCode(form);
       const isDone = insertBelow(form, button.inserts);
       if (!isDone) {
         // Pages without permission refuse this; the code stays readable in the form.
         navigator.clipboard?.writeText(button.inserts.join("\n")).catch(() => undefined);
       }
-      text(status, isDone ? "Inserted below. Run it when you like." : "Copied: paste it into a cell below.");
+      const where = place ? `into ${place}, below its active cell` : "below";
+      const copied = place === null ? "Copied: paste it into a cell below." : "Copied: paste it into a cell.";
+      text(status, isDone ? `Inserted ${where}. Run it when you like.` : copied);
       model.send({ kind: "press", button: button.key });
       return; // done here: nothing to wait for
     }
@@ -209,7 +231,7 @@ function render({ model, el }: View<WizardTraits>): Stop {
       element,
       update(button) {
         current = button;
-        text(element, button.label);
+        text(element, button.inserts === undefined ? button.label : labelFor(button.label, placeOfCode(form)));
         element.type = button.primary ? "submit" : "button";
         attribute(element, "class", button.primary ? "mlj-primary" : null);
         attribute(element, "aria-disabled", button.reason ? "true" : null);
@@ -300,7 +322,11 @@ function render({ model, el }: View<WizardTraits>): Stop {
   }
 
   update();
+  document.addEventListener("mljupyter:place-changed", update); // another notebook is the current one
   const stops = [
+    () => {
+      document.removeEventListener("mljupyter:place-changed", update);
+    },
     listen(model, "change:view", update),
     whenKernelEnds(model, () => {
       el.classList.add("mlj-ended");

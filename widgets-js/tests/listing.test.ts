@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { IEndpoint, IModel } from "../../labextension/src/documents";
 import { readableSize } from "../../labextension/src/format";
 import {
+  endingCertificates,
   endpointCell,
   eventsOf,
   isOnlyOnServer,
@@ -12,6 +13,8 @@ import {
   modelCell,
   pauseAfter,
   pauseOfPolls,
+  placeOf,
+  shortName,
   updated,
   usersOf,
   worstState,
@@ -31,6 +34,7 @@ function endpoint(name: string, parts: Partial<IEndpoint> = {}): IEndpoint {
     ready: 1,
     wanted: 1,
     updated: 0,
+    certificate: null,
     versions: [],
     ...parts,
   };
@@ -179,5 +183,41 @@ describe("a cell that was dragged", () => {
   it("has the name and the version in it", () => {
     expect(endpointCell("iris")).toContain('webservices["iris"]');
     expect(modelCell("ridge", 3)).toContain('id="ridge:3"');
+  });
+});
+
+describe("certificates that end soon", () => {
+  const ending = (message: string) => ({ ends: 1, problem: { code: "CertificateExpires", message } });
+
+  it("are told once, and once for all endpoints that share one", () => {
+    const told = new Set<string>();
+    const rows = [
+      endpoint("wine", { certificate: ending("ends on Monday") }),
+      endpoint("iris", { certificate: ending("ends on Monday") }),
+      endpoint("churn", { certificate: { ends: 9, problem: null } }),
+      endpoint("plain"),
+    ];
+    expect(endingCertificates(rows, told)).toEqual([{ kind: "certificate", name: "iris", reason: "ends on Monday" }]);
+    expect(endingCertificates(rows, told)).toEqual([]);
+    const ended = [endpoint("iris", { certificate: ending("ended on Monday") })];
+    expect(endingCertificates(ended, told)).toEqual([{ kind: "certificate", name: "iris", reason: "ended on Monday" }]);
+  });
+});
+
+describe("the name of a notebook on a button", () => {
+  it("is at most forty characters, with its beginning and its end", () => {
+    expect(shortName("iris.ipynb")).toBe("iris.ipynb");
+    expect(shortName(`${"x".repeat(60)}-last.ipynb`)).toMatch(/^x+…x*-last\.ipynb$/);
+    expect(shortName("x".repeat(60))).toHaveLength(40);
+  });
+});
+
+describe("the place of an image", () => {
+  it.each([
+    ["docker", "docker"],
+    ["docker/tcp://10.0.0.2:2376", "docker at tcp://10.0.0.2:2376"],
+    ["registry/127.0.0.1:5000", "127.0.0.1:5000"],
+  ])("%s is %s for people", (target, place) => {
+    expect(placeOf(target)).toBe(place);
   });
 });

@@ -197,6 +197,22 @@ describe("a page", () => {
     expect(model.sent).toEqual([{ kind: "press", button: "insert" }]);
   });
 
+  it("names the notebook that takes its code when it is in none itself, and copies where there is none", () => {
+    let place = "a.ipynb";
+    const answer = (event: Event) => {
+      (event as CustomEvent<{ place: string | null }>).detail.place = place;
+    };
+    document.body.addEventListener("mljupyter:place-of-code", answer);
+    const { el, stop } = opened([], { buttons: [{ key: "insert", label: "Insert the line below", inserts: ["%x"] }] });
+    expect(button(el, "Insert the line into a.ipynb")).toBeDefined();
+    place = "";
+    document.dispatchEvent(new CustomEvent("mljupyter:place-changed"));
+    button(el, "Copy the line").click();
+    expect(one(el, "[role=status]").textContent).toBe("Copied: paste it into a cell.");
+    document.body.removeEventListener("mljupyter:place-of-code", answer);
+    stop();
+  });
+
   it("stops listening when its view goes, and shows the saved text when the kernel ends", () => {
     const { el, model, stop } = opened([]);
     model.endKernel();

@@ -215,7 +215,7 @@ class Image(HtmlRepr):
 
         """
         try:
-            for line in self._lines_until_made():
+            for line in self.log_lines():
                 if show_output:
                     print(printable(line))
         except KeyboardInterrupt:
@@ -291,8 +291,8 @@ class Image(HtmlRepr):
         with as_webservice_exception():
             delete_unused_image(self.workspace.context, self.id)
 
-    def _lines_until_made(self) -> Iterator[str]:
-        """Yield the lines of the log until the image is ready or has failed."""
+    def log_lines(self) -> Iterator[str]:
+        """Yield the lines of the build's log, from its beginning until the image is ready or has failed."""
         self.update_creation_state()
         build = build_job.build_of(self.workspace.context, self.id)
         for line in files.BuildLogFile.of(self.workspace.context, self.record).follow():

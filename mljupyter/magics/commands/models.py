@@ -8,6 +8,7 @@ from typing import Any
 from mljupyter.core import Model, Workspace
 from mljupyter.core.display import date_text
 from mljupyter.deploy.leftovers import users_of_model
+from mljupyter.engine.endpoints.model_users import users_of_models
 from mljupyter.errors import MLJupyterError
 from mljupyter.magics.commands.dry_run import NOTHING_DONE
 from mljupyter.magics.magic import Call, json_line
@@ -49,7 +50,7 @@ def run(call: Call) -> Any:
     ]
     if name and not found:
         raise ModelMissingError(unknown_model(workspace, asked))
-    users = used_by(workspace)
+    users = users_of_models(workspace.endpoint_records())
     documents = [{**model.serialize(), "usedBy": users.get(model.id, [])} for model in found]
     call.session.cache.refresh_soon()
     if call["json"]:
@@ -69,7 +70,7 @@ def _delete(call: Call, workspace: Workspace, words: list[str]) -> Any:
     chosen: dict[str, Model] = {}
     for word in words:
         chosen |= {model.id: model for model in _meant(workspace, word, every=call["all_versions"])}
-    users = {one: names for one, names in used_by(workspace).items() if one in chosen}
+    users = {one: names for one, names in users_of_models(workspace.endpoint_records()).items() if one in chosen}
     others = {one: users_of_model(workspace.context, one) for one in chosen if one not in users}
     users |= {one: names for one, names in others.items() if names}
     if users and call["dry_run"]:
@@ -128,17 +129,6 @@ def _meant(workspace: Workspace, word: str, *, every: bool) -> list[Model]:
         raise WrongInputError(
             f"{name!r} has the versions {versions}: name one, {name}:{found[0].version}, or add --all-versions."
         )
-    return found
-
-
-def used_by(workspace: Workspace) -> dict[str, list[str]]:
-    """Return the users of each model, by its id: endpoints, with the version where there are several."""
-    found: dict[str, list[str]] = {}
-    for record in sorted(workspace.endpoint_records(), key=lambda record: record.spec.name):
-        for version, spec in record.spec.versions.items():
-            user = record.spec.name if len(record.spec.versions) == 1 else f"{record.spec.name}:{version}"
-            for model in spec.models:
-                found.setdefault(model.id, []).append(user)
     return found
 
 

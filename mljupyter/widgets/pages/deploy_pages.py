@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mljupyter.notebook.fitted import EstimatorsElsewhere
 from mljupyter.notebook.option_problems import setting_problems
 from mljupyter.notebook.options.command_line import values_of
 from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
@@ -27,6 +28,7 @@ class Draft:
         namespace: the user's variables.
         typed: the input, by option of `DEPLOYMENT_OPTIONS`.
         project: options with a default of the project: they are always on the line.
+        elsewhere: the estimators in kernels of notebooks, for a wizard that has no kernel itself.
 
     """
 
@@ -34,6 +36,13 @@ class Draft:
     namespace: Mapping[str, Any]
     typed: dict[str, Any] = field(default_factory=dict)
     project: frozenset[str] = frozenset()
+    elsewhere: EstimatorsElsewhere = field(default_factory=EstimatorsElsewhere)
+
+    @property
+    def lives_in(self) -> str:
+        """The notebook whose kernel has the chosen estimator; empty if this process has it, or none is chosen."""
+        found = self.elsewhere.found.get(str(self.typed.get("estimator") or ""))
+        return found.place if found is not None else ""
 
     @property
     def told(self) -> frozenset[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from mljupyter.core import InferenceConfig, Model
-from mljupyter.core.estimator import METHODS, is_fitted, looks_like_estimator
+from mljupyter.core.estimator import METHODS
 from mljupyter.engine.endpoints.proposed_name import proposed_name
+from mljupyter.notebook.fitted import fitted_estimators
 from mljupyter.notebook.option_problems import estimator_problems
 from mljupyter.notebook.options.command_line import values_of
 from mljupyter.spec import SpecError
@@ -45,11 +45,20 @@ class ModelPage(DraftPage):
         models = Model.list(self.draft.session.workspace(), latest=True)
         self._models = sorted(models, key=lambda model: model.name)
         self._scripts = [*self.draft.session.scripts().names(), *self._inference_configs()]
-        self._estimators = self._fitted()
+        self._estimators = fitted_estimators(self.draft.namespace)
+        self._choose_first()
+
+    def hear_elsewhere(self) -> None:
+        """Offer the estimators that a page has told of; one of them is chosen if nothing could be deployed before."""
+        if not (self._estimators or self._models or self._scripts):
+            self._choose_first()
+
+    def _choose_first(self) -> None:
         typed = self.draft.typed
+        elsewhere = self.draft.elsewhere.found
         if not (typed.get("estimator") or typed.get("model")):
-            if self._estimators and not typed.get("score"):
-                typed["estimator"] = next(iter(self._estimators))
+            if (self._estimators or elsewhere) and not typed.get("score"):
+                typed["estimator"] = next(iter([*elsewhere, *self._estimators]))
             elif len(self._models) == 1 and not self._lacks_script(self._models[0]):
                 typed["model"] = self._models[0].name
             if not self._estimators and len(self._scripts) == 1:
@@ -111,12 +120,12 @@ class ModelPage(DraftPage):
     def check_again(self) -> None:
         """Check the estimator, its method and its sample; their expressions are evaluated only here."""
         values, _ = values_of([OPTIONS[key] for key in self.asks], self.draft.typed)
-        self._problems = estimator_problems(values, self.draft.namespace)
+        self._problems = {} if self.draft.lives_in else estimator_problems(values, self.draft.namespace)
         self._checked = self._typed_estimator()
 
     def blocked(self) -> str:
         """Return how to begin if there is nothing to deploy."""
-        if not self._scripts and not self._estimators and not self._models:
+        if not (self._scripts or self._estimators or self._models or self.draft.elsewhere.found):
             return (
                 "There is nothing to deploy yet: fit an estimator in a cell, or write a scoring script in a cell that "
                 "begins with %%score NAME, and run it."
@@ -157,6 +166,10 @@ class ModelPage(DraftPage):
     def _offered_models(self) -> list[Choice]:
         """Return the estimators, the models, and none; what cannot be served has a reason."""
         estimators = [
+            Choice(f"{_ESTIMATOR}{name}", f"{name}: {one.kind}, fitted in {one.place}")
+            for name, one in self.draft.elsewhere.found.items()
+        ]
+        estimators += [
             Choice(f"{_ESTIMATOR}{name}", f"{name}: {kind}, fitted here") for name, kind in self._estimators.items()
         ]
         models = [
@@ -205,17 +218,6 @@ class ModelPage(DraftPage):
     def _inference_configs(self) -> list[str]:
         variables = dict(self.draft.namespace)
         return [name for name, value in variables.items() if name[0] != "_" and isinstance(value, InferenceConfig)]
-
-    def _fitted(self) -> dict[str, str]:
-        """Return the fitted estimators among the user's variables, the newest first, by name, with their kind."""
-        if "sklearn" not in sys.modules:
-            return {}  # no variable was fitted with it, and its import takes a second
-
-        return {
-            name: type(value).__name__
-            for name, value in reversed(dict(self.draft.namespace).items())
-            if not name.startswith("_") and looks_like_estimator(value) and is_fitted(value)
-        }
 
 
 def _with(chosen: Any, offered: list[Choice], label: str = "") -> list[Choice]:

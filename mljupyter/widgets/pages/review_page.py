@@ -44,6 +44,8 @@ class ReviewPage(DraftPage):
         if errors:
             self._problem = "\n".join(f"{key}: {text}" for key, text in errors.items())
             return
+        if self.draft.lives_in:
+            return  # its kernel makes the plan
         try:
             values[TOLD] = self.draft.told
             self.deployment = deployment_of(self.draft.session, self.draft.namespace, values)
@@ -79,6 +81,9 @@ class ReviewPage(DraftPage):
     def fields(self) -> list[Field]:
         """Return plan, line, Python code and files."""
         line = fields.code("line", "Equivalent magic", self.line)
+        if place := self.draft.lives_in:
+            where = [("Estimator", f"{self.draft.typed['estimator']}, in the kernel of {place}")]
+            return [fields.summary("where", "The notebook deploys it", where), line]
         if self.plan is None or self.deployment is None:
             return [fields.code("problem", "Problems to fix", self._problem), *self._resets, line]
         found = [
@@ -114,6 +119,8 @@ class ReviewPage(DraftPage):
 
     def blocked(self) -> str:
         """Return the reason why the deployment is not possible."""
+        if place := self.draft.lives_in:
+            return f"The estimator is in the kernel of {place}: insert the line there, and run it."
         return "Go back and correct the problem." if self._problem else ""
 
     def buttons(self) -> list[dict[str, Any]]:

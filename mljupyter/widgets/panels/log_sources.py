@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
-from mljupyter.core import Webservice
+from mljupyter.core import Image, Webservice
 from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.wait import short_problem
 from mljupyter.errors import MLJupyterError
@@ -136,6 +136,45 @@ class DeploymentLog:
     def cancel(self) -> None:
         """Cancel and undo the deployment."""
         self.run.cancel()
+
+
+class ImageLog:
+    """The log of an image's build, which may still be running, with its stages.
+
+    Parameters:
+        image: the image.
+
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.name = image.id
+        self.again = f"mljupyter image logs {image.id}"
+        self._image = image
+
+    def view(self) -> View:
+        """Return the stages of the build that have ended, with their times, and the one that failed."""
+        image = self._image
+        error = image.record.error or {}
+        stages = [(name, "ok", f"{seconds:.1f} s", "") for name, seconds in image.build_stages.items()]
+        if image.creation_state == "Failed":
+            stages = [stage for stage in stages if stage[0] != error.get("step")]
+            stages.append((str(error.get("step", "build")), "failed", "", image.creation_error or ""))
+        return {
+            "title": image.id,
+            "status": image.creation_state,
+            "cancel": "",
+            "stages": [
+                {"name": name, "state": state, "remark": remark, "problem": problem}
+                for name, state, remark, problem in stages
+            ],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the log until the build has ended."""
+        yield from self._image.log_lines()
+
+    def cancel(self) -> None:
+        """Do nothing: a build is cancelled where it was begun."""
 
 
 def view_of(record: EndpointRecord, seconds: float, artifacts: ArtifactStore) -> View:

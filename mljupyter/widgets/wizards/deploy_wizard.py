@@ -35,6 +35,20 @@ class DeployWizard(Wizard):
         usual = {key: typed_of(value) for key, value in project.items()}
         draft = Draft(session, namespace, {**usual, **(typed or {})}, frozenset(project))
         review = ReviewPage(draft)
-        asking = [ModelPage, TargetPage, SizePage, AccessPage, TrafficPage]
-        pages = [*(page(draft) for page in asking), review, ProgressPage(review)]
+        self._model_page = ModelPage(draft)
+        asking = [TargetPage, SizePage, AccessPage, TrafficPage]
+        pages = [self._model_page, *(page(draft) for page in asking), review, ProgressPage(review)]
+        self._elsewhere = draft.elsewhere
         super().__init__("Deploy a model", pages, reopen="%deploy")
+
+    def _received(self, _: Any, message: Any, buffers: Any) -> None:
+        """Take what a page tells of the kernel of a notebook, as well as changes and presses."""
+        if isinstance(message, dict) and message.get("kind") == "fitted":
+            self._worker.put(lambda: self._hear(message))
+        else:
+            super()._received(_, message, buffers)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self._elsewhere.hear(message.get("place"), message.get("estimators"))
+        self._model_page.hear_elsewhere()
+        self._show()
