@@ -141,7 +141,7 @@ def _head(one: Any) -> tuple[str, str, tuple[int, ...], dict[str, Any]]:
         raise TensorError(
             f"the input {name[:100]!r} has the datatype {str(datatype)[:100]!r}; there are {', '.join((*TYPES, BYTES))}"
         )
-    return name, datatype, checked_shape(name, one.get("shape")), _parameters(one, f"the input {name[:100]!r}")
+    return name, datatype, checked_shape(name[:100], one.get("shape")), _parameters(one, f"the input {name[:100]!r}")
 
 
 def _size(name: str, value: Any, left: int) -> int:
