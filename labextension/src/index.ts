@@ -14,7 +14,7 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { type Widget } from '@lumino/widgets';
 
-import { addActions, textOf } from './actions';
+import { addActions } from './actions';
 import { Api, type MLJupyterError } from './api';
 import { describing } from './arguments';
 import { Channel } from './channel';

@@ -44,13 +44,7 @@ export class EndpointMenu {
   }
 
   /** Open it for an endpoint at a place of the page; the focus returns to `from` when it is closed. */
-  open(
-    commands: CommandRegistry,
-    name: string,
-    x: number,
-    y: number,
-    from?: HTMLElement
-  ): void {
+  open(commands: CommandRegistry, name: string, x: number, y: number, from?: HTMLElement): void {
     const menu = new Menu({ commands });
     this.commands
       .filter(command => commands.hasCommand(command))
