@@ -15,8 +15,8 @@ OWNER_ONLY = 0o600
 def draft_of(path: Path, mode: int = OWNER_ONLY) -> Iterator[Path]:
     """Yield an empty file beside `path` to write to. It replaces `path` at the end, or is removed on an error.
 
-    Its name is unique: processes and threads may write the same file concurrently, and the last one stays. A device or a
-    pipe, such as /dev/null, is written to directly: it must not be replaced by a file.
+    Its name is unique: processes and threads may write the same file concurrently, and the last one stays.
+    A device or a pipe, such as /dev/null, is written to directly: it must not be replaced by a file.
 
     Parameters:
         path: the file to write.

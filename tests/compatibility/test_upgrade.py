@@ -151,7 +151,7 @@ def installation(short_path: Path) -> Iterator[Installation]:
 def test_an_upgrade_and_the_way_back_lose_no_request_of_live_endpoints(installation: Installation) -> None:
     made, _ = installation.run(MAKE)
     assert {version for version, _ in made["answers"]} == {"a"}
-    with SteadyLoad(made["uri"], key=KEY, clients=4, one_shot=2, requests=200, pause=0.05) as load:
+    with SteadyLoad(made["uri"], key=KEY, clients=4, one_shot=2, requests=200, pause=0.02) as load:
         load.runs(50)
         installation.install(Path(mljupyter.__file__).parent)
         found, said = installation.run(LOOK)
