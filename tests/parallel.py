@@ -18,6 +18,7 @@ CLUSTER_LANE = "the shared cluster"
 SECOND_LANE = "another shared cluster"
 LANES = {
     "tests/kubernetes/test_cluster_tls.py": CLUSTER_LANE,
+    "tests/kubernetes/test_jupyterlab.py": CLUSTER_LANE,
     "tests/kubernetes/test_cluster_faults.py": SECOND_LANE,
     "tests/kubernetes/test_cluster_without_router.py": SECOND_LANE,
     "tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy": SECOND_LANE,  # the longest
