@@ -22,7 +22,7 @@ from tests.waiting import HANG_SECONDS
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "labextension" / "prebuilt"
 PLACE = "data/share/jupyter/labextensions/mljupyter-labextension/"
-MOST_BYTES = 100_000
+MOST_BYTES = 120_000
 CONFIGURATION = "data/etc/jupyter/jupyter_server_config.d/mljupyter.json"
 
 

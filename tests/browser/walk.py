@@ -17,7 +17,7 @@ _HAS_SHORTCUT = (
 )
 
 
-def walk(page: Page, target: str, model: str, name: str, *, with_axe: bool = True) -> None:
+def walk(page: Page, target: str, model: str, name: str, *, script: str = "", with_axe: bool = True) -> None:
     """Walk through the life of an endpoint with two versions.
 
     Parameters:
@@ -25,6 +25,7 @@ def walk(page: Page, target: str, model: str, name: str, *, with_axe: bool = Tru
         target: the compute target.
         model: a registered model whose script answers ``{"data": [[3.0]]}``, such as ``line:1``.
         name: the name of the new endpoint.
+        script: the scoring script to choose, for a model that needs one.
         with_axe: check every view with axe, in the light theme and in the dark one.
 
     """
@@ -37,11 +38,11 @@ def walk(page: Page, target: str, model: str, name: str, *, with_axe: bool = Tru
     keyboard.press("Control+Alt+e")
     expect(panel).to_be_focused()
     keyboard.use(models)
-    _deploy(keyboard, panel, model, name, target, "blue")
+    _deploy(keyboard, panel, model, name, target, "blue", script)
     keyboard.press("Control+Alt+e")
     expect(line).to_contain_text("Healthy")
     expect(line).to_contain_text(target)
-    _deploy(keyboard, panel, model, name, target, "green")
+    _deploy(keyboard, panel, model, name, target, "green", script)
     keyboard.press("Control+Alt+e")
     expect(line).to_contain_text("2/2 replicas")
 
@@ -83,11 +84,16 @@ def walk(page: Page, target: str, model: str, name: str, *, with_axe: bool = Tru
     assert page.evaluate("() => [...window.jupyterapp.serviceManager.kernels.running()].length") == 0
 
 
-def _deploy(keyboard: Keyboard, panel: Locator, model: str, name: str, target: str, version: str) -> None:
+def _deploy(
+    keyboard: Keyboard, panel: Locator, model: str, name: str, target: str, version: str, script: str
+) -> None:
     page = keyboard.page
     keyboard.use(panel.get_by_role("button", name=f"Deploy {model}"))
     form = page.locator(VIEW)
     keyboard.type(form.get_by_label("Name of the endpoint"), name)
+    if script:
+        keyboard.go_to(form.get_by_label("Scoring script"))
+        page.keyboard.type(script)  # the beginning of an option chooses it
     deploy, following = _button(page, "Deploy now"), _button(page, "Next")
     for _ in range(_MOST_PAGES):
         heading = form.locator("h3").inner_text()

@@ -59,7 +59,7 @@ def test_an_endpoint_on_a_cluster_is_lived_through_with_the_keyboard_alone(
             page.set_default_timeout(HANG_SECONDS * 1000)
             page.goto(f"{lab.url}lab?token={lab.token}&reset")
             page.wait_for_selector(PANEL, state="attached")
-            walk(page, CLUSTER, model.id, name, with_axe=False)  # that on this machine has it
+            walk(page, CLUSTER, model.id, name, script="echo", with_axe=False)  # that on this machine has it
             browser.close()
     finally:
         attached.discard(name)
