@@ -84,9 +84,7 @@ def walk(page: Page, target: str, model: str, name: str, *, script: str = "", wi
     assert page.evaluate("() => [...window.jupyterapp.serviceManager.kernels.running()].length") == 0
 
 
-def _deploy(
-    keyboard: Keyboard, panel: Locator, model: str, name: str, target: str, version: str, script: str
-) -> None:
+def _deploy(keyboard: Keyboard, panel: Locator, model: str, name: str, target: str, version: str, script: str) -> None:
     page = keyboard.page
     keyboard.use(panel.get_by_role("button", name=f"Deploy {model}"))
     form = page.locator(VIEW)
