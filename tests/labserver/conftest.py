@@ -54,6 +54,7 @@ class Server:
         ended = subprocess.run(
             [sys.executable, "-c", code],
             env=environment,
+            cwd=self.home.parent,
             capture_output=True,
             text=True,
             timeout=COMMAND_SECONDS,
