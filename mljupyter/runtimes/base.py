@@ -111,8 +111,11 @@ class LogPart:
 class LogReader(Protocol):
     """Reads a log from a cursor on."""
 
-    def __call__(self, cursor: str | None, most_bytes: int | None = None) -> LogPart:
-        """Return the lines after `cursor`, from the beginning for None; stop after about `most_bytes`."""
+    def __call__(self, cursor: str | None, most_bytes: int | None = None, tail: int | None = None) -> LogPart:
+        """Return the lines after `cursor`, from the beginning for None; stop after about `most_bytes`.
+
+        With `tail` and without a cursor, the lines before the last `tail` ones may be left out.
+        """
         ...
 
 
@@ -133,7 +136,7 @@ class ReplicaLog:
     started_time: float
     lines: Callable[[], Iterator[str]]
     before: Callable[[], Iterator[str]] | None = None
-    after: LogReader = lambda cursor, most_bytes=None: LogPart([], cursor)
+    after: LogReader = lambda cursor, most_bytes=None, tail=None: LogPart([], cursor)
 
 
 class Runtime(Protocol):

@@ -14,13 +14,14 @@ _RECORD = " azmlinfsrv.insights | {"
 Read = Callable[[str | None], Iterator[tuple[str, str | None]]]
 
 
-def part_after(read: Read, cursor: str | None, most_bytes: int | None = None) -> LogPart:
+def part_after(read: Read, cursor: str | None, most_bytes: int | None = None, tail: int | None = None) -> LogPart:
     """Return the lines after a cursor; see `LogReader`.
 
     Parameters:
         read: yields the result of `entries` after a cursor.
         cursor: the time stamp of the last line that is known; None to begin with the first line.
         most_bytes: about the most bytes to return.
+        tail: without effect: records and other lines are in one log, so that its last lines may be records alone.
 
     """
     lines, size = [], 0

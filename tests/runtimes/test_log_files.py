@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mljupyter.runtimes.process import log_files
 from mljupyter.runtimes.process.log_files import after, lines
 from mljupyter.scoring.logs.output import RotatingFile
 
@@ -57,6 +59,29 @@ def test_a_log_that_is_not_there_yet_is_empty(log: Path) -> None:
     part = after(log, None)
     assert (part.lines, part.cursor, part.lost) == ([], None, False)
     assert list(lines(log)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=3), st.integers(0, 30))
+def test_the_last_lines_are_the_end_of_all_lines(parts: list[list[int]], tail: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        log = Path(place) / "log"
+        for age, numbers in enumerate(parts):
+            text = "".join(f"{age} {'x' * number}\n" for number in numbers)
+            log.with_name(f"log.{age}" if age else "log").write_text(text)
+        whole, part = after(log, None), after(log, None, tail=tail)
+        assert part.lines == whole.lines[len(whole.lines) - min(tail, len(whole.lines)) :]
+        assert part.cursor == whole.cursor
+
+
+def test_the_end_of_a_log_of_a_gigabyte_is_read_at_once_even_if_it_is_one_line(log: Path) -> None:
+    with log.open("wb") as stream:
+        stream.seek(1 << 30)  # a file with a hole
+        stream.write(b"\nlast but one\nlast\n")
+    with patch.object(log_files, "_MOST_TAIL_BYTES", 1 << 20):
+        part = after(log, None, tail=100)
+        assert part.lines == ["last but one\n", "last\n"]
+        assert after(log, part.cursor).lines == []
 
 
 @settings(max_examples=60, deadline=None)

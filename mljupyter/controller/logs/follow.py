@@ -63,7 +63,7 @@ def _look(find: Callable[[], Sequence[ReplicaLog]], places: dict[str, str | None
     parts, reached = [], {}
     for log in find():
         begin = places.get(log.replica_id) if places is not None else None
-        part = log.after(begin, None if places is None else _MOST_BYTES_EACH)
+        part = log.after(begin, None if places is None else _MOST_BYTES_EACH, tail if places is None else None)
         reached[log.replica_id] = part.cursor
         parts.append(part.lines)
     lines = [line for _, line in in_order(parts)]

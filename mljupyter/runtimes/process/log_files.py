@@ -21,6 +21,8 @@ INSIGHTS = "insights.jsonl"
 _LONGEST_LINE = 64 * 1024
 _BEGINNING = 256
 _ATTEMPTS = 3
+_BLOCK = 256 * 1024
+_MOST_TAIL_BYTES = 16 << 20
 _OFFSET = re.compile(r"[0-9]{1,18}")
 
 
@@ -57,13 +59,13 @@ def _text(part: Path) -> TextIO:
     return part.open(encoding="utf-8", errors="replace", newline="\n")
 
 
-def after(file: Path, cursor: str | None, most_bytes: int | None = None) -> LogPart:
-    """Return the whole lines of a log after a cursor, and all of them for None; see `LogReader`."""
+def after(file: Path, cursor: str | None, most_bytes: int | None = None, tail: int | None = None) -> LogPart:
+    """Return the whole lines of a log after a cursor, and for None all of them or the last ones; see `LogReader`."""
     for _ in range(_ATTEMPTS):
         with contextlib.ExitStack() as stack:
             opened = _opened(file, stack)
             if opened is not None:
-                return _read(opened, cursor, most_bytes)
+                return _read(opened, cursor, most_bytes, tail)
     return LogPart([], cursor)  # it rotates faster than it can be opened: the next call tries again
 
 
@@ -81,8 +83,11 @@ def _opened(file: Path, stack: contextlib.ExitStack) -> list[BinaryIO] | None:
     return None
 
 
-def _read(parts: list[BinaryIO], cursor: str | None, most_bytes: int | None) -> LogPart:
-    first, offset, lost = _place(parts, cursor)
+def _read(parts: list[BinaryIO], cursor: str | None, most_bytes: int | None, tail: int | None) -> LogPart:
+    if cursor is None and tail is not None:
+        first, offset, lost = *_place_of_tail(parts, tail), False
+    else:
+        first, offset, lost = _place(parts, cursor)
     found: list[str] = []
     left = most_bytes
     for index in range(first, len(parts)):
@@ -122,6 +127,33 @@ def _place(parts: list[BinaryIO], cursor: str | None) -> tuple[int, int, bool]:
         if known >= 0 and _identity(stream) == identity and known <= os.fstat(stream.fileno()).st_size:
             return index, known, False
     return 0, 0, bool(parts)
+
+
+def _place_of_tail(parts: list[BinaryIO], tail: int) -> tuple[int, int]:
+    """Return the part with the beginning of the last `tail` lines, and the offset in it.
+
+    It reads backwards, so that a log of any length opens at once, and gives up where the lines are longer than logs are.
+    """
+    wanted, left = tail, _MOST_TAIL_BYTES
+    reached = max(len(parts) - 1, 0), os.fstat(parts[-1].fileno()).st_size if parts else 0
+    for index in reversed(range(len(parts))):
+        end = os.fstat(parts[index].fileno()).st_size
+        while end:
+            begin = max(end - _BLOCK, 0)
+            parts[index].seek(begin)
+            data = parts[index].read(end - begin)
+            count = data.count(b"\n")
+            if count > wanted:
+                place = len(data)
+                for _ in range(wanted + 1):
+                    place = data.rfind(b"\n", 0, place)
+                return index, begin + place + 1
+            if count:
+                reached = index, begin + data.find(b"\n") + 1
+            wanted, end, left = wanted - count, begin, left - len(data)
+            if left <= 0:
+                return reached
+    return 0, 0
 
 
 def _identity(stream: BinaryIO) -> str:
