@@ -35,8 +35,8 @@ def _named(log: ReplicaLog, name: str) -> ReplicaLog:
     def lines() -> Iterator[str]:
         return map(name_line, log.lines())
 
-    def after(cursor: str | None, most_bytes: int | None = None) -> LogPart:
-        part = log.after(cursor, most_bytes)
+    def after(cursor: str | None, most_bytes: int | None = None, tail: int | None = None) -> LogPart:
+        part = log.after(cursor, most_bytes, tail)
         return replace(part, lines=[name_line(line) for line in part.lines])
 
     return replace(log, lines=lines, after=after)

@@ -132,7 +132,7 @@ def _place(parts: list[BinaryIO], cursor: str | None) -> tuple[int, int, bool]:
 def _place_of_tail(parts: list[BinaryIO], tail: int) -> tuple[int, int]:
     """Return the part with the beginning of the last `tail` lines, and the offset in it.
 
-    It reads backwards, so that a log of any length opens at once, and gives up where the lines are longer than logs are.
+    It reads backwards, so that a log of any length opens at once, and stops where lines are longer than those of logs.
     """
     wanted, left = tail, _MOST_TAIL_BYTES
     reached = max(len(parts) - 1, 0), os.fstat(parts[-1].fileno()).st_size if parts else 0
