@@ -148,7 +148,7 @@ DOCUMENT = '{"a": [1, 2.5, -0.0, "é", NaN], "b": {"c": null}, "a": 1e5}'
         type("Bytes", (bytes,), {})(DOCUMENT.encode()),
         *(None, 5, ["[]"], io.StringIO("[]")),
     ],
-    ids=lambda data: f"{type(data).__name__}-{str(data)[:24]!a}",
+    ids=lambda data: f"{type(data).__name__}-{str(bytes(data) if type(data) is memoryview else data)[:24]!a}",
 )
 def test_all_kinds_of_input_are_read_or_refused_as_before(data: Any) -> None:
     wanted = outcome(standard_loads, data)

@@ -50,6 +50,11 @@ class Name(str):
     __slots__ = ()
 
 
+class Opaque:
+    def __repr__(self) -> str:
+        return "opaque"  # without the address, which would differ between the processes that run tests
+
+
 circular: list[Any] = [1]
 circular.append(circular)
 FAST = [
@@ -80,9 +85,9 @@ SLOW = [
     {"a": [1, 2], Name("b"): [3]},
     [b"bytes"],
     [{1, 2}],
-    [object()],
+    [Opaque()],
     [1, "x", b"y"],
-    {"a": [1], "b": object()},
+    {"a": [1], "b": Opaque()},
     circular,
     {"a": circular},
     [[[[[[[[[[[[[[[[1.5]]]]]]]]]]]]]]]],
