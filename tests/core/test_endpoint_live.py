@@ -126,6 +126,8 @@ def test_metrics_are_frames_and_plots_of_what_the_endpoint_did(workspace: Worksp
         "replica",
         "cpu_cores",
         "memory_mb",
+        "gpu_percent",
+        "gpu_memory_mb",
     }
     assert "version" not in endpoint.metrics("10m", by="endpoint")
     figure = endpoint.plot("traffic", since="10m")
