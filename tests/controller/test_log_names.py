@@ -13,7 +13,7 @@ def log(replica: str, *lines: str) -> ReplicaLog:
         replica,
         0.0,
         lambda: iter(lines),
-        after=lambda cursor, most_bytes=None: LogPart(list(lines), cursor),
+        after=lambda cursor, most_bytes=None, tail=None: LogPart(list(lines), cursor),
     )
 
 
