@@ -15,7 +15,9 @@ export function Section<T>(props: {
   const [items, setItems] = React.useState<T[] | null>(null);
   const [problem, setProblem] = React.useState('');
   const [open, setOpen] = React.useState(false);
+  const shown = React.useRef('');
   const read = () => {
+    shown.current = props.workspace;
     props.read().then(
       found => {
         setItems(found);
@@ -27,7 +29,9 @@ export function Section<T>(props: {
     );
   };
   React.useEffect(() => {
-    setItems(null);
+    if (shown.current !== props.workspace) {
+      setItems(null); // those of another workspace; of the same one, they stay until they are read again
+    }
     if (open && props.workspace !== '') {
       read();
     }

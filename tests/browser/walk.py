@@ -12,6 +12,7 @@ from tests.browser.lab import THEMES, serious_problems
 PANEL = "#mljupyter-endpoints"
 VIEW = ".mljlab-View:visible"
 _MOST_PAGES = 8
+_NOTICED_MS = 20_000
 _HAS_SHORTCUT = (
     "() => window.jupyterapp?.commands.keyBindings.some(({ command }) => command === 'mljupyter:show-panel')"
 )
@@ -86,7 +87,14 @@ def walk(page: Page, target: str, model: str, name: str, *, script: str = "", wi
 
 def _deploy(keyboard: Keyboard, panel: Locator, model: str, name: str, target: str, version: str, script: str) -> None:
     page = keyboard.page
+    tabs = page.get_by_role("tab", name="Deploy a model")
+    before = tabs.count()
     keyboard.use(panel.get_by_role("button", name=f"Deploy {model}"))
+    try:
+        expect(tabs).to_have_count(before + 1, timeout=_NOTICED_MS)
+    except AssertionError:  # the list was drawn anew between the last Tab and Enter: a person presses again
+        keyboard.use(panel.get_by_role("button", name=f"Deploy {model}"))
+        expect(tabs).to_have_count(before + 1)
     form = page.locator(VIEW)
     keyboard.type(form.get_by_label("Name of the endpoint"), name)
     if script:

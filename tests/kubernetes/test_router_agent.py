@@ -374,12 +374,12 @@ async def answers_by(operator: OperatorsView) -> int:
     return cluster.answers.requests if cluster is not None and cluster.answers is not None else 0
 
 
-async def followed(operator: OperatorsView, told: list[int]) -> None:
-    """Read a router each second, as the operator does, until it has ended."""
-    with contextlib.suppress(ControllerError):
-        while True:
+async def followed(operator: OperatorsView, told: list[int], pod: RouterPod) -> None:
+    """Read a router each second, as the operator does, until it has ended. A reading that fails is repeated."""
+    while pod.process is not None and pod.process.poll() is None:
+        with contextlib.suppress(ControllerError):
             told.append(await answers_by(operator))
-            await asyncio.sleep(1)
+        await asyncio.sleep(1)
 
 
 async def test_the_load_of_a_router_grows_with_its_requests(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
@@ -413,7 +413,7 @@ async def test_a_router_that_is_asked_to_end_is_not_ready_and_answers_until_its_
 
     await until(all_have_ended, "the answers before are counted")
     told = [await answers_by(operator)]
-    reading = asyncio.create_task(followed(operator, told))
+    reading = asyncio.create_task(followed(operator, told, pod))
     given = 0
     assert pod.process is not None
     pod.process.send_signal(signal.SIGTERM)

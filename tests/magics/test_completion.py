@@ -96,7 +96,7 @@ def test_other_lines_are_left_alone(line: str) -> None:
         ("%invoke diabetes X_", "variable of this notebook"),
         ("%deploy diabetes ri", "fitted estimator of this notebook"),
         ("%deploy diabetes --auth key", "choice: "),
-        ("%mlj undep", "Delete an endpoint"),
+        ("%mlj undep", "Delete endpoints"),
     ],
 )
 def test_each_completion_has_a_type_and_a_description_on_one_line(line: str, about: str) -> None:
