@@ -50,7 +50,7 @@ class Server:
 
     def sdk(self, code: str) -> str:
         """Run code with the SDK in a process that has the workspaces of the server; return its output."""
-        environment = {**os.environ, "MLJUPYTER_HOME": str(self.home)}
+        environment = {**_own_environment(), "MLJUPYTER_HOME": str(self.home)}
         ended = subprocess.run(
             [sys.executable, "-c", code],
             env=environment,
@@ -82,6 +82,11 @@ class Page:
                 return dict(message)
 
 
+def _own_environment() -> dict[str, str]:
+    """Return the variables of this process without the workspace that an earlier test may have chosen."""
+    return {name: value for name, value in os.environ.items() if name != "MLJUPYTER_WORKSPACE"}
+
+
 @contextmanager
 def running(
     place: Path, *arguments: str, port: int = 0, environment: Mapping[str, str] | None = None
@@ -100,7 +105,7 @@ def running(
     for left in runtime.glob("jpserver-*"):
         left.unlink()
     variables = {
-        **os.environ,
+        **_own_environment(),
         "MLJUPYTER_HOME": str(home),
         "JUPYTER_CONFIG_DIR": str(place / "config"),
         "JUPYTER_DATA_DIR": str(place / "data"),
