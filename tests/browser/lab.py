@@ -294,12 +294,11 @@ class Notebook:
 
 
 def serious_problems(page: Page, within: str) -> list[str]:
-    """Return what axe finds serious or critical below a selector: the rule, and where it is broken."""
+    """Return what axe finds below a selector: the rule, and where it is broken."""
     found = Axe().run(page, context={"include": [[within]]}, options={"resultTypes": ["violations"]})
     return [
         f"{problem['id']}: {problem['help']}: {[node['target'] for node in problem['nodes']]}"
         for problem in found.response["violations"]
-        if problem["impact"] in ("serious", "critical")
     ]
 
 
