@@ -77,7 +77,7 @@ def measured(browser: Browser, lab: Lab, count: int, seconds: float) -> dict[str
         "endpoints": count,
         "rows in the page": page.locator(f"{PANEL} .mljlab-endpoint").count(),
         "idle (% of a core)": _idle(page, seconds),
-        "all endpoints drawn anew (ms)": _work(page, link, crowd.tell_all, 10),
+        "all endpoints drawn again (ms)": _work(page, link, crowd.tell_all, 10),
         "ten of them changed (ms)": _work(page, link, lambda: _change(crowd), 20),
         "a letter of a search (ms)": _work(page, link, lambda: _type(page), 10),
     }

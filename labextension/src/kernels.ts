@@ -3,15 +3,11 @@ import { type INotebookTracker, NotebookActions } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { valueIn } from './kernel';
 import { VERSION } from './version';
 
 /** Asks without importing anything: a kernel that does not use mljupyter has no version of it. */
 const EXPRESSION = "getattr(__import__('sys').modules.get('mljupyter'), '__version__', '')";
-
-/** What a kernel answers for an expression; without data, it could not be evaluated. */
-interface IEvaluated {
-  data?: Partial<Record<string, string>>;
-}
 
 /** Tell once when the kernel of a notebook that uses mljupyter has another version of it than this page. */
 export function watchKernels(tracker: INotebookTracker, trans: TranslationBundle): void {
@@ -44,16 +40,6 @@ export function watchKernels(tracker: INotebookTracker, trans: TranslationBundle
 
 /** Return the version of the package that a kernel has imported; empty without one. */
 async function versionOf(kernel: Kernel.IKernelConnection): Promise<string> {
-  const future = kernel.requestExecute({
-    code: '',
-    silent: true,
-    store_history: false,
-    user_expressions: { version: EXPRESSION }
-  });
-  const reply = await future.done;
-  if (reply.content.status !== 'ok') {
-    return '';
-  }
-  const { version } = reply.content.user_expressions as Partial<Record<string, IEvaluated>>;
-  return (version?.data?.['text/plain'] ?? '').replace(/^'|'$/g, '');
+  const text = (await valueIn(kernel, EXPRESSION))?.['text/plain'];
+  return typeof text === 'string' ? text.replace(/^'|'$/g, '') : '';
 }

@@ -293,6 +293,13 @@ class Notebook:
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
+def saved_tabs(lab: Lab) -> set[str]:
+    """Return the ids of our tabs in the layout that JupyterLab has saved last."""
+    headers = {"Authorization": f"token {lab.token}"}
+    saved = httpx.get(f"{lab.url}lab/api/workspaces/default", headers=headers).json()["data"]
+    return set(re.findall(r"mljupyter-views:[\w-]+", json.dumps(saved.get("layout-restorer:data", {}).get("main", {}))))
+
+
 def serious_problems(page: Page, within: str) -> list[str]:
     """Return what axe finds below a selector: the rule, and where it is broken."""
     found = Axe().run(page, context={"include": [[within]]}, options={"resultTypes": ["violations"]})

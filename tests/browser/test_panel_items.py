@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -10,10 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems
+from tests.browser.lab import Lab, Notebook, saved_tabs, serious_problems
 from tests.testbed import needed
 from tests.waiting import COMMAND_SECONDS, wait_until
 
@@ -159,14 +157,7 @@ def test_a_model_in_use_is_downloaded_but_not_deleted_and_the_history_of_its_end
     page.get_by_label("Events shown").select_option("Everything")
     in_both_themes(page, shot, "panel-history", PANEL, ".mljlab-View")
 
-    address, headers = f"{lab.url}lab/api/workspaces/default", {"Authorization": f"token {lab.token}"}
-
-    def is_saved() -> bool:
-        layout = httpx.get(address, headers=headers).json()["data"].get("layout-restorer:data", {})
-        tabs = set(re.findall(r"mljupyter-views:[\w-]+", json.dumps(layout.get("main", {}))))
-        return len(tabs) == 1  # a layout of an earlier test may have others
-
-    wait_until(is_saved, "the layout is saved")
+    wait_until(lambda: len(saved_tabs(lab)) == 1, "the layout is saved")  # one of an earlier test may have others
     page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page.get_by_role("tab", name="History: line")).to_be_visible()
     expect(events.last).to_contain_text("created (1)")

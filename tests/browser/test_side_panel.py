@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -10,11 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems
+from tests.browser.lab import Lab, Notebook, saved_tabs, serious_problems
 from tests.browser.walk import walk
 from tests.waiting import COMMAND_SECONDS, wait_until
 
@@ -130,14 +128,7 @@ def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_
     page.get_by_label("Name of the endpoint").fill("kept-name")
     page.get_by_label("Name of the endpoint").press("Tab")
     expect(page.get_by_role("tab", name="Deploy a model")).to_be_visible()
-    address, headers = f"{lab.url}lab/api/workspaces/default", {"Authorization": f"token {lab.token}"}
-
-    def is_saved() -> bool:
-        layout = httpx.get(address, headers=headers).json()["data"].get("layout-restorer:data", {})
-        tabs = set(re.findall(r"mljupyter-views:[\w-]+", json.dumps(layout.get("main", {}))))
-        return len(tabs) == 1  # a layout of an earlier test may have others
-
-    wait_until(is_saved, "the layout is saved")
+    wait_until(lambda: len(saved_tabs(lab)) == 1, "the layout is saved")  # one of an earlier test may have others
     page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
 

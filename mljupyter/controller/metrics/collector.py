@@ -199,12 +199,11 @@ class Collector:
         everything = self._first or at // IDLE_WRITTEN_EVERY != self._written
         moved = self._moved(statistics, replaced)
         self._due |= moved | self._busy | self._active
-        due = set(self._versions) if everything else self._due & self._versions.keys()
-        due -= meanwhile  # the next measurement sees them as they are now
+        present = self._versions.keys() - meanwhile  # the next measurement sees the others as they are now
+        due = set(present) if everything else self._due & present
         counted, denied = self._count(due, moved - self._versions.keys(), identity, statistics, replaced)
         metered = await self._meter.measure(self._active, at)
-        due |= {key for key, counts in metered.counts.items() if counts is not NOTHING and key in self._versions}
-        due -= meanwhile
+        due |= {key for key, counts in metered.counts.items() if counts is not NOTHING and key in present}
         self.versions_looked_at += len(due)
         intervals = {
             key: self._intervals(
