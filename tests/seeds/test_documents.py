@@ -90,9 +90,12 @@ def inference_config() -> Any:
     return InferenceConfig(entry_script="score.py", environment=environment)
 
 
-def wait_until_free(ws: Any, name: str) -> None:
-    """Wait until no web service has a name: another document may have used it, and a node ends pods slowly."""
-    wait_until(lambda: name not in [one.spec.name for one in ws.endpoints.endpoints()], f"{name} is free")
+def wait_until_free(ws: Any, *names: str) -> None:
+    """Wait until no web service has one of the names: other documents may have used them, and a node ends pods slowly.
+
+    A document needs all names that it deploys: each is deleted by itself, in any order.
+    """
+    wait_until(lambda: not {*names} & {one.spec.name for one in ws.endpoints.endpoints()}, f"{names} are free")
 
 
 def answer_to(service: Any, credential: str | None = None) -> tuple[int, Any]:
@@ -142,7 +145,7 @@ def follow_aks_of_2019(guide: Guide, project: Project, ws: Any) -> None:
     from azureml.core.model import Model
     from azureml.core.webservice import AksWebservice, Webservice
 
-    wait_until_free(ws, "myservice")
+    wait_until_free(ws, "myservice", "myservice-cli")
     project.write(model="mymodel", kind="aks", containerResourceRequirements=SMALL, numReplicas=1)
     model = Model.register(ws, "model.pkl", "mymodel")
     guide.variables.update(ws=ws, model=model, inference_config=inference_config())
@@ -189,7 +192,7 @@ def follow_aks_of_2021(guide: Guide, project: Project, ws: Any) -> None:
     from azureml.core.model import Model
     from azureml.core.webservice import AksEndpoint, Webservice
 
-    wait_until_free(ws, "myservice")
+    wait_until_free(ws, "myservice", "myservice-cli")
     project.write(model="mymodel", kind="aks", containerResourceRequirements=SMALL, numReplicas=1)
     model = Model.register(ws, "model.pkl", "mymodel")
     ComputeTarget.create(ws, "myaks", AksCompute.provisioning_configuration()).wait_for_completion()
