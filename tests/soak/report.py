@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -63,11 +64,24 @@ def text(records: Sequence[Sequence[Record]]) -> str:
         "disk": f"{MOST_DISK_GROWTH:.0%} and {DISK_SLACK / 1e6:g} MB",
         "hours": f"{sum(one.seconds for one in outcomes) / 3600:.1f}",
         "pieces": f"{len(outcomes)} piece{'s' if len(outcomes) != 1 else ''}",
+        "together": _together(records),
         "longest": f"{max((one.seconds for one in outcomes), default=0) / 60:.0f} minutes",
         "results": _results(outcomes),
         "faults": _table(("injected", "times"), ((kind, f"{number:,}") for kind, number in sorted(faults.items()))),
     }
     return Template(_INTRODUCTION.read_text(encoding="utf-8")).substitute(values)
+
+
+def _together(records: Sequence[Sequence[Record]]) -> str:
+    most = most_together(records)
+    return f" Up to {most} pieces ran at the same time." if most > 1 else ""
+
+
+def most_together(records: Sequence[Sequence[Record]]) -> int:
+    """Return how many pieces ran at the same time, at most: each from its first record to its last."""
+    starts = sorted(str(piece[0]["time"]) for piece in records)
+    ends = sorted(str(piece[-1]["time"]) for piece in records)
+    return max((position + 1 - bisect_right(ends, start) for position, start in enumerate(starts)), default=0)
 
 
 def _results(outcomes: Sequence[Outcome]) -> str:

@@ -216,6 +216,20 @@ def test_the_report_joins_pieces_and_says_what_one_that_was_killed_has_not_compa
     assert (tmp_path / "soak.svg").read_text().rstrip().endswith("</svg>")
 
 
+@pytest.mark.parametrize(
+    ("times", "most"),
+    [
+        ([], 0),
+        ([("00:00", "02:00")], 1),
+        ([("00:00", "02:00"), ("02:00", "04:00")], 1),
+        ([("00:00", "02:00"), ("01:59", "04:00"), ("03:00", "05:00")], 2),
+        ([("00:00", "05:00"), ("00:00", "05:00"), ("01:00", "02:00"), ("03:00", "04:00")], 3),
+    ],
+)
+def test_the_report_says_how_many_pieces_ran_at_the_same_time(times: list[tuple[str, str]], most: int) -> None:
+    assert report.most_together([[{"time": first}, {"time": last}] for first, last in times]) == most
+
+
 def test_the_page_is_the_one_of_the_records_beside_it() -> None:
     assert (report.DOCS / "soak.md").read_text() == report.text(report.pieces(report.RESULTS)), "make soak-report"
 
