@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mljupyter.scoring.protocol import FAST_JSON, FAST_JSON_OFF
+from mljupyter.scoring.protocol import FAST_JSON, FAST_JSON_OFF, WARM_UP, WARM_UP_OFF, WARM_UP_ON
 
 NO_CODE = ("auto", "sklearn", "onnx", "tensorflow", "mlflow")
 LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
@@ -60,6 +60,7 @@ class Configuration(NamedTuple):
     max_batch_size: int
     preload: bool
     fast_json: bool
+    warm_up: bool | None
     quarantine_after: int
     request_timeout: float
     idle_timeout: int
@@ -93,6 +94,8 @@ class Configuration(NamedTuple):
             variables["AZUREML_MODEL_DIR"] = self.model_dir
         if not self.fast_json:
             variables[FAST_JSON] = FAST_JSON_OFF
+        if self.warm_up is not None:
+            variables[WARM_UP] = WARM_UP_ON if self.warm_up else WARM_UP_OFF
         return variables
 
 
@@ -158,6 +161,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         max_batch_size=_within("--max-batch-size or MLJUPYTER_MAX_BATCH_SIZE", batch_size, 1, 10_000, int),
         preload=bool(_switch("MLJUPYTER_PRELOAD", flags.preload, text(None, "MLJUPYTER_PRELOAD"))),
         fast_json=_switch(FAST_JSON, None, text(None, FAST_JSON)) is not False,
+        warm_up=_switch(WARM_UP, None, text(None, WARM_UP)),
         quarantine_after=_within("--quarantine-after", flags.quarantine_after, 0, 1000, int),
         request_timeout=_within("--request-timeout", flags.request_timeout, 0.1, 86_400),
         idle_timeout=_within("--idle-timeout", flags.idle_timeout, 1, 86_400, int),

@@ -69,6 +69,10 @@ LINGER_SECONDS: Final = 3.0
 FAST_JSON: Final = "MLJUPYTER_FAST_JSON"
 """The environment variable that turns the fast `json.loads` of scripts off; FAST_JSON_OFF for the worker."""
 FAST_JSON_OFF: Final = "off"
+WARM_UP: Final = "MLJUPYTER_WARM_UP"
+"""The environment variable for a sample request before a worker is ready; the worker gets one of these, or none."""
+WARM_UP_ON: Final = "on"
+WARM_UP_OFF: Final = "off"
 FAST_JSON_PACKAGE: Final = "MLJUPYTER_FAST_JSON_PACKAGE"
 """The environment variable that tells a worker in another environment the directory of the server's msgspec."""
 

@@ -60,6 +60,7 @@ def test_a_switch_has_a_flag_for_on_and_for_off(arguments: list[str], variable: 
         ([], {"MLJUPYTER_MAX_BATCH_SIZE": "many"}, "MLJUPYTER_MAX_BATCH_SIZE"),
         ([], {"MLJUPYTER_BATCHING": "perhaps"}, "MLJUPYTER_BATCHING is 'perhaps'; use true or false"),
         ([], {"MLJUPYTER_PRELOAD": "2"}, "MLJUPYTER_PRELOAD"),
+        ([], {"MLJUPYTER_WARM_UP": "2"}, "MLJUPYTER_WARM_UP is '2'; use true or false"),
         (["--request-timeout", "0"], {}, "--request-timeout"),
         (["--max-connections", "0"], {}, "--max-connections"),
         (["--unix-socket", "/tmp/" + "x" * 103], {}, "longer than 107 bytes"),

@@ -30,6 +30,8 @@ TYPES = {
 }
 """The datatypes of a fixed size, and NumPy's names of them."""
 MOST_DIMENSIONS = 32
+MOST_SAMPLE = 10_000_000
+"""The most elements of an input of a sample request."""
 _MOST_SIZE = 2**62  # of one dimension: NumPy's own limit is 2**63
 _NAMES = {(code[1], int(code[2])): name for name, code in TYPES.items()}
 _LENGTH = struct.Struct("<I")
@@ -61,6 +63,25 @@ class Tensor(NamedTuple):
     def described(self) -> dict[str, Any]:
         """Return the description in the form of the metadata of a model."""
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+
+def zeros(tensor: Tensor) -> Any:
+    """Return an array for an input, of zeros or empty texts; dimensions of any size have the size 1.
+
+    Raises:
+        TensorError: it would have more than `MOST_SAMPLE` elements.
+
+    """
+    import numpy
+
+    shape = tuple(1 if size < 0 else size for size in tensor.shape)
+    if prod(shape) > MOST_SAMPLE:
+        raise TensorError(
+            f"the input {tensor.name!r} has {prod(shape):,} elements, and a sample at most {MOST_SAMPLE:,}"
+        )
+    if tensor.datatype == BYTES:
+        return numpy.full(shape, b"", dtype=object)
+    return numpy.zeros(shape, dtype=TYPES[tensor.datatype])
 
 
 def datatype_of(dtype: Any) -> str | None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _NO_SCHEMA = "the scoring script has no schema; send requests to /score"
 
 
+class NoSampleError(Exception):
+    """There is no sample request for a script; the text says why."""
+
+
 class Inference:
     """One request: the function that answers it, the arguments of that, and the form of its answer."""
 
@@ -120,6 +124,29 @@ class Inferences:
         except TensorError as error:
             raise InputError(400, str(error)) from None
         return Inference(self._run, arguments, request, self._outputs, call[INFERENCE])
+
+    def try_sample(self) -> bool:
+        """Run a model without a script once, with zeros; return False for a script, which has its own sample.
+
+        Raises:
+            NoSampleError: the tensors of the model are not known, or too large.
+            Exception: what the model raises.
+
+        """
+        if self._module is None:
+            return False
+        if self._arguments is None:
+            raise NoSampleError((self.described or {}).get("reason", "the tensors of the model are not known"))
+        from mljupyter.scoring.open_inference.tensors import TensorError, zeros  # for models without a script only
+
+        # Columns are another form of the same table if there is a whole one.
+        inputs = [tensor for tensor in self._inputs if not tensor.column] or self._inputs
+        try:
+            tensors = {tensor.name: zeros(tensor) for tensor in inputs}
+        except TensorError as error:
+            raise NoSampleError(str(error)) from None
+        self._run(tensors=tensors, outputs=[], parameters={})
+        return True
 
     def _use_module(self, module: ModuleType) -> None:
         described = module.tensors()

@@ -14,7 +14,7 @@ from mljupyter.scoring.logs.diagnostics import user_traceback, write_record
 from mljupyter.scoring.logs.log_context import request_id
 from mljupyter.scoring.messages import ALL_VERSIONS, PARAMETERS, REQUEST, TEXT, Interface, encode_error, is_inference
 from mljupyter.scoring.protocol import RAN, RUN_FAILED
-from mljupyter.scoring.worker.inference import Inference, Inferences
+from mljupyter.scoring.worker.inference import Inference, Inferences, NoSampleError
 from mljupyter.scoring.worker.request_body import (
     MISSING,
     InputError,
@@ -83,6 +83,28 @@ class Script:
             self._mode = _mode(self._schema, self._parameters)  # init() may import the module that has run()
         self._inferences.prepare()
         self.interface = self._describe()
+
+    def try_sample(self) -> None:
+        """Run the model once with a sample: that of the schema, or zeros for a model without a script.
+
+        Raises:
+            NoSampleError: there is none, or it would be kept as collected data.
+            BaseException: what `run()` raises.
+
+        """
+        if self._inferences.try_sample():
+            return
+        example = (self.interface.input_schema or {}).get("example") if self._schema is not None else None
+        if not isinstance(example, dict):
+            raise NoSampleError("run() has no schema with a sample")
+        if _collects():
+            raise NoSampleError("a sample request would be collected with the data of the clients")
+        result = self.run(**self.arguments(b"", json.dumps(example, default=str).encode()))
+        pieces = result if type(result) is GeneratorType else encode(result, in_pieces=True).body
+        if not isinstance(pieces, bytes):
+            next(pieces, None)
+            if isinstance(pieces, GeneratorType):
+                pieces.close()
 
     def answer(self, head: bytes, body: bytes) -> Outcome | StreamedOutcome:
         """Return the outcome of one request; exceptions of user code become error answers."""

@@ -25,6 +25,7 @@ from mljupyter.scoring.worker.loading import load_script
 from mljupyter.scoring.worker.parent_death import die_with
 from mljupyter.scoring.worker.script import Script, ScriptError
 from mljupyter.scoring.worker.script_module import offer_to_child
+from mljupyter.scoring.worker.warm_up import warm_up
 from mljupyter.scoring.worker.zygote import fork_obstacle, fork_workers
 
 Batches = Callable[[Sequence[protocol.Frame]], Answers]
@@ -84,6 +85,7 @@ def main(arguments: list[str]) -> int:
             return 0
         else:
             write_record("W", "azmlinfsrv", f"preloading is off, each new worker runs init() itself: {reason}")
+    warm_up(script)
     takes_batches = b"batches" if batches is not None and batching != OFF else b""
     channel.send(protocol.READY, os.getpid(), script.interface.to_json(), takes_batches)
     for number in range(1, concurrency):
