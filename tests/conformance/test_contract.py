@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -405,6 +406,23 @@ def test_only_a_key_opens_an_endpoint_and_a_replaced_one_is_refused_at_once(site
     assert primary not in repr(site.client.endpoint(name))
 
 
+def check_open_inference(base: str, name: str, key: str) -> None:
+    """Check that the Open Inference Protocol is answered beside `/score`: with a key only, by the replica's reason."""
+
+    def ask(method: str, path: str, **headers: str) -> tuple[int, Any]:
+        answer = httpx.request(method, base + path, headers=headers, timeout=HANG_SECONDS)
+        return answer.status_code, answer.json() if answer.content else None
+
+    authorised = {"authorization": f"Bearer {key}"}
+    assert ask("GET", "v2/health/ready", **authorised)[0] == 200
+    assert ask("GET", f"v2/models/{name}/ready", **authorised)[0] == 200
+    status, body = ask("GET", f"v2/models/{name}")
+    assert (status, list(body)) == (401, ["error"])
+    status, body = ask("POST", f"v2/models/{name}/infer", **authorised)
+    assert (status, list(body)) == (400, ["error"])
+    assert "has no schema" in body["error"]
+
+
 def test_answers_in_pieces_pass_the_router_one_by_one_and_the_interface_needs_no_key(site: Site, name: str) -> None:
     if site.name == "fake":
         return  # its replicas are functions of the test, without the scoring server
@@ -417,6 +435,7 @@ def test_answers_in_pieces_pass_the_router_one_by_one_and_the_interface_needs_no
     assert (document["info"]["title"], document["info"]["version"], document["schemes"]) == (name, "1.0", ["http"])
     uri, key = str(status.scoring_uri), site.client.keys(name)[0]
     assert score(uri).status_code == 401
+    check_open_inference(uri.removesuffix("score"), name, key)
     with httpx.Client(headers={"authorization": f"Bearer {key}"}, timeout=HANG_SECONDS) as client:
         with client.stream("POST", uri, content="go") as answer:
             pieces = answer.iter_raw()

@@ -58,6 +58,18 @@ class Doubled(mlflow.pyfunc.PythonModel):
 mlflow.pyfunc.save_model(path=sys.argv[1], python_model=Doubled(), pip_requirements=[])
 """
 
+SAVE_SIGNED_MLFLOW = """
+import sys, mlflow.pyfunc, pandas
+
+class Repeated(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return (model_input["word"] * model_input["times"]).tolist()
+
+columns = pandas.DataFrame({"times": [1], "word": ["a"]})
+signature = mlflow.models.infer_signature(columns, ["a"])
+mlflow.pyfunc.save_model(path=sys.argv[1], python_model=Repeated(), pip_requirements=[], signature=signature)
+"""
+
 
 def interpreter(*packages: str) -> str:
     """Return the interpreter of an environment with these packages."""
@@ -68,6 +80,17 @@ def interpreter(*packages: str) -> str:
 def post(replica: Replica, body: object) -> Any:
     answer = replica.score(json.dumps(body), content_type="application/json")
     return answer.json() if answer.status_code == 200 else (answer.status_code, answer.json()["message"])
+
+
+def infer(replica: Replica, **inputs: list[list[float]]) -> Any:
+    """Return the outputs for tensors, as the Open Inference Protocol has them: by name."""
+    tensors = [
+        {"name": name, "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": rows}
+        for name, rows in inputs.items()
+    ]
+    answer = replica.client.post("/v2/models/model/infer", json={"inputs": tensors})
+    assert answer.status_code == 200, answer.text
+    return {one["name"]: (one["shape"], one["data"]) for one in answer.json()["outputs"]}
 
 
 def saved(interpreter: str, program: str, directory: Path) -> Path:
@@ -88,7 +111,8 @@ def saved(interpreter: str, program: str, directory: Path) -> Path:
 def test_a_saved_model_of_tensorflow(launch: Callable[..., Replica], directory: Path) -> None:
     python = interpreter("tensorflow-cpu")
     model = saved(python, SAVE_TENSORFLOW, directory / "models" / "net" / "1" / "saved")
-    replica = launch(None, "--no-code", "auto", "--model-dir", str(model.parent), "--worker-python", python)
+    arguments = ("--no-code", "auto", "--model-dir", str(model.parent), "--worker-python", python)
+    replica = launch(None, *arguments, environment={"AZUREML_LOG_LEVEL": "DEBUG", "SERVICE_NAME": "model"})
     replica.wait_ready()
     assert post(replica, {"instances": [[1.0, 1.0], [2.0, 0.0]]}) == {"predictions": [[5.0], [4.0]]}
     assert post(replica, {"instances": [{"x": [1.0, 1.0]}]}) == {"predictions": [[5.0]]}
@@ -99,6 +123,8 @@ def test_a_saved_model_of_tensorflow(launch: Callable[..., Replica], directory: 
     assert status == 400
     status, message = post(replica, {"instances": [[1.0, 1.0, 1.0]]})
     assert (status, "do not fit the model" in message) == (400, True)
+    assert infer(replica, x=[[1.0, 1.0], [2.0, 0.0]]) == {"y": ([2, 1], [5.0, 4.0])}
+    replica.wait_log("warm-up: a sample request took")
 
 
 def test_a_python_function_of_mlflow(launch: Callable[..., Replica], directory: Path) -> None:
@@ -109,3 +135,24 @@ def test_a_python_function_of_mlflow(launch: Callable[..., Replica], directory: 
     assert post(replica, {"input_data": frame}) == [{"a": 2, "b": 4}, {"a": 6, "b": 8}]
     assert post(replica, {"dataframe_split": frame}) == [{"a": 2, "b": 4}, {"a": 6, "b": 8}]
     assert post(replica, {"inputs": [[1.5]]}) == [[3.0]]
+
+
+def test_a_model_of_mlflow_with_a_signature_takes_its_columns_as_tensors(
+    launch: Callable[..., Replica], directory: Path
+) -> None:
+    model = saved(sys.executable, SAVE_SIGNED_MLFLOW, directory / "models" / "repeated")
+    arguments = ("--no-code", "mlflow", "--model-dir", str(model.parent))
+    replica = launch(None, *arguments, environment={"AZUREML_LOG_LEVEL": "DEBUG", "SERVICE_NAME": "model"})
+    replica.wait_ready()
+    replica.wait_log("warm-up: a sample request took")
+    described = replica.client.get("/v2/models/model").json()["inputs"]
+    assert [(one["name"], one["datatype"], one["shape"]) for one in described] == [
+        ("times", "INT64", [-1]),
+        ("word", "BYTES", [-1]),
+    ]
+    columns = [
+        {"name": "times", "datatype": "INT64", "shape": [2], "data": [2, 3]},
+        {"name": "word", "datatype": "BYTES", "shape": [2], "data": ["a", "b"]},
+    ]
+    answer = replica.client.post("/v2/models/model/infer", json={"inputs": columns}).json()
+    assert [(one["shape"], one["data"]) for one in answer["outputs"]] == [([2], ["aa", "bbb"])]
