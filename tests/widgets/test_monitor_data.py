@@ -19,6 +19,7 @@ from mljupyter.widgets.panels.monitor_data import (
     router_of,
     status_of,
     summary_of,
+    usage_of,
 )
 from tests.core.test_router_size import OUT, SIZE, UP
 from tests.widgets.test_comparison_data import endpoint
@@ -159,3 +160,10 @@ def test_the_guard_of_a_rollout_is_drawn_where_it_is_measured() -> None:
     assert levels["errors"] == [{"name": "guard errors<1%", "value": 1.0}]
     over = endpoint(rollout={"plan": plan, "stepTime": now, "startedTime": now, "phase": "Completed"})
     assert levels_of(over)["latency"] == []
+
+
+def test_a_replica_has_its_last_cpu_memory_and_gpus_and_an_earlier_release_measured_no_gpus() -> None:
+    columns = {"replica": ["a", "b", "a"], "cpu_cores": [0.1, 0.2, 0.3], "memory_mb": [10.0, 20.0, 30.0]}
+    gpus = {"gpu_percent": [None, None, 87.5], "gpu_memory_mb": [None, None, 2100.0]}
+    assert usage_of({"replicas": columns | gpus}) == {"a": (0.3, 30.0, 87.5, 2100.0), "b": (0.2, 20.0, None, None)}
+    assert usage_of({"replicas": columns}) == {"a": (0.3, 30.0, None, None), "b": (0.2, 20.0, None, None)}

@@ -71,6 +71,8 @@ interface Replica {
   started: number | null;
   cpu: number | null;
   memory: number | null;
+  gpu: number | null;
+  gpu_memory: number | null;
 }
 
 interface Status {
@@ -231,12 +233,15 @@ function render(view: View<MonitorTraits>): Stop {
     { name: "4xx", number: true, of: (row) => shown(percent(row.summary.client_error_ratio), "%") },
     { name: "Replicas", number: true, of: (row) => `${row.ready}/${row.wanted}` },
   ]);
+  const anyGpu = (items: readonly Replica[]) => items.some((item) => item.gpu !== null || item.gpu_memory !== null);
   const replicaTable = table<Replica & Keyed>("Replicas", [
     { name: "Replica", of: (item) => item.key },
     { name: "Version", of: (item) => item.version },
     { name: "State", of: (item) => item.phase },
     { name: "CPU", number: true, of: (item) => (item.cpu === null ? "–" : `${item.cpu.toFixed(2)} cores`) },
     { name: "Memory", number: true, of: (item) => shown(item.memory, "MB") },
+    { name: "GPU", number: true, when: anyGpu, of: (item) => shown(item.gpu, "%") },
+    { name: "GPU memory", number: true, when: anyGpu, of: (item) => shown(item.gpu_memory, "MB") },
     { name: "Age", number: true, of: (item) => (item.started ? duration(time - item.started) : "–") },
     { name: "Log", draw: drawLogButton },
   ]);

@@ -2,10 +2,14 @@
 
 import { type Drawn, type Keyed, keyed, make, text } from "./dom";
 
-/** A column: a function for the text of a cell, or one that draws an element into it. */
+/**
+ * A column: a function for the text of a cell, or one that draws an element into it.
+ * `when` says whether the column is there for some rows; without it, it always is.
+ */
 export interface Column<T> {
   name: string;
   number?: boolean;
+  when?: (rows: readonly T[]) => boolean;
   of?: (item: T) => string;
   draw?: () => Drawn<T>;
 }
@@ -45,6 +49,15 @@ export function table<T extends Keyed>(
     element: make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, ...head)), body),
     draw: (rows) => {
       keyed(body, rows, row);
+      columns.forEach(({ when }, index) => {
+        if (when) {
+          const hidden = !when(rows);
+          head[index].hidden = hidden;
+          body.querySelectorAll<HTMLElement>(`td:nth-child(${index + 1})`).forEach((cell) => {
+            cell.hidden = hidden;
+          });
+        }
+      });
     },
   };
 }

@@ -5,7 +5,17 @@ import { button, one, show, words } from "./fake_model";
 
 const NOW = 1_700_000_000;
 
-const replica = (id: string) => ({ id, version: "a", phase: "ready", started: NOW - 300, cpu: 0.25, memory: 80 });
+const replica = (id: string, changed = {}) => ({
+  id,
+  version: "a",
+  phase: "ready",
+  started: NOW - 300,
+  cpu: 0.25,
+  memory: 80,
+  gpu: null,
+  gpu_memory: null,
+  ...changed,
+});
 const version = (name: string, changed = {}) => ({
   version: name,
   is_default: name === "a",
@@ -64,7 +74,9 @@ const number = (label: string) =>
 const log = () => one(shown.el, "[role=log]");
 const table = (name: string) => one<HTMLTableElement>(shown.el, `table[aria-label=${name}]`);
 const cells = (name: string) =>
-  [...table(name).tBodies[0].rows].map((row) => [...row.cells].map((cell) => words(cell)));
+  [...table(name).tBodies[0].rows].map((row) => seenCells(row).map((cell) => words(cell)));
+const seenCells = (row: HTMLTableRowElement) => [...row.cells].filter((cell) => !cell.hidden);
+const columns = (name: string) => seenCells(table(name).tHead!.rows[0]).map((cell) => words(cell));
 
 beforeEach(() => {
   shown = show(monitor, { seconds: 300 });
@@ -112,6 +124,20 @@ describe("the monitor", () => {
       ["a (default)", "90 %", "100 %", "5", "10 ms", "20 ms", "1.50 s", "1 ms", "9 ms", "1 %", "20 %", "1/2"],
     ]);
     expect(cells("Replicas")).toEqual([["churn-1", "a", "ready", "0.25 cores", "80 MB", "5 min", "Log"]]);
+  });
+
+  it("has columns for GPUs only while a replica uses one", () => {
+    tick();
+    expect(columns("Replicas")).toEqual(["Replica", "Version", "State", "CPU", "Memory", "Age", "Log"]);
+    const busy = replica("churn-2", { gpu: 87.5, gpu_memory: 2100 });
+    tick({ status: status({ replicas: [replica("churn-1"), busy] }) });
+    expect(columns("Replicas").slice(4, 7)).toEqual(["Memory", "GPU", "GPU memory"]);
+    expect(cells("Replicas").map((row) => row.slice(4, 7))).toEqual([
+      ["80 MB", "–", "–"],
+      ["80 MB", "87.5 %", "2100 MB"],
+    ]);
+    tick({ status: status({ replicas: [replica("churn-1"), replica("churn-3")] }) });
+    expect(cells("Replicas").map((row) => row.length)).toEqual([7, 7]);
   });
 
   it("keeps the focus on a button of a row while rows come and go", () => {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from mljupyter.notebook.views.scaling import router_size_fields
 from mljupyter.spec import (
@@ -38,6 +38,7 @@ LINES = (
     "replicas_ready",
 )
 """The columns of the metrics in the charts."""
+_USED = ("cpu_cores", "memory_mb", "gpu_percent", "gpu_memory_mb")
 _MOST_ROUTER_DECISIONS = 3
 _SUMMED = (*LINES, "error_ratio", "client_error_ratio", "traffic_observed")
 _RECENT_SECONDS = 10
@@ -55,12 +56,21 @@ _MARKS = {
 }
 
 
-def status_of(record: EndpointRecord, usage: Mapping[str, tuple[float | None, float | None]]) -> dict[str, Any]:
+class ReplicaUsage(NamedTuple):
+    """The resources that a replica uses: CPU in cores, memory in MB, and the same of its GPUs in percent and MB."""
+
+    cpu: float | None = None
+    memory: float | None = None
+    gpu: float | None = None
+    gpu_memory: float | None = None
+
+
+def status_of(record: EndpointRecord, usage: Mapping[str, ReplicaUsage]) -> dict[str, Any]:
     """Return the state of an endpoint, its versions and its replicas.
 
     Parameters:
         record: the endpoint.
-        usage: CPU in cores and memory in MB of each replica, by id.
+        usage: what each replica uses, by id.
 
     """
     spec, status = record.spec, record.status
@@ -89,8 +99,7 @@ def status_of(record: EndpointRecord, usage: Mapping[str, tuple[float | None, fl
                 "version": name,
                 "phase": str(replica.phase),
                 "started": replica.started_time.timestamp() if replica.started_time else None,
-                "cpu": usage.get(replica.id, (None, None))[0],
-                "memory": usage.get(replica.id, (None, None))[1],
+                **usage.get(replica.id, ReplicaUsage())._asdict(),
             }
             for name, version_status in status.versions.items()
             for replica in version_status.replicas
@@ -217,11 +226,12 @@ def _change_mark(before: EndpointSpec | None, entry: HistoryEntry) -> dict[str, 
     return {"label": entry.action, "dash": _DEPLOYMENT}
 
 
-def usage_of(report: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
-    """Return the last measured CPU and memory of each replica."""
+def usage_of(report: Mapping[str, Any]) -> dict[str, ReplicaUsage]:
+    """Return the last measured CPU, memory and use of GPUs of each replica."""
     columns = report["replicas"]
-    rows = zip(columns["replica"], columns["cpu_cores"], columns["memory_mb"], strict=True)
-    return {replica: (cores, memory) for replica, cores, memory in rows}
+    unknown = [None] * len(columns["replica"])  # a control plane of an earlier release does not measure GPUs
+    measured = zip(*(columns.get(name, unknown) for name in _USED), strict=True)
+    return {replica: ReplicaUsage(*values) for replica, values in zip(columns["replica"], measured, strict=True)}
 
 
 def decisions_of(decisions: Sequence[ScalingDecision]) -> list[dict[str, Any]]:
