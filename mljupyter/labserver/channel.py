@@ -24,6 +24,7 @@ from jupyter_server.utils import ensure_async
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from mljupyter.client.looking import only_looking
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.handler import RESOURCE, STATE, RequestError, error_document
 from mljupyter.labserver.rates import EVERY, SECONDS, due, rates_of
@@ -194,7 +195,7 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         """Return what is known of each endpoint; one that cannot be asked now is left out."""
         found = {}
         for name in names:
-            with contextlib.suppress(MLJupyterError):
+            with contextlib.suppress(MLJupyterError), only_looking():
                 now = time.time()
                 report = self.state.workspace(workspace).endpoints.metrics(name, since=SECONDS, every=EVERY, merge=True)
                 found[name] = rates_of(report, now)

@@ -16,6 +16,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from mljupyter.client.looking import only_looking
 from mljupyter.errors import MLJupyterError
 from mljupyter.outside import whole
 
@@ -63,6 +64,12 @@ class Download:
     name: str
     pieces: Iterator[bytes]
     size: int | None = None
+
+
+def _looked(read: Callable[..., Any], *names: str) -> Any:
+    """Read, and leave a control plane stopped that was stopped."""
+    with only_looking():
+        return read(*names)
 
 
 class Handler(APIHandler):
@@ -128,7 +135,7 @@ class Handler(APIHandler):
     @authorized
     async def get(self, *names: str) -> None:
         """Answer with what `read` returns."""
-        await self._answer(partial(self.read, *names))
+        await self._answer(partial(_looked, self.read, *names))
 
     @web.authenticated
     @authorized

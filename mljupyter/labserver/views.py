@@ -13,6 +13,7 @@ from typing import Any
 
 import anywidget
 
+from mljupyter.client.looking import only_looking
 from mljupyter.core import Image, Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.view_comm import Send, ViewComm
@@ -229,7 +230,8 @@ class Views:
         if len(self._views) >= MOST_VIEWS:
             raise ViewError(f"{MOST_VIEWS} views are open on this server: close some first.")
         files = {name: str(self._root / given[name]) for name in _FILES & given.keys() if given[name]}
-        widget = KINDS[kind].make(workspace, {**given, **files})
+        with only_looking():  # a page that is loaded again opens its tabs again
+            widget = KINDS[kind].make(workspace, {**given, **files})
         comm = ViewComm()
         widget.comm = comm
         view = _View(widget, comm, KINDS[kind].module)

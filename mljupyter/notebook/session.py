@@ -82,7 +82,7 @@ class Session:
 
         """
         if self._chosen is not None:
-            if not _is_there(self._chosen):
+            if not self._chosen.context.is_there:
                 raise WorkspaceGoneError(
                     f"The workspace {self._chosen.name!r} was deleted. Choose another one: %mlj workspace NAME"
                 )
@@ -90,8 +90,8 @@ class Session:
         from mljupyter.core.selection import default_workspace  # the SDK is imported when a magic needs it
 
         found = default_workspace()
-        # The same object for the same directory: it keeps its connections.
-        if self._default is None or self._default.directory != found.directory:
+        # The same object for the same workspace: it keeps its connections.
+        if self._default is None or self._default.directory != found.directory or not self._default.context.is_there:
             self._default = found
         return self._default
 
@@ -127,8 +127,8 @@ class Session:
         from mljupyter.core import Workspace  # as above
 
         workspace = self._chosen or self._default
-        if workspace is not None and not _is_there(workspace):
-            return {}  # reading would create parts of it again
+        if workspace is not None and not workspace.context.is_there:
+            return {}
         if workspace is None:
             if not Workspace.list():
                 return {}  # completion must not create the first workspace
@@ -154,13 +154,6 @@ def _names_in(workspace: Workspace) -> dict[str, tuple[str, ...]]:
         "target": tuple(sorted(workspace.compute_targets)),
         "workspace": tuple(sorted(SomeWorkspace.list())),
     }
-
-
-def _is_there(workspace: Workspace) -> bool:
-    """Return whether a workspace still exists. A directory without its document is left over from a deleted one."""
-    from mljupyter.workspace.index import DOCUMENT_NAME  # as above
-
-    return Path(workspace.directory, DOCUMENT_NAME).is_file()
 
 
 def _predicts(value: Any) -> bool:

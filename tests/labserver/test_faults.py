@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -163,13 +164,14 @@ def test_an_idle_connection_beats_so_that_a_page_notices_its_end(site: Site) -> 
 def test_many_changes_in_a_moment_are_few_messages_and_the_last_one_is_not_lost(site: Site) -> None:
     with site.server.page() as page, site.server.client() as client:
         known(page)
+        began = time.monotonic()
         for number in range(40):
             client.post(f"{ENDPOINT}/actions/scale", json={"replicas": f"1:{2 + number}"}).raise_for_status()
         last = client.get(ENDPOINT).json()["row"]["updated"]
         times: list[float] = []
         while not times or times[-1] < last:
             times.append(rows(page.hear(lambda found: found["is"] == "endpoints"))[NAME]["updated"])
-        assert len(times) < 20
+        assert len(times) <= 4 * (time.monotonic() - began) + 2  # four a second, however slow the machine is
         assert times == sorted(set(times))
 
 
@@ -352,3 +354,48 @@ def test_a_cluster_that_does_not_answer_hides_neither_local_endpoints_nor_models
                 assert problem["message"]
         finally:
             record.unlink()
+
+
+def test_a_controller_that_was_stopped_is_not_started_by_pages_that_look_at_its_endpoints(site: Site) -> None:
+    views = ("monitor", "history", "comparison", "logs", "try")
+
+    def opened(page: Page, kind: str) -> dict[str, Any]:
+        page.tell(do="open", view=kind, kind=kind, workspace=TEAM, given={"name": NAME})
+        answer = page.hear(lambda found: found.get("view") == kind)
+        page.tell(do="tell", view=kind, content={"kind": "hello"})
+        return answer
+
+    def says_how_to_start_it(text: str) -> bool:
+        return "mljupyter controller start" in text
+
+    stop = f"from mljupyter.core import Workspace\nassert Workspace.get('{TEAM}').controller.stop()"
+    start = f"from mljupyter.core import Workspace\nWorkspace.get('{TEAM}').controller.ensure()"
+    with site.server.page() as before, site.server.page() as after, site.server.client() as client:
+        settled(before)
+        before.tell(do="rates", workspace=TEAM, names=[NAME])
+        assert [opened(before, kind)["is"] for kind in views] == ["view"] * len(views)
+        site.server.sdk(stop)
+        told = before.hear(lambda found: bool(found.get("problems")))
+        assert list(rows(told)) == [NAME]
+        assert says_how_to_start_it(told["problems"][0]["message"])
+        before.hear(lambda found: found.get("view") == "monitor" and says_how_to_start_it(str(found.get("content"))))
+
+        after.tell(do="follow", workspace=TEAM)
+        told = after.hear(lambda found: found["is"] == "endpoints" and found["known"])
+        assert says_how_to_start_it(told["problems"][0]["message"])
+        for kind in views:
+            before.tell(do="close", view=kind)
+        for kind in views:  # as a page that is loaded again does
+            assert says_how_to_start_it(opened(after, kind)["message"]), kind
+        for path in (ENDPOINT, f"{ENDPOINT}/history", f"{ENDPOINT}/clients"):
+            answer = client.get(path)
+            assert answer.status_code == 503, path
+            assert says_how_to_start_it(answer.json()["message"])
+        assert client.get(f"workspaces/{TEAM}/models").json()[0]["name"] == MODEL
+        assert client.get(f"workspaces/{TEAM}/endpoints").json()["rows"] == []
+        assert client.get(f"workspaces/{TEAM}/targets").status_code == 200
+        assert site.controllers == []
+
+        site.server.sdk(start)
+        assert list(rows(after.hear(lambda found: NAME in rows(found)))) == [NAME]
+        before.hear(lambda found: NAME in rows(found) and not found.get("problems"))

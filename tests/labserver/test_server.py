@@ -116,8 +116,7 @@ def test_an_endpoint_is_listed_shown_changed_and_its_model_is_in_use(client: htt
     (row,) = client.get("workspaces/team/endpoints").json()["rows"]
     assert (row["name"], row["state"], row["ready"], row["target"]) == ("line", "Healthy", 1, "local")
     assert row["versions"][0]["share"] == 100
-    one = client.get("workspaces/team/endpoints/line").json()
-    assert one["record"]["spec"]["name"] == "line"
+    assert client.get("workspaces/team/endpoints/line").json()["row"]["name"] == "line"
     assert "line/score" in client.get("workspaces/team/endpoints/line/clients").json()["curl"]
     history = client.get("workspaces/team/endpoints/line/history").json()
     assert history[-1]["action"] == "created"

@@ -15,6 +15,7 @@ from typing import Any
 
 import anywidget
 
+from mljupyter.client.looking import only_looking
 from mljupyter.core import Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.views.views import Table
@@ -111,6 +112,10 @@ class LivePanel(anywidget.AnyWidget):
             self._thread.start()
 
     def _run(self) -> None:
+        with only_looking():
+            self._show_while_watched()
+
+    def _show_while_watched(self) -> None:
         while True:
             began = time.monotonic()
             with self._lock:
