@@ -22,7 +22,7 @@ from mljupyter.labserver.routes import ROUTES
 from tests.labserver.conftest import Page, free_port, running
 from tests.labserver.refusing import FILE
 from tests.leftovers import end_what_was_started_below
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 DEPLOY = """
 from sklearn.linear_model import LinearRegression
@@ -196,6 +196,40 @@ def test_two_pages_that_change_one_endpoint_end_with_the_same_state(site: Site) 
         missing = client.post(f"workspaces/{TEAM}/endpoints/gone-meanwhile/actions/scale", json={"replicas": "2"})
         assert missing.status_code == 404
         assert "gone-meanwhile" in missing.json()["message"]
+
+
+def test_two_servers_on_one_workspace_see_what_the_other_does_and_do_nothing_twice(site: Site, tmp_path: Path) -> None:
+    shared = {"MLJUPYTER_HOME": str(site.server.home)}
+    with ExitStack() as stack:
+        other = stack.enter_context(running(tmp_path, environment=shared))
+        servers = site.server, other
+        pages = [stack.enter_context(server.page()) for server in servers]
+        clients = [stack.enter_context(server.client()) for server in servers]
+        replicas = [settled(page)["versions"][0]["replicas"] for page in pages]
+        assert replicas[0] == replicas[1]
+        for number, client in enumerate(clients, 3):
+            began = time.monotonic()
+            client.post(f"{ENDPOINT}/actions/scale", json={"replicas": f"1:{number}"}).raise_for_status()
+            updated = client.get(ENDPOINT).json()["row"]["updated"]
+            for page in pages:
+                page.hear(lambda found: NAME in rows(found) and rows(found)[NAME]["updated"] >= updated)  # noqa: B023
+            assert time.monotonic() - began < promised(5)
+        before = len(clients[0].get(f"{ENDPOINT}/history").json())
+        pages[0].tell(do="open", view="h", kind="history", workspace=TEAM, given={"name": NAME})
+        pages[1].tell(do="open", view="h", kind="history", workspace=TEAM, given={"name": NAME})
+        for client in clients:  # the ids of requests are those of a page, so both servers make their own change
+            client.post(f"{ENDPOINT}/actions/scale", json={"replicas": "1"}, headers={REQUEST_ID: "same"})
+        assert [len(client.get(f"{ENDPOINT}/history").json()) - before for client in clients] == [1, 1]
+
+        (controller,) = site.controllers
+        now = [settled(page, 1)["versions"][0]["replicas"] for page in pages]
+        controller.kill()
+        for page in pages:
+            page.hear(lambda found: bool(found.get("problems")))
+        for page in pages:
+            again = page.hear(lambda found: NAME in rows(found) and found["whole"] and not found["problems"])
+            assert rows(again)[NAME]["versions"][0]["replicas"] == now[0]
+        assert len(site.controllers) == 1
 
 
 def test_a_change_that_a_page_sends_again_is_made_once(site: Site) -> None:
