@@ -67,9 +67,22 @@ def file_at(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def make_private_directory(directory: Path) -> None:
-    """Create a directory and its missing parents, all with mode 0700. Existing ones stay as they are."""
-    for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
+def make_private_directory(directory: Path, below: Path | None = None) -> None:
+    """Create a directory and its missing parents, all with mode 0700. Existing ones stay as they are.
+
+    Parameters:
+        directory: the directory.
+        below: a directory above it, or itself, that is not created: a workspace, which may have been deleted.
+
+    Raises:
+        FileNotFoundError: `below` does not exist.
+
+    """
+    places = [directory, *directory.parents]
+    if below is not None:
+        places = places[: places.index(below)]
+        below.stat()
+    for missing in reversed([path for path in places if not path.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
 
 

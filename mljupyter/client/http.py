@@ -15,6 +15,7 @@ from mljupyter.client.bounds import (
     MOST_LOG_LINES,
     count_within,
 )
+from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.client.transport import Transport
 from mljupyter.spec import EndpointChanges, EndpointRecord, EndpointSpec, RolloutPlan, ScalingDecision
 from mljupyter.spec.collected import CollectedFile
@@ -217,6 +218,11 @@ class HttpEndpointClient:
 
 
 def _path(name: str) -> str:
+    """Return the path of an endpoint. A name with a slash would be another route: that of its keys, for example."""
+    if "/" in name or name in (".", ".."):
+        raise EndpointNotFoundError(
+            f"{EndpointNotFoundError.code}: There is no endpoint {name!r}: a name has no '/' in it."
+        )
     return f"/v1/endpoints/{quote(name, safe='')}"
 
 

@@ -51,7 +51,8 @@ class Transport(Protocol):
             body: a JSON document.
             query: the query string's parameters.
             within: seconds to wait for the answer; None for no limit.
-            start: start a control plane that is not running, if possible.
+            start: start a control plane that is not running, if possible. In a block of `only_looking`, one that was
+                stopped stays so.
 
         Raises:
             ControllerError: the control plane refuses, with its reason.

@@ -57,7 +57,9 @@ def start(layout: Layout, within: float = START_WITHIN) -> None:
 
     """
     if not layout.directory.is_dir():
-        raise ControllerStartError(f"{str(layout.directory)!r} is not a directory: there is no workspace here.")
+        raise ControllerStartError(
+            f"{str(layout.directory)!r} is not a directory: the workspace was deleted, or never was here."
+        )
     try:
         layout.prepare()
         child = _spawn(layout)

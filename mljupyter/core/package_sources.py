@@ -18,6 +18,7 @@ from mljupyter.core import conda_file
 from mljupyter.core.conda_dependencies import CondaDependencies
 from mljupyter.exceptions import UserErrorException, as_user_error
 from mljupyter.files import draft_of, expanded
+from mljupyter.workspace_folders import make_folder
 
 _CONDA_TIMEOUT_SECONDS = 120
 _OWN = {"mljupyter", "pip"}
@@ -123,7 +124,7 @@ def store_wheel(directory: Path, file: Path, *, exist_ok: bool) -> str:
     source = expanded(file)
     if source.suffix != ".whl" or not source.is_file():
         raise UserErrorException(f"{str(file)!r} is not a wheel: give an existing file *.whl.")
-    directory.mkdir(mode=0o700, exist_ok=True)
+    make_folder(directory.parent, directory.name)
     target = directory / source.name
     if target.exists() and not exist_ok:
         raise UserErrorException(f"The wheel {source.name!r} is stored already: pass exist_ok=True to use that one.")

@@ -18,6 +18,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
 from mljupyter.files import write_whole
 from mljupyter.outside import json_value
+from mljupyter.workspace_folders import make_folder
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -72,7 +73,7 @@ class ModelProfile:
                 f"A profile {request.name!r} is running: wait for it, ModelProfile(ws, {request.name!r})"
                 ".wait_for_completion(), or choose another name."
             )
-        file.parent.mkdir(mode=0o700, exist_ok=True)
+        make_folder(workspace.directory, _FOLDER)
         profile._write(
             {
                 "name": request.name,

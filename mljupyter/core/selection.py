@@ -61,9 +61,25 @@ def existing_default() -> Workspace | None:
         UserErrorException: the configuration file cannot be read.
 
     """
-    wanted = os.environ.get(WORKSPACE_VARIABLE)
-    config = None if wanted else config_file.find(Path.cwd())
     try:
-        return open_workspace(wanted or (config.workspace_name if config is not None else DEFAULT_NAME))
+        return open_workspace(_wanted())
     except WorkspaceException:
         return None
+
+
+def first_name() -> str:
+    """Return the name that the default workspace will have if it does not exist yet.
+
+    Raises:
+        UserErrorException: the configuration file cannot be read.
+
+    """
+    return Path(_wanted()).name
+
+
+def _wanted() -> str:
+    """Return the name or the directory of the default workspace."""
+    if wanted := os.environ.get(WORKSPACE_VARIABLE):
+        return wanted
+    config = config_file.find(Path.cwd())
+    return config.workspace_name if config is not None else DEFAULT_NAME

@@ -24,16 +24,20 @@ from jupyter_server.utils import ensure_async
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from mljupyter.client.looking import only_looking
 from mljupyter.errors import MLJupyterError
-from mljupyter.labserver.handler import RESOURCE, STATE, RequestError, error_document
+from mljupyter.labserver.handler import RESOURCE, STATE, FailedError, RequestError, error_document
 from mljupyter.labserver.rates import EVERY, SECONDS, due, rates_of
+from mljupyter.outside import json_value
 
 if TYPE_CHECKING:
     from mljupyter.labserver.state import ServerState
 
 _MOST_BYTES = 2_000_000
 _MOST_WAITING = 2000
+_MOST_ASKED = 500
 _MOST_RATED = 60
+_MOST_IN_ID = 1000
 _BEAT_SECONDS = 15.0
 BEAT_SETTING = "mljupyter_beat_seconds"
 """The setting of the server's web application with the seconds between two beats."""
@@ -41,8 +45,12 @@ BEAT_SETTING = "mljupyter_beat_seconds"
 log = logging.getLogger(__name__)
 
 
-class FailedError(MLJupyterError):
-    """The extension itself has failed."""
+class _Turn:
+    """Lets the messages about one view or workspace follow each other."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.asked = 0
 
 
 class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
@@ -57,7 +65,7 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         self._rated: tuple[str, list[str]] = ("", [])
         self._rating: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, _Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._ended = False
@@ -94,6 +102,9 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         except MLJupyterError as error:
             self._refuse({}, error)
             return
+        if len(self._tasks) >= _MOST_ASKED:  # no page of ours asks for so much before it gets an answer
+            self.close(1013, "too much at once")
+            return
         task = asyncio.create_task(self._in_turn(asked))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -101,17 +112,20 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
     async def _in_turn(self, asked: dict[str, Any]) -> None:
         """Handle a message after the earlier ones about the same view or workspace."""
         about = str(asked.get("view") or asked.get("workspace") or "")
-        turn = self._turns.setdefault(about, asyncio.Lock())
+        turn = self._turns.setdefault(about, _Turn())
+        turn.asked += 1
         try:
-            async with turn:
+            async with turn.lock:
                 await self._do(asked)
         except MLJupyterError as error:
             self._refuse(asked, error)
         except Exception:
             log.exception("a message of a page failed")
-            self._refuse(asked, FailedError("The extension of the server failed; the log of Jupyter Server says how."))
-        if asked.get("do") == "close" and not turn.locked():
-            self._turns.pop(about, None)
+            self._refuse(asked, FailedError())
+        finally:
+            turn.asked -= 1
+            if not turn.asked:
+                self._turns.pop(about, None)
 
     async def _beat(self) -> None:
         seconds = float(self.settings.get(BEAT_SETTING, _BEAT_SECONDS))
@@ -194,16 +208,21 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         """Return what is known of each endpoint; one that cannot be asked now is left out."""
         found = {}
         for name in names:
-            with contextlib.suppress(MLJupyterError):
+            with contextlib.suppress(MLJupyterError), only_looking():
                 now = time.time()
                 report = self.state.workspace(workspace).endpoints.metrics(name, since=SECONDS, every=EVERY, merge=True)
                 found[name] = rates_of(report, now)
         return found
 
     async def _show(self, asked: dict[str, Any]) -> None:
-        view = _text(asked, "view")
-        given = {str(key): str(value) for key, value in dict(asked.get("given") or {}).items()}
-        workspace = await self._aside(self.state.workspace, str(asked.get("workspace") or ""))
+        view, values = _text(asked, "view"), asked.get("given") or {}
+        if len(view) > _MOST_IN_ID:
+            raise RequestError(f"'view' has {len(view)} characters: {_MOST_IN_ID} are allowed.")
+        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+            raise RequestError("'given' must be an object of texts.")
+        given: dict[str, str] = values
+        name = _text(asked, "workspace") if asked.get("workspace") else ""
+        workspace = await (self._aside(self.state.workspace, name) if name else self._aside(self.state.default))
         opened = await self._aside(
             self.state.views.show,
             view,
@@ -248,7 +267,7 @@ class Channel(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
 def _message(text: str | bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = json_value(text)
     except ValueError as error:
         raise RequestError(f"A message is no JSON: {error}.") from None
     if not isinstance(found, dict):

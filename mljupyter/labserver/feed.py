@@ -13,7 +13,6 @@ from mljupyter.client.base import ControlPlaneClient
 from mljupyter.client.http import HttpEndpointClient
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.rows import row_of
-from mljupyter.workspace import index
 from mljupyter.workspace.context import WorkspaceContext
 
 Message = dict[str, Any]
@@ -34,7 +33,8 @@ class WorkspaceFeed:
 
     One thread looks for control planes, one for each follows its changes. They end when nobody listens. A control plane
     that does not run is not started, nor one that was stopped; one that dies while it is followed is. A control plane
-    that does not answer keeps its endpoints, with the reason and the time of its last answer.
+    that does not answer keeps its endpoints, with the reason and the time of its last answer. One that was stopped
+    before somebody listened, and has endpoints, is named with the way to start it.
 
     Parameters:
         context: the workspace.
@@ -81,7 +81,7 @@ class WorkspaceFeed:
         while True:
             gone, present = self._gone, {name: plane.client for name, plane in self._planes.items()}
             try:
-                gone = not self._exists()
+                gone = not self.context.is_there
                 present = {} if gone else self._find()
             except Exception:  # what was known stays, and the next look may succeed
                 log.exception("the control planes of a workspace could not be found")
@@ -89,14 +89,14 @@ class WorkspaceFeed:
                 if not self._listeners:
                     self._thread = None
                     for plane in self._planes.values():
-                        plane.ended.set()
+                        plane.end()
                     self._planes.clear()
                     return
                 changed = gone is not self._gone or not self._looked
                 self._gone, self._looked = gone, True
                 for name, plane in list(self._planes.items()):
                     if present.get(name) is not plane.client:
-                        plane.ended.set()
+                        plane.end()
                         del self._planes[name]
                         changed = True
                 for name in present.keys() - self._planes.keys():
@@ -109,13 +109,6 @@ class WorkspaceFeed:
             self._wake.wait(_LOOK_SECONDS)
             self._wake.clear()
 
-    def _exists(self) -> bool:
-        """Return whether the workspace is still there, and not another one in its directory."""
-        try:
-            return index.read(self.context.directory).id == self.context.document.id
-        except MLJupyterError:
-            return False
-
     def _find(self) -> dict[str, ControlPlaneClient]:
         """Return the control planes that may have endpoints, by the name of their first target."""
         found: dict[str, ControlPlaneClient] = {}
@@ -124,9 +117,15 @@ class WorkspaceFeed:
             try:
                 if target.stands_for or not target.has_endpoints():
                     continue
-                is_new = plane is None or (plane.problem is not None and not plane.rows)
-                if is_new and not (target.has_crashed() or target.is_running()):
+                is_silent = plane is None or plane.problem is not None
+                runs = is_silent and target.is_running()
+                is_known = runs or not is_silent or (plane is not None and plane.rows)
+                if not (is_known or target.has_crashed() or target.was_stopped()):
                     continue
+                if plane is not None:
+                    if runs and not plane.runs:  # it was started by somebody else
+                        plane.wake.set()
+                    plane.runs = runs
                 client = target.endpoints()
             except MLJupyterError:  # a target that cannot be read hides no other one
                 if plane is not None:
@@ -146,7 +145,11 @@ class WorkspaceFeed:
                 if not isinstance(error, MLJupyterError):
                     log.exception("the endpoints of a control plane could not be read")
                 self._became(plane, problem=_reason(error))
-                if not plane.ended.wait(pause) and self._exists():
+                plane.wake.wait(pause)
+                if plane.ended.is_set():
+                    return
+                plane.wake.clear()
+                if self.context.is_there:
                     _revive(plane.client)
                 pause = min(2 * pause, longest)
                 continue
@@ -208,7 +211,16 @@ class _Plane:
         self.problem: str | None = None
         self.read = False
         self.answered: float | None = None
+        self.runs = False
+        """Whether it ran at the last look, if it did not answer then."""
+        self.wake = threading.Event()
+        """Is set when the pause before the next request should end."""
         self.ended = threading.Event()
+
+    def end(self) -> None:
+        """Follow it no more."""
+        self.ended.set()
+        self.wake.set()
 
 
 def _reason(error: Exception) -> str:

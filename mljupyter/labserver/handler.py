@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +17,9 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from mljupyter.client.looking import only_looking
 from mljupyter.errors import MLJupyterError
-from mljupyter.outside import whole
+from mljupyter.outside import json_value, whole
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
@@ -29,15 +31,29 @@ STATE = "mljupyter_state"
 REQUEST_ID = "X-Mljupyter-Request"
 """The header with the id of a change. A page that has got no answer sends the change again with the same id."""
 _MOST_BYTES = 1_000_000
+_MOST_SAID = 900
+
+log = logging.getLogger(__name__)
 
 
 class RequestError(MLJupyterError):
     """A request of the page breaks a rule."""
 
 
+class FailedError(MLJupyterError):
+    """The extension itself has failed."""
+
+    status_code = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self) -> None:
+        super().__init__("The extension of the server failed; the log of Jupyter Server says how.")
+
+
 def error_document(error: MLJupyterError) -> dict[str, str]:
     """Return an error as the page gets it: a word to search for, the message, and the way out if it has a line."""
     message, _, hint = error.message.partition("\n")
+    if len(message) > _MOST_SAID:  # it repeats what was sent
+        message = f"{message[:_MOST_SAID]} …"
     return {"code": str(getattr(error, "code", type(error).__name__)), "message": message, "hint": hint}
 
 
@@ -63,6 +79,12 @@ class Download:
     name: str
     pieces: Iterator[bytes]
     size: int | None = None
+
+
+def _looked(read: Callable[..., Any], *names: str) -> Any:
+    """Read, and leave a control plane stopped that was stopped."""
+    with only_looking():
+        return read(*names)
 
 
 class Handler(APIHandler):
@@ -97,7 +119,7 @@ class Handler(APIHandler):
         if not self.request.body:
             return {}
         try:
-            found = json.loads(self.request.body)
+            found = json_value(self.request.body)
         except ValueError as error:
             raise RequestError(f"The request is no JSON: {error}.") from None
         if not isinstance(found, dict):
@@ -128,7 +150,7 @@ class Handler(APIHandler):
     @authorized
     async def get(self, *names: str) -> None:
         """Answer with what `read` returns."""
-        await self._answer(partial(self.read, *names))
+        await self._answer(partial(_looked, self.read, *names))
 
     @web.authenticated
     @authorized
@@ -158,6 +180,12 @@ class Handler(APIHandler):
             return HTTPStatus.OK, await asyncio.get_running_loop().run_in_executor(self.state.pool, work)
         except MLJupyterError as error:
             return status_of(error), error_document(error)
+        except web.HTTPError:
+            raise
+        except Exception:  # Tornado would log the address, which may have the token of the user in it
+            log.exception("a request of a page failed")
+            failed = FailedError()
+            return status_of(failed), error_document(failed)
 
     async def _give(self, download: Download) -> None:
         """Send a file. An error after its first piece ends the connection, so that no browser takes it for whole."""

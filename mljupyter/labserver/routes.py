@@ -66,10 +66,9 @@ class Endpoint(Handler):
     """One endpoint."""
 
     def read(self, *names: str) -> Any:
-        """Return its whole record, and its history."""
+        """Return it as the list has it, not its spec: environment variables and paths are of no use to a page."""
         workspace, name = self.workspace(names[0]), names[1]
-        record = workspace.endpoints.endpoint(name)
-        return {"record": record.document(), "row": row_of(record)}
+        return {"row": row_of(workspace.endpoints.endpoint(name))}
 
     def remove(self, *names: str) -> Any:
         """Delete it; return when nothing of it answers any more."""

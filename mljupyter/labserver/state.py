@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mljupyter.core import Workspace
-from mljupyter.core.selection import default_workspace
+from mljupyter.core.selection import existing_default
 from mljupyter.labserver.feed import WorkspaceFeed
 from mljupyter.labserver.once import Once
 from mljupyter.labserver.views import Views
@@ -39,14 +39,18 @@ class ServerState:
     def workspace(self, name: str) -> Workspace:
         """Return the workspace of a name: the same object while the name leads to the same workspace.
 
-        Parameters:
-            name: the name; empty for the one that notebooks use by default, which is created if it does not exist.
-
         Raises:
             WorkspaceException: there is none.
 
         """
-        found = Workspace.get(name) if name else default_workspace()
+        return self._known(Workspace.get(name))
+
+    def default(self) -> Workspace | None:
+        """Return the workspace that notebooks use by default; None if it does not exist yet."""
+        found = existing_default()
+        return None if found is None else self._known(found)
+
+    def _known(self, found: Workspace) -> Workspace:
         with self._lock:
             known = self._workspaces.get(found.name)
             # A workspace that was deleted and created again has another id in the same directory.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import anywidget
 
+from mljupyter.client.looking import only_looking
 from mljupyter.core import Image, Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.view_comm import Send, ViewComm
@@ -30,10 +32,16 @@ class ViewError(MLJupyterError):
     """A view cannot be opened."""
 
 
-def session_for(workspace: Workspace) -> Session:
-    """Return a session for wizards without a kernel: it has a workspace and no variables."""
+def session_for(workspace: Workspace | None) -> Session:
+    """Return a session for wizards without a kernel: it has no variables.
+
+    Parameters:
+        workspace: its workspace; None for the one that notebooks use by default, which is created when it is needed.
+
+    """
     session = Session(SimpleNamespace(user_ns={}, user_ns_hidden={}))
-    session.use(workspace)
+    if workspace is not None:
+        session.use(workspace)
     return session
 
 
@@ -76,25 +84,25 @@ def _try(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
     return TryForm(given["name"], service, service.get_swagger())
 
 
-def _traffic(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+def _traffic(workspace: Workspace | None, given: Arguments) -> anywidget.AnyWidget:
     from mljupyter.widgets.wizards.traffic_wizard import TrafficWizard  # slow import; only if one is opened
 
     return TrafficWizard(session_for(workspace), given.get("name", ""))
 
 
-def _deploy(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+def _deploy(workspace: Workspace | None, given: Arguments) -> anywidget.AnyWidget:
     from mljupyter.widgets.wizards.deploy_wizard import DeployWizard  # slow import; only if one is opened
 
     return DeployWizard(session_for(workspace), {}, dict(given))
 
 
-def _register(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+def _register(workspace: Workspace | None, given: Arguments) -> anywidget.AnyWidget:
     from mljupyter.widgets.wizards.register_wizard import RegisterWizard  # slow import; only if one is opened
 
     return RegisterWizard(session_for(workspace), {}, given.get("path", ""))
 
 
-def _attach(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
+def _attach(workspace: Workspace | None, given: Arguments) -> anywidget.AnyWidget:
     from mljupyter.widgets.wizards.attach_wizard import AttachWizard  # slow import; only if one is opened
 
     return AttachWizard(session_for(workspace))
@@ -102,9 +110,12 @@ def _attach(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of view: what makes it, the JavaScript module that draws it, and what its name is that of."""
+    """A kind of view: what makes it, the JavaScript module that draws it, and what its name is that of.
 
-    make: Callable[[Workspace, Arguments], anywidget.AnyWidget]
+    A view of something exists in a workspace; a wizard is made without one, too.
+    """
+
+    make: Callable[[Any, Arguments], anywidget.AnyWidget]
     module: str
     of: str = ""
 
@@ -150,14 +161,14 @@ class Views:
         self._lock = threading.Lock()
 
     def show(
-        self, view_id: str, kind: str, workspace: Workspace, given: Arguments, page: object, send: Send
+        self, view_id: str, kind: str, workspace: Workspace | None, given: Arguments, page: object, send: Send
     ) -> dict[str, Any]:
         """Open a view, or show one that is open already to a page; return its module and its state.
 
         Parameters:
             view_id: the id that the page has chosen.
             kind: one of `KINDS`.
-            workspace: the workspace.
+            workspace: the workspace; None if there is none yet: a wizard creates it when it does something.
             given: ``name`` of an endpoint or image and ``version`` of an endpoint, or initial values of a wizard.
             page: the connection of the page; see `leave`.
             send: sends a message of the view to the page.
@@ -221,20 +232,30 @@ class Views:
         for view_id in list(self._views):
             self.end(view_id)
 
-    def _open(self, view_id: str, kind: str, workspace: Workspace, given: Arguments) -> _View:
+    def _open(self, view_id: str, kind: str, workspace: Workspace | None, given: Arguments) -> _View:
         if kind not in KINDS:
             raise ViewError(f"{kind!r} is not a view.{near(kind, KINDS)}")
         if KINDS[kind].of and not given.get("name"):
             raise ViewError(f"The view {kind} needs the name of {KINDS[kind].of}.")
+        if KINDS[kind].of and workspace is None:
+            raise ViewError(f"There is no workspace yet, and so not {KINDS[kind].of} named {given['name']!r}.")
         if len(self._views) >= MOST_VIEWS:
             raise ViewError(f"{MOST_VIEWS} views are open on this server: close some first.")
-        files = {name: str(self._root / given[name]) for name in _FILES & given.keys() if given[name]}
-        widget = KINDS[kind].make(workspace, {**given, **files})
+        files = {name: str(self._file(given[name])) for name in _FILES & given.keys() if given[name]}
+        with only_looking():  # a page that is loaded again opens its tabs again
+            widget = KINDS[kind].make(workspace, {**given, **files})
         comm = ViewComm()
         widget.comm = comm
         view = _View(widget, comm, KINDS[kind].module)
         with self._lock:
             return self._views.setdefault(view_id, view)
+
+    def _file(self, path: str) -> Path:
+        """Return a file of the file browser, which shows nothing above its root."""
+        found = Path(os.path.normpath(self._root / path))
+        if not (_is_a_path(path) and found.is_relative_to(self._root)):
+            raise ViewError(f"{path!r} is not below the directory of the file browser, {str(self._root)!r}.")
+        return found
 
     def _forget_old(self) -> None:
         now = time.monotonic()
@@ -246,6 +267,13 @@ class Views:
             ]
         for view_id in old:
             self.end(view_id)
+
+
+def _is_a_path(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
 
 
 _FILES = frozenset({"path", "score"})

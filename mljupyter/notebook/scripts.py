@@ -11,6 +11,7 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.files import write_whole
 from mljupyter.notebook.options.option_values import near
 from mljupyter.outside import json_value
+from mljupyter.workspace_folders import make_folder
 
 SCRIPT = "score.py"
 _SETTINGS = "settings.json"
@@ -41,10 +42,8 @@ class KeptScripts:
         self.directory = workspace_directory / "scoring"
 
     def save(self, name: str, source: str, source_directory: Path | None = None) -> KeptScript:
-        """Store a script atomically, readable only by its owner."""
-        folder = self.directory / checked_name(name)
-        for directory in (self.directory, folder):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Store a script atomically, readable only by its owner; raise `WorkspaceGoneError` without a workspace."""
+        folder = make_folder(self.directory.parent, self.directory.name, checked_name(name))
         settings = {"sourceDirectory": str(source_directory)} if source_directory else {}
         write_whole(folder / _SETTINGS, json.dumps(settings))
         write_whole(folder / SCRIPT, source)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,6 +17,7 @@ from mljupyter.notebook.scripts import KeptScripts
 
 if TYPE_CHECKING:
     from mljupyter.core import Workspace
+    from mljupyter.targets.base import Target
 
 _FRESH_SECONDS = 5.0
 
@@ -82,16 +84,39 @@ class Session:
 
         """
         if self._chosen is not None:
-            if not _is_there(self._chosen):
+            if not self._chosen.context.is_there:
                 raise WorkspaceGoneError(
                     f"The workspace {self._chosen.name!r} was deleted. Choose another one: %mlj workspace NAME"
                 )
             return self._chosen
         from mljupyter.core.selection import default_workspace  # the SDK is imported when a magic needs it
 
-        found = default_workspace()
-        # The same object for the same directory: it keeps its connections.
-        if self._default is None or self._default.directory != found.directory:
+        return self._known(default_workspace())
+
+    def existing(self) -> Workspace | None:
+        """Return the current workspace, or None if there is none yet: unlike `workspace`, this creates nothing.
+
+        Raises:
+            MLJupyterError: the chosen workspace was deleted.
+
+        """
+        if self._chosen is not None:
+            return self.workspace()
+        from mljupyter.core.selection import existing_default  # as above
+
+        found = existing_default()
+        return None if found is None else self._known(found)
+
+    def targets(self) -> Mapping[str, Target]:
+        """Return the compute targets of the current workspace, or those that the first workspace will have."""
+        from mljupyter.targets.catalog import find_targets  # as above
+
+        found = self.existing()
+        return find_targets(_first_workspace() if found is None else found.context)
+
+    def _known(self, found: Workspace) -> Workspace:
+        # The same object for the same workspace: it keeps its connections.
+        if self._default is None or self._default.directory != found.directory or not self._default.context.is_there:
             self._default = found
         return self._default
 
@@ -111,6 +136,15 @@ class Session:
         """Return the scoring scripts stored in the current workspace."""
         return KeptScripts(Path(self.workspace().directory))
 
+    def script_names(self) -> list[str]:
+        """Return the names of the scoring scripts; none without a workspace."""
+        return [] if self.existing() is None else self.scripts().names()
+
+    def workspace_name(self) -> str:
+        """Return the name of the current workspace, or the one that the first workspace will have."""
+        found = self.existing()
+        return _first_workspace().name if found is None else found.name
+
     def names(self, kind: str) -> Iterable[str]:
         """Return the names of a kind for completion, without waiting."""
         if kind in ("variable", "estimator"):
@@ -127,8 +161,8 @@ class Session:
         from mljupyter.core import Workspace  # as above
 
         workspace = self._chosen or self._default
-        if workspace is not None and not _is_there(workspace):
-            return {}  # reading would create parts of it again
+        if workspace is not None and not workspace.context.is_there:
+            return {}
         if workspace is None:
             if not Workspace.list():
                 return {}  # completion must not create the first workspace
@@ -156,11 +190,22 @@ def _names_in(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _is_there(workspace: Workspace) -> bool:
-    """Return whether a workspace still exists. A directory without its document is left over from a deleted one."""
-    from mljupyter.workspace.index import DOCUMENT_NAME  # as above
+@dataclass(frozen=True)
+class _FirstWorkspace:
+    """The part of a workspace that targets read, before there is one."""
 
-    return Path(workspace.directory, DOCUMENT_NAME).is_file()
+    name: str
+    directory: Path
+    artifact_location: str
+
+
+def _first_workspace() -> _FirstWorkspace:
+    from mljupyter.core.selection import first_name  # as above
+    from mljupyter.workspace.index import index  # as above
+
+    name = first_name()
+    directory = index() / name
+    return _FirstWorkspace(name, directory, str(directory / "artifacts"))
 
 
 def _predicts(value: Any) -> bool:

@@ -135,6 +135,10 @@ class Target:
         """Return whether the control plane has ended without having been stopped. Starts nothing."""
         return False
 
+    def was_stopped(self) -> bool:
+        """Return whether the control plane was stopped while it had endpoints, which serve on. Starts nothing."""
+        return False
+
     def reach(self) -> Reach | None:
         """Return how this machine connects to scoring URIs with TLS; None for a connection to the host of the URI."""
         return None

@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from mljupyter.files import make_private_directory, write_whole
+from mljupyter.files import write_whole
+from mljupyter.workspace_folders import make_folder
 
 Record = TypeVar("Record")
 
@@ -39,9 +40,9 @@ class RecordStore(Generic[Record]):
         return [record for record in found if record is not None]
 
     def write(self, directory: Path, record: Record) -> None:
-        """Write a record, in place of an earlier one of its name."""
+        """Write a record, in place of an earlier one of its name; raise `WorkspaceGoneError` without a workspace."""
         document = asdict(record)  # type: ignore[call-overload]  # a dataclass
-        make_private_directory(directory / self._folder)
+        make_folder(directory, self._folder)
         write_whole(self._file(directory, document["name"]), json.dumps(document, indent=2) + "\n", durable=True)
 
     def remove(self, directory: Path, name: str) -> None:

@@ -136,7 +136,8 @@ def _rows_of(field: Mapping[str, Any]) -> list[tuple[str, str]]:
         value = "yes" if field["value"] else "no"
     else:
         labels = {option["value"]: option["label"] for option in field.get("options", ())}
-        value = labels.get(field["value"], str(field["value"]))
+        value = str(field["value"])  # a page may have sent anything
+        value = labels.get(value, value)
     error = field.get("error") or ""
     return [(field["label"], f"{value} ({error})" if error else value)]
 

@@ -130,7 +130,8 @@ class Wizard(anywidget.AnyWidget):
         for page in self._opened:
             page.close()
         self._worker.close()
-        self._saved.update(self._state())
+        if self.view:  # one that could not be opened has none
+            self._saved.update(self._state())
         super().close()
 
     def settled(self, seconds: float = 30) -> bool:

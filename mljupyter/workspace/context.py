@@ -5,15 +5,18 @@ The SDK's `Workspace` passes its context on, so that deployments, builds and gar
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mljupyter.exceptions import WorkspaceException
 from mljupyter.targets.catalog import check_target, find_targets
 from mljupyter.targets.endpoints import WorkspaceEndpoints
 from mljupyter.workspace import index
 from mljupyter.workspace.index import WorkspaceDocument
+from mljupyter.workspace_folders import WorkspaceGoneError
 
 if TYPE_CHECKING:
     from mljupyter.registry import Registry
@@ -37,6 +40,9 @@ class WorkspaceContext:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
         self.document: WorkspaceDocument = index.read(self.directory)
+        self._opening = threading.RLock()
+        self._registry: Registry | None = None
+        self._tracking: Tracking | None = None
 
     @property
     def name(self) -> str:
@@ -44,28 +50,51 @@ class WorkspaceContext:
         return self.document.name
 
     @property
+    def is_there(self) -> bool:
+        """Whether the workspace still exists: it was not deleted, and there is no other one in its directory."""
+        try:
+            return index.read(self.directory).id == self.document.id
+        except WorkspaceException:
+            return False
+
+    @property
     def container_registry(self) -> str | None:
         """The host of the container registry that images are pushed to; None keeps them on the Docker engine."""
         return self.document.container_registry
 
-    @cached_property
+    @property
     def registry(self) -> Registry:
-        """The catalog of models, environments and images."""
-        from mljupyter.registry import Registry  # SQLAlchemy is heavy: only when something registered is read
+        """The catalog of models, environments and images.
 
-        return Registry.open(self.directory)
+        Raises:
+            WorkspaceGoneError: the workspace was deleted. To open its catalog would create it again, and an open one
+                would take changes that nobody reads: its file has no name any more.
+
+        """
+        if not self.is_there:
+            raise WorkspaceGoneError.of(self.directory)
+        with self._opening:
+            if self._registry is None:
+                from mljupyter.registry import Registry  # SQLAlchemy is heavy: only when something registered is read
+
+                self._registry = Registry.open(self.directory)
+            return self._registry
 
     @property
     def artifacts(self) -> ArtifactStore:
         """The content of models and source directories."""
         return self.registry.artifacts
 
-    @cached_property
+    @property
     def tracking(self) -> Tracking:
-        """The experiments, runs, datastores and datasets."""
-        from mljupyter.tracking.tracking import Tracking  # only when one of them is used
+        """The experiments, runs, datastores and datasets; see `registry` for errors."""
+        with self._opening:
+            registry = self.registry
+            if self._tracking is None:
+                from mljupyter.tracking.tracking import Tracking  # only when one of them is used
 
-        return Tracking(self.registry, self.directory)
+                self._tracking = Tracking(registry, self.directory)
+            return self._tracking
 
     @property
     def artifact_location(self) -> str:
@@ -111,13 +140,12 @@ class WorkspaceContext:
     def reopen(self) -> None:
         """Forget the open database and artifact store: the next use opens those of ``storage.json``."""
         self.close()
-        for part in ("registry", "tracking"):
-            self.__dict__.pop(part, None)
+        self._registry = self._tracking = None
 
     def close(self) -> None:
         """Close the catalog's database, if it is open."""
-        if "registry" in self.__dict__:
-            self.registry.close()
+        if self._registry is not None:
+            self._registry.close()
 
     def __repr__(self) -> str:
         return f"WorkspaceContext({str(self.directory)!r})"

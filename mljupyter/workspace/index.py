@@ -224,14 +224,16 @@ def change(directory: Path, **changes: object) -> WorkspaceDocument:
 def remove(name: str, directory: Path) -> None:
     """Remove a workspace's directory with all its content, and its name from the index."""
     entry = index() / name
-    if entry.is_symlink():
-        if entry.resolve() == directory.resolve():
-            entry.unlink()
-        shutil.rmtree(directory)
-        return
-    # Renamed first: an interrupted removal leaves no directory that looks like a workspace.
+    if entry.is_symlink() and entry.resolve() == directory.resolve():
+        entry.unlink()
+    # Renamed first: an interrupted removal leaves no directory that looks like a workspace, and nobody who still uses
+    # the workspace writes into it meanwhile.
     doomed = directory.with_name(f".removed-{uuid.uuid4().hex}")
-    directory.rename(doomed)
+    try:
+        directory.rename(doomed)
+    except OSError:  # a mount point, for example
+        (directory / DOCUMENT_NAME).unlink(missing_ok=True)
+        doomed = directory
     shutil.rmtree(doomed)
 
 

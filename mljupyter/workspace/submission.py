@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.detached import start_detached
-from mljupyter.files import make_private_directory
 from mljupyter.runtimes.process.processes import Identity
 from mljupyter.tracking import statuses
+from mljupyter.workspace_folders import make_folder
 
 if TYPE_CHECKING:
     from mljupyter.tracking.runs import RunRecord
@@ -53,8 +53,7 @@ def log_of(context: WorkspaceContext, run_id: str) -> Path:
 
 def start(context: WorkspaceContext, run_id: str) -> RunRecord:
     """Start the supervisor of a run, which starts the script, and return the run."""
-    folder = folder_of(context, run_id)
-    make_private_directory(log_of(context, run_id).parent)
+    folder = make_folder(context.directory, *folder_of(context, run_id).relative_to(context.directory).parts)
     log_of(context, run_id).touch(mode=0o600)
     descriptor = os.open(folder / "supervisor.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.exceptions import UserErrorException
-from mljupyter.files import make_private_directory, write_whole
+from mljupyter.files import write_whole
 from mljupyter.outside import json_value
 from mljupyter.registry.locking import locked_directory
 from mljupyter.visible import shown_value
+from mljupyter.workspace_folders import make_folder
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -132,7 +133,7 @@ class Vault:
     def _changing(self) -> Iterator[dict[str, str | None]]:
         import json
 
-        make_private_directory(self._folder)
+        make_folder(self._folder.parent, self._folder.name)
         with locked_directory(self._folder, exclusive=True, timeout=_LOCK_SECONDS):
             document = self._read()
             yield document

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from jupyter_server.auth import AllowAllAuthorizer, User
 from jupyter_server.auth.identity import IdentityProvider
+from jupyter_server.log import log_request
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 import mljupyter.labserver
+from mljupyter.labserver.handler import STATE, Handler
+from mljupyter.labserver.once import Once
 
 
 class Anybody(IdentityProvider):
@@ -26,6 +31,36 @@ class Anybody(IdentityProvider):
 class Nobody(IdentityProvider):
     def get_user(self, handler: object) -> None:
         return None
+
+
+async def test_a_failure_of_a_route_is_told_to_the_page_and_no_token_gets_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Handler):
+        def read(self, *names: str) -> Any:
+            raise ZeroDivisionError
+
+    state = SimpleNamespace(once=Once(), pool=ThreadPoolExecutor(1))
+    application = Application(
+        [("/mljupyter/broken", Broken)],
+        identity_provider=Anybody(),
+        authorizer=AllowAllAuthorizer(),
+        disable_check_xsrf=True,
+        log_function=log_request,
+        **{STATE: state},
+    )
+    socket, port = bind_unused_port()
+    server = HTTPServer(application)
+    server.add_socket(socket)
+    with pytest.raises(HTTPClientError) as raised:
+        await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/mljupyter/broken?token=hush-hush")
+    server.stop()
+    state.pool.shutdown()
+    assert raised.value.code == 500
+    assert raised.value.response is not None
+    assert "log of Jupyter Server" in json.loads(raised.value.response.body)["message"]
+    assert "ZeroDivisionError" in caplog.text
+    assert "hush-hush" not in caplog.text
 
 
 @pytest.mark.parametrize(("identity", "status"), [(Anybody, 503), (Nobody, 403)])

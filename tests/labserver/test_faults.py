@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from mljupyter.labserver.routes import ROUTES
 from tests.labserver.conftest import Page, free_port, running
 from tests.labserver.refusing import FILE
 from tests.leftovers import end_what_was_started_below
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 DEPLOY = """
 from sklearn.linear_model import LinearRegression
@@ -163,13 +164,14 @@ def test_an_idle_connection_beats_so_that_a_page_notices_its_end(site: Site) -> 
 def test_many_changes_in_a_moment_are_few_messages_and_the_last_one_is_not_lost(site: Site) -> None:
     with site.server.page() as page, site.server.client() as client:
         known(page)
+        began = time.monotonic()
         for number in range(40):
             client.post(f"{ENDPOINT}/actions/scale", json={"replicas": f"1:{2 + number}"}).raise_for_status()
         last = client.get(ENDPOINT).json()["row"]["updated"]
         times: list[float] = []
         while not times or times[-1] < last:
             times.append(rows(page.hear(lambda found: found["is"] == "endpoints"))[NAME]["updated"])
-        assert len(times) < 20
+        assert len(times) <= 4 * (time.monotonic() - began) + 2  # four a second, however slow the machine is
         assert times == sorted(set(times))
 
 
@@ -194,6 +196,40 @@ def test_two_pages_that_change_one_endpoint_end_with_the_same_state(site: Site) 
         missing = client.post(f"workspaces/{TEAM}/endpoints/gone-meanwhile/actions/scale", json={"replicas": "2"})
         assert missing.status_code == 404
         assert "gone-meanwhile" in missing.json()["message"]
+
+
+def test_two_servers_on_one_workspace_see_what_the_other_does_and_do_nothing_twice(site: Site, tmp_path: Path) -> None:
+    shared = {"MLJUPYTER_HOME": str(site.server.home)}
+    with ExitStack() as stack:
+        other = stack.enter_context(running(tmp_path, environment=shared))
+        servers = site.server, other
+        pages = [stack.enter_context(server.page()) for server in servers]
+        clients = [stack.enter_context(server.client()) for server in servers]
+        replicas = [settled(page)["versions"][0]["replicas"] for page in pages]
+        assert replicas[0] == replicas[1]
+        for number, client in enumerate(clients, 3):
+            began = time.monotonic()
+            client.post(f"{ENDPOINT}/actions/scale", json={"replicas": f"1:{number}"}).raise_for_status()
+            updated = client.get(ENDPOINT).json()["row"]["updated"]
+            for page in pages:
+                page.hear(lambda found: NAME in rows(found) and rows(found)[NAME]["updated"] >= updated)  # noqa: B023
+            assert time.monotonic() - began < promised(5)
+        before = len(clients[0].get(f"{ENDPOINT}/history").json())
+        pages[0].tell(do="open", view="h", kind="history", workspace=TEAM, given={"name": NAME})
+        pages[1].tell(do="open", view="h", kind="history", workspace=TEAM, given={"name": NAME})
+        for client in clients:  # the ids of requests are those of a page, so both servers make their own change
+            client.post(f"{ENDPOINT}/actions/scale", json={"replicas": "1"}, headers={REQUEST_ID: "same"})
+        assert [len(client.get(f"{ENDPOINT}/history").json()) - before for client in clients] == [1, 1]
+
+        (controller,) = site.controllers
+        now = [settled(page, 1)["versions"][0]["replicas"] for page in pages]
+        controller.kill()
+        for page in pages:
+            page.hear(lambda found: bool(found.get("problems")))
+        for page in pages:
+            again = page.hear(lambda found: NAME in rows(found) and found["whole"] and not found["problems"])
+            assert rows(again)[NAME]["versions"][0]["replicas"] == now[0]
+        assert len(site.controllers) == 1
 
 
 def test_a_change_that_a_page_sends_again_is_made_once(site: Site) -> None:
@@ -352,3 +388,48 @@ def test_a_cluster_that_does_not_answer_hides_neither_local_endpoints_nor_models
                 assert problem["message"]
         finally:
             record.unlink()
+
+
+def test_a_controller_that_was_stopped_is_not_started_by_pages_that_look_at_its_endpoints(site: Site) -> None:
+    views = ("monitor", "history", "comparison", "logs", "try")
+
+    def opened(page: Page, kind: str) -> dict[str, Any]:
+        page.tell(do="open", view=kind, kind=kind, workspace=TEAM, given={"name": NAME})
+        answer = page.hear(lambda found: found.get("view") == kind)
+        page.tell(do="tell", view=kind, content={"kind": "hello"})
+        return answer
+
+    def says_how_to_start_it(text: str) -> bool:
+        return "mljupyter controller start" in text
+
+    stop = f"from mljupyter.core import Workspace\nassert Workspace.get('{TEAM}').controller.stop()"
+    start = f"from mljupyter.core import Workspace\nWorkspace.get('{TEAM}').controller.ensure()"
+    with site.server.page() as before, site.server.page() as after, site.server.client() as client:
+        settled(before)
+        before.tell(do="rates", workspace=TEAM, names=[NAME])
+        assert [opened(before, kind)["is"] for kind in views] == ["view"] * len(views)
+        site.server.sdk(stop)
+        told = before.hear(lambda found: bool(found.get("problems")))
+        assert list(rows(told)) == [NAME]
+        assert says_how_to_start_it(told["problems"][0]["message"])
+        before.hear(lambda found: found.get("view") == "monitor" and says_how_to_start_it(str(found.get("content"))))
+
+        after.tell(do="follow", workspace=TEAM)
+        told = after.hear(lambda found: found["is"] == "endpoints" and found["known"])
+        assert says_how_to_start_it(told["problems"][0]["message"])
+        for kind in views:
+            before.tell(do="close", view=kind)
+        for kind in views:  # as a page that is loaded again does
+            assert says_how_to_start_it(opened(after, kind)["message"]), kind
+        for path in (ENDPOINT, f"{ENDPOINT}/history", f"{ENDPOINT}/clients"):
+            answer = client.get(path)
+            assert answer.status_code == 503, path
+            assert says_how_to_start_it(answer.json()["message"])
+        assert client.get(f"workspaces/{TEAM}/models").json()[0]["name"] == MODEL
+        assert client.get(f"workspaces/{TEAM}/endpoints").json()["rows"] == []
+        assert client.get(f"workspaces/{TEAM}/targets").status_code == 200
+        assert site.controllers == []
+
+        site.server.sdk(start)
+        assert list(rows(after.hear(lambda found: NAME in rows(found)))) == [NAME]
+        before.hear(lambda found: NAME in rows(found) and not found.get("problems"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,13 +81,28 @@ def test_version_and_workspaces_are_told(client: httpx.Client, line: str) -> Non
     assert "team" in client.get("workspaces").json()["names"]
 
 
-def test_a_page_creates_no_workspace_until_something_is_deployed(new_server: Server) -> None:
+def test_a_page_creates_no_workspace_until_something_is_deployed_or_registered(new_server: Server) -> None:
+    nothing = {"default": "", "names": []}
+    (new_server.home.parent / "line.pkl").write_bytes(b"x")
     with new_server.client() as client, new_server.page() as page:
-        assert client.get("workspaces").json() == {"default": "", "names": []}
-        page.tell(do="open", view="first", kind="deploy", workspace="", given={})
-        assert page.hear(lambda message: message.get("view") == "first")["is"] == "view"
-        page.tell(do="close", view="first")
-        assert client.get("workspaces").json()["default"] == "default"
+        assert client.get("workspaces").json() == nothing
+        for kind in ("deploy", "attach", "traffic"):
+            page.tell(do="open", view=kind, kind=kind, workspace="", given={})
+            assert page.hear(lambda message: message.get("view") is not None)["is"] == "view"
+            page.tell(do="close", view=kind)
+        page.tell(do="open", view="m", kind="monitor", workspace="", given={"name": "line"})
+        assert "no workspace yet" in page.hear(lambda message: message.get("view") == "m")["message"]
+        page.tell(do="open", view="r", kind="register", workspace="", given={"path": "line.pkl"})
+        assert page.hear(lambda message: message.get("view") == "r")["is"] == "view"
+        for button in ("next", "next"):
+            page.tell(do="tell", view="r", content={"kind": "press", "button": button})
+        page.hear(lambda message: message["is"] == "update" and "Register now" in str(message))
+        assert client.get("workspaces").json() == nothing
+        assert not new_server.home.exists()
+        page.tell(do="tell", view="r", content={"kind": "press", "button": "register"})
+        page.hear(lambda message: message["is"] == "update" and "line:1" in str(message))
+        assert client.get("workspaces").json() == {"default": "default", "names": ["default"]}
+        page.tell(do="close", view="r")
 
 
 def test_a_workspace_that_was_created_again_is_another_one(server: Server, client: httpx.Client) -> None:
@@ -117,7 +133,8 @@ def test_an_endpoint_is_listed_shown_changed_and_its_model_is_in_use(client: htt
     assert (row["name"], row["state"], row["ready"], row["target"]) == ("line", "Healthy", 1, "local")
     assert row["versions"][0]["share"] == 100
     one = client.get("workspaces/team/endpoints/line").json()
-    assert one["record"]["spec"]["name"] == "line"
+    assert list(one) == ["row"]  # a spec has paths and environment variables, which no page needs
+    assert one["row"] == row
     assert "line/score" in client.get("workspaces/team/endpoints/line/clients").json()["curl"]
     history = client.get("workspaces/team/endpoints/line/history").json()
     assert history[-1]["action"] == "created"
@@ -142,11 +159,68 @@ def test_an_endpoint_is_listed_shown_changed_and_its_model_is_in_use(client: htt
     assert missing.json()["code"] == "WebserviceNotFound"
 
 
-@pytest.mark.parametrize("body", ["{", "[1]", '"text"'])
-def test_a_request_that_is_no_json_object_is_refused_with_the_rule(client: httpx.Client, line: str, body: str) -> None:
+BAD_BODIES = [
+    "{",
+    "[1]",
+    '"text"',
+    b"\xff\xfe",
+    "[" * 100_000,
+    '{"replicas": ' * 50_000,
+    '{"replicas": ' + "9" * 5000 + "}",
+]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:12]))
+def test_a_request_that_is_no_json_object_is_refused_with_the_rule(
+    client: httpx.Client, line: str, body: str | bytes
+) -> None:
     answer = client.post("workspaces/team/endpoints/line/actions/scale", content=body)
     assert answer.status_code == 400
     assert "JSON" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("replicas", [None, [1], {"a": 1}, 1e999, "1:" + "9" * 40, "\u202e1", "-1", "x" * 900_000])
+def test_a_value_that_breaks_a_rule_is_refused_with_it(client: httpx.Client, line: str, replicas: Any) -> None:
+    body = json.dumps({"replicas": replicas})
+    answer = client.post("workspaces/team/endpoints/line/actions/scale", content=body)
+    assert answer.status_code == 400, answer.text
+    assert len(answer.json()["message"]) < 1000
+    assert client.post("workspaces/team/endpoints/line/actions/scale", content="x" * 1_000_001).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["line%2Fkeys", "line%2Fhistory", "..%2Fline", "%2E%2E", "%00", "l%C4%B1ne", "%EF%BD%8Cine", "line%0A", "x" * 3000],
+)
+def test_a_name_in_an_address_is_a_name_and_leads_nowhere_else(client: httpx.Client, line: str, name: str) -> None:
+    """``line/keys`` would be another route of the control plane; letters that look like others are not those."""
+    place = f"workspaces/team/endpoints/{name}"
+    for answer in (
+        client.get(place),
+        client.get(f"{place}/history"),
+        client.get(f"{place}/clients"),
+        client.post(f"{place}/actions/restart", json={}),
+        client.delete(place),
+        client.get(f"workspaces/team/models/{name}/1"),
+        client.get(f"workspaces/team/models/line/{name}/content"),
+        client.delete(f"workspaces/team/images/{name}/1"),
+    ):
+        assert answer.status_code == 404, (answer.url, answer.text)
+        assert "NotFound" in answer.json()["message"]
+    assert client.get(f"workspaces/{name}/endpoints").status_code in (400, 404)
+    assert client.get(f"modules/{name}").status_code == 400
+    assert client.get("workspaces/team/endpoints/line").status_code == 200
+
+
+def test_a_change_without_the_token_of_its_form_is_refused(server: Server, line: str) -> None:
+    """A page of another site makes a browser send its cookies, and no more."""
+    with httpx.Client(timeout=HANG_SECONDS) as browser:
+        browser.get(f"{server.url}api/contents", params={"token": server.token}).raise_for_status()
+        place = f"{server.url}mljupyter/workspaces/team/endpoints/line"
+        assert browser.get(place).status_code == 200
+        for answer in (browser.post(f"{place}/actions/restart", json={}), browser.delete(place)):
+            assert answer.status_code == 403
+            assert "_xsrf" in answer.text
 
 
 def test_a_page_is_told_of_all_endpoints_and_then_of_changes_alone(server: Server, line: str) -> None:
@@ -183,13 +257,35 @@ def test_a_page_hears_why_a_workspace_cannot_be_followed(server: Server, line: s
         assert "Did you mean 'team'?" in error["message"]
 
 
-@pytest.mark.parametrize("message", ['{"do": "dance"}', "[]", "no json", '{"do": "open"}', '{"do": "open", "view": 3}'])
+@pytest.mark.parametrize(
+    "message",
+    [
+        *('{"do": "dance"}', "[]", "no json", "[" * 100_000, '{"do": ["open"]}', '{"do": "open"}'),
+        *('{"do": "open", "view": 3}', '{"do": "tell", "view": ["x"]}', '{"do": "follow", "workspace": "a\\u0000b"}'),
+        '{"do": "open", "view": "v", "kind": "deploy", "workspace": {"a": 1}}',
+        '{"do": "open", "view": "v", "kind": "deploy", "workspace": "team", "given": [1]}',
+        '{"do": "open", "view": "v", "kind": "deploy", "workspace": "team", "given": {"name": {"a": 1}}}',
+        f'{{"do": "open", "view": "{"v" * 5000}", "kind": "deploy", "workspace": "team", "given": {{}}}}',
+        '{"do": "open", "view": "v", "kind": "monitor", "workspace": "team", "given": {"name": "line/keys"}}',
+        '{"do": "open", "view": "v", "kind": "register", "workspace": "team", "given": {"path": "../../etc/passwd"}}',
+        '{"do": "open", "view": "v", "kind": "register", "workspace": "team", "given": {"path": "/etc/passwd"}}',
+        '{"do": "open", "view": "v", "kind": "deploy", "workspace": "team", "given": {"score": "a/../../b"}}',
+        '{"do": "open", "view": "v", "kind": "register", "workspace": "team", "given": {"path": "a\\u0000b"}}',
+        '{"do": "open", "view": "v", "kind": "register", "workspace": "team", "given": {"path": "\\ud800"}}',
+    ],
+    ids=lambda message: message[:60],
+)
 def test_a_message_that_breaks_a_rule_is_answered_and_the_connection_stays(
     server: Server, line: str, message: str
 ) -> None:
+    log = server.home.parent / "server.log"
+    before = log.stat().st_size
     with server.page() as page:
         page._connection.send(message)
-        assert page.hear(lambda found: found["is"] == "error")["message"]
+        error = page.hear(lambda found: found["is"] == "error")
+        assert error["message"]
+        assert error["code"] != "FailedError"
+        assert "Traceback" not in log.read_text()[before:]
         page.tell(do="follow", workspace="team")
         assert page.hear(lambda found: found["is"] == "endpoints")
 
@@ -257,6 +353,38 @@ def test_a_wizard_runs_without_a_kernel_and_keeps_what_was_typed(server: Server,
         page.tell(do="open", view="w1", kind="deploy", workspace="team", given={})
         assert "other-name" in str(page.hear(lambda message: message.get("view") == "w1")["state"])
         page.tell(do="close", view="w1")
+
+
+def test_a_page_that_asks_for_too_much_at_once_is_cut_off_and_others_go_on(server: Server, line: str) -> None:
+    with server.page() as other, server.page() as page, server.client() as client:
+        with pytest.raises((websocket.WebSocketException, OSError, ValueError)):  # the text after the last one is empty
+            for number in range(20_000):
+                page.tell(do="open", view=f"flood {number}", kind="nothing", workspace="team", given={})
+            page.hear(lambda _: False)
+        other.tell(do="follow", workspace="team")
+        assert other.hear(lambda message: message["is"] == "endpoints" and bool(message["rows"]))
+        assert client.get("version").status_code == 200
+
+
+def test_a_wizard_bears_whatever_is_sent_to_it(server: Server, line: str) -> None:
+    sent: list[Any] = [None, 1, "x", [], {}, {"kind": 1}, {"kind": "press", "button": "step 99999999999"}]
+    sent += [{"kind": "press", "button": None}, {"kind": "change", "key": "nothing", "value": {}}]
+    sent += [
+        {"kind": "change", "key": key, "value": value} for key in ("name", "model") for value in ({"a": [1]}, ["a"])
+    ]
+    log = server.home.parent / "server.log"
+    before = log.stat().st_size
+    with server.page() as page:
+        page.tell(do="open", view="any", kind="deploy", workspace="team", given={})
+        page.hear(lambda message: message.get("view") == "any")
+        for content in sent:
+            page.tell(do="tell", view="any", content=content)
+        page.tell(do="tell", view="any", content={"kind": "change", "key": "name", "value": "still-here"})
+        page.hear(lambda message: message["is"] == "update" and "still-here" in str(message["state"]))
+        page.tell(do="close", view="any")
+        page.tell(do="tell", view="any", content={})
+        page.hear(lambda message: message["is"] == "ended")
+    assert "Traceback" not in log.read_text()[before:]
 
 
 def test_a_view_of_an_endpoint_that_does_not_exist_says_so(server: Server, line: str) -> None:

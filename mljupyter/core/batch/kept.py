@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from mljupyter.workspace_folders import make_folder
+
 _DAYS = 7
 _SPLIT = "split"
 
@@ -34,7 +36,7 @@ class KeptResults:
 
     def __init__(self, directory: Path, endpoint: str, state: Any, *, restart: bool = False) -> None:
         fingerprint = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(directory.parent, directory.name)
         _forget_old(directory)
         self._path = directory / f"{endpoint}-{fingerprint}.jsonl"
         if restart:

@@ -37,7 +37,7 @@ from mljupyter.targets.kubernetes.created import (
     CreatedCluster,
     CreationState,
     created_cluster,
-    kubeconfig_file,
+    new_kubeconfig_file,
     remember_created,
 )
 from mljupyter.targets.kubernetes.providers import Provider
@@ -590,7 +590,7 @@ def _credentials_from_azure(workspace: Workspace, name: str, place: ClusterId) -
         raise ComputeTargetException(
             f"compute target {name!r} is another cluster than the {place}: detach it first, or choose another name."
         )
-    kubeconfig = kubeconfig_file(directory, name)
+    kubeconfig = new_kubeconfig_file(directory, name)
     write_whole(kubeconfig, AzureClusters(place.subscription).kubeconfig(place))
     try:
         yield kubeconfig, place.resource_id

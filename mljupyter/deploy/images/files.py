@@ -11,6 +11,7 @@ from mljupyter.build.images import BuildEvent, stored_text
 from mljupyter.files import write_whole
 from mljupyter.registry.catalog.image_record import ImageRecord
 from mljupyter.workspace.context import WorkspaceContext
+from mljupyter.workspace_folders import make_folder
 
 _FOLDER = "images"
 
@@ -43,24 +44,26 @@ class BuildLogFile:
 
     Parameters:
         path: of the file.
+        workspace: the directory of the workspace.
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, workspace: Path) -> None:
         self.path = path
+        self._workspace = workspace
         self._file: IO[str] | None = None
 
     @classmethod
     def of(cls, context: WorkspaceContext, record: ImageRecord) -> BuildLogFile:
         """Return the log of an image. The log of a reused image is that of its original build."""
-        log = cls(directory_of(context, record) / "build.log")
+        log = cls(directory_of(context, record) / "build.log", context.directory)
         if record.log_digest is not None and not log.path.exists():
             _write_stored(context, record.log_digest, log.path)
         return log
 
     def begin(self) -> None:
         """Open the log for writing."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._workspace, *self.path.parent.relative_to(self._workspace).parts)
         self.path.touch(mode=0o600)
         self._file = self.path.open("w", encoding="utf-8", buffering=1)
 
@@ -107,5 +110,5 @@ def _line(event: BuildEvent) -> str:
 
 def _write_stored(context: WorkspaceContext, digest: str, path: Path) -> None:
     text = stored_text(context.registry, digest)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(context.directory, *path.parent.relative_to(context.directory).parts)
     write_whole(path, text)

@@ -11,10 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mljupyter.files import make_private_directory
 from mljupyter.kubernetes.objects import names
 from mljupyter.targets.kubernetes.attached import FOLDER, AttachedCluster
 from mljupyter.targets.records import RecordStore
+from mljupyter.workspace_folders import make_folder
 
 _CREATED = "created"
 _SAME_START_SECONDS = 1.0
@@ -169,5 +169,10 @@ def forget_created(directory: Path, name: str) -> None:
 
 def kubeconfig_file(directory: Path, name: str) -> Path:
     """Return the path for the kubeconfig of a cluster that was created, or whose credentials Azure has given."""
-    make_private_directory(directory / FOLDER)
     return directory / FOLDER / f"{name}.kubeconfig"
+
+
+def new_kubeconfig_file(directory: Path, name: str) -> Path:
+    """Return the path of `kubeconfig_file`, whose folder is created; raise `WorkspaceGoneError` without a workspace."""
+    make_folder(directory, FOLDER)
+    return kubeconfig_file(directory, name)

@@ -34,6 +34,7 @@ from mljupyter.targets.kubernetes.created import (
     created_cluster,
     forget_created,
     kubeconfig_file,
+    new_kubeconfig_file,
     remember_created,
 )
 from mljupyter.targets.kubernetes.preflight import takes_pods
@@ -75,7 +76,7 @@ def create(
     _check_free(context.directory, name)
     provider.check()
     directory = context.directory
-    kubeconfig = kubeconfig_file(directory, name)
+    kubeconfig = new_kubeconfig_file(directory, name)
     settings = replace(settings, resource_id=provider.resource_id)
     record = CreatedCluster(
         name,

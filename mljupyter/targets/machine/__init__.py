@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mljupyter.client.errors import StorageError
 from mljupyter.client.reach import Reach, of_router
 from mljupyter.controller.layout import Layout
 from mljupyter.runtimes.nvidia import DEVICES
@@ -70,6 +71,18 @@ class MachineTarget(Target):
 
         layout = Layout.of(self._directory)
         return layout.socket().exists() and not launch.reachable(layout)
+
+    def was_stopped(self) -> bool:
+        """Return whether the controller was stopped, by a person, while it had endpoints. Starts nothing."""
+        from mljupyter.controller import launch, offline  # slow; only for pages
+
+        layout = Layout.of(self._directory)
+        if layout.socket().exists() or launch.reachable(layout):
+            return False
+        try:
+            return bool(offline.needed_versions(self._directory))
+        except StorageError:
+            return True
 
     def reach(self) -> Reach:
         """Return the address of the workspace's router and the certificates that are trusted for it."""

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from mljupyter.client.errors import ControllerError, ControllerStartError, error_for
+from mljupyter.client.looking import is_only_looking
 from mljupyter.client.transport import ANSWER_WITHIN, Answer, ConnectionLostError, ConnectionNotMadeError
 from mljupyter.client.unix_socket import ask
 from mljupyter.controller.layout import Layout
@@ -46,7 +47,7 @@ class SocketTransport:
                 raise ControllerStartError(
                     "the controller ended while it was asked. Look at the endpoint before trying again."
                 ) from None
-            if not start:
+            if not start or (is_only_looking() and not self._layout.socket().exists()):  # a crash leaves it behind
                 raise ControllerStartError("no controller runs. Start it: mljupyter controller start") from None
             answer = self._ask_a_new_one(method, target, body, within)
         except TimeoutError:

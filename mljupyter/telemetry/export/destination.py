@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_serializer, model_validator
 from mljupyter.errors import MLJupyterError
 from mljupyter.files import write_whole
 from mljupyter.spec import Document, SpecError
+from mljupyter.workspace_folders import make_folder
 
 FILE_NAME = "telemetry.json"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -67,7 +68,7 @@ class Destination(Document):
 
     def write(self, control: Path) -> None:
         """Store the destination in a workspace's control directory, replacing the existing one."""
-        control.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(control.parent, control.name)
         write_whole(control / FILE_NAME, self.json_text())
 
 

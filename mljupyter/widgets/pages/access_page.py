@@ -8,7 +8,7 @@ from mljupyter.core import Workspace
 from mljupyter.core.router import Router
 from mljupyter.errors import MLJupyterError
 from mljupyter.spec import EndpointKind
-from mljupyter.targets.catalog import default_name
+from mljupyter.targets.catalog import check_target, default_name
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.deploy_pages import OPTIONS, DraftPage, kind_of
@@ -35,10 +35,10 @@ class AccessPage(DraftPage):
     def enter(self) -> None:
         """Read the present TLS state, and the endpoint if it exists."""
         self._present = self.draft.endpoint()
-        workspace = self.draft.session.workspace()
+        session = self.draft.session
         usual = self._present.spec.compute_target if self._present is not None else default_name()
-        target = workspace.context.serving_target(self.draft.typed.get("to") or usual)
-        self._transport = _transport(workspace) if target.shares_router else f"as {target.name} is set up"
+        target = check_target(session.targets(), self.draft.typed.get("to") or usual).serving()
+        self._transport = _transport(session.existing()) if target.shares_router else f"as {target.name} is set up"
 
     def fields(self) -> list[Field]:
         """Return the fields for kind of web service, authentication and TLS."""
@@ -86,7 +86,7 @@ class AccessPage(DraftPage):
 
     @property
     def _turn_on(self) -> str:
-        workspace = self.draft.session.workspace().name
+        workspace = self.draft.session.workspace_name()
         return "\n".join(
             [
                 "from mljupyter.core import Workspace",
@@ -137,8 +137,10 @@ class AccessPage(DraftPage):
         return self._transport
 
 
-def _transport(workspace: Workspace) -> str:
+def _transport(workspace: Workspace | None) -> str:
     """Return a description of the router's TLS state, and the solution if it is off."""
+    if workspace is None:
+        return _OFF
     try:
         tls = Router(workspace).show().spec.tls
     except MLJupyterError as error:

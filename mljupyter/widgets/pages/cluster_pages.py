@@ -288,7 +288,8 @@ class ClusterPage(Page):
             self.draft.typed.setdefault("context", self._current)
 
     def _about_name(self) -> str:
-        known = {one.name for one in attached_clusters(self.draft.session.workspace().directory)}
+        workspace = self.draft.session.existing()
+        known = set() if workspace is None else {one.name for one in attached_clusters(workspace.directory)}
         if self.draft.name in known:
             return f"{self.draft.name!r} is attached already: it will be repaired, upgraded or changed."
         return "Its name as a compute target: 2 to 16 letters, digits and '-'."

@@ -72,10 +72,9 @@ class Draft:
 
     def endpoint(self) -> EndpointRecord | None:
         """Return the existing endpoint of this name, if there is one."""
-        name = str(self.typed.get("name", "")).strip()
-        return next(
-            (record for record in self.session.workspace().endpoint_records() if record.spec.name == name), None
-        )
+        name, workspace = str(self.typed.get("name", "")).strip(), self.session.existing()
+        records = [] if workspace is None else workspace.endpoint_records()
+        return next((record for record in records if record.spec.name == name), None)
 
 
 def kind_of(record: EndpointRecord) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,13 @@ class Chosen:
 
     def look(self) -> None:
         """Read the record again."""
-        records = {record.spec.name: record for record in self.session.workspace().endpoint_records()}
+        records = {record.spec.name: record for record in self.records()}
         self.record, self._known = records.get(self.name), tuple(records)
+
+    def records(self) -> Sequence[EndpointRecord]:
+        """Return the endpoints of the workspace; none without a workspace."""
+        workspace = self.session.existing()
+        return [] if workspace is None else workspace.endpoint_records()
 
     @property
     def missing(self) -> str:
@@ -63,8 +68,7 @@ class EndpointPage(Page):
 
     def enter(self) -> None:
         """Read the existing endpoints."""
-        records = self.chosen.session.workspace().endpoint_records()
-        self._records = [record for record in records if record.spec.kind == "AKSENDPOINT"]
+        self._records = [record for record in self.chosen.records() if record.spec.kind == "AKSENDPOINT"]
         free = [record.spec.name for record in self._records if len(record.spec.versions) > 1]
         if not self.chosen.name and len(free) == 1:
             self.chosen.name = free[0]

@@ -42,9 +42,10 @@ class ModelPage(DraftPage):
 
     def enter(self) -> None:
         """Read the models and scripts of the workspace and the notebook; choose the newest estimator at first."""
-        models = Model.list(self.draft.session.workspace(), latest=True)
+        workspace = self.draft.session.existing()
+        models = [] if workspace is None else Model.list(workspace, latest=True)
         self._models = sorted(models, key=lambda model: model.name)
-        self._scripts = [*self.draft.session.scripts().names(), *self._inference_configs()]
+        self._scripts = [*self.draft.session.script_names(), *self._inference_configs()]
         self._estimators = fitted_estimators(self.draft.namespace)
         self._choose_first()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
-from mljupyter.core.compute import ComputeTarget
+from mljupyter.targets.base import Target
 from mljupyter.targets.catalog import default_name
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
@@ -15,16 +15,12 @@ from mljupyter.widgets.pages.target_checks import Look, TargetChecks
 LOOKING = "Checking whether it can be used …"
 
 
-def looks(targets: dict[str, ComputeTarget]) -> dict[str, Look]:
+def looks(targets: Mapping[str, Target]) -> dict[str, Look]:
     """Return the check function of each target."""
-
-    def look(target: ComputeTarget) -> Callable[[], str | None]:
-        return lambda: target.provisioning_errors
-
-    return {name: look(target) for name, target in targets.items()}
+    return {name: target.availability for name, target in targets.items()}
 
 
-def about(target: ComputeTarget) -> str:
+def about(target: Target) -> str:
     """Return a sentence for people who choose a target."""
     return target.about or f"A target of type {target.type}."
 
@@ -46,7 +42,7 @@ class TargetPage(DraftPage):
 
     def enter(self) -> None:
         """Start to check all targets."""
-        there = self.draft.session.workspace().compute_targets
+        there = self.draft.session.targets()
         self._targets = {name: target for name, target in there.items() if not target.stands_for}
         self._mapped = {place: [name for name in there if there[name].stands_for == place] for place in self._targets}
         self._present = self.draft.endpoint()

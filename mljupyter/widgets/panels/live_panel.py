@@ -15,6 +15,7 @@ from typing import Any
 
 import anywidget
 
+from mljupyter.client.looking import only_looking
 from mljupyter.core import Workspace
 from mljupyter.errors import MLJupyterError
 from mljupyter.notebook.views.views import Table
@@ -51,16 +52,16 @@ class LivePanel(anywidget.AnyWidget):
         self._workspace = workspace
         self._endpoint = name
         self._again = again
+        self._closed = threading.Event()
+        self._worker = Worker(f"mljupyter {name} actions", self._failed)
         self._static = self._table()  # first, so that an unknown name raises its error in the cell
         super().__init__()
         self._saved = SavedState(*_SAVE_SECONDS)
         self._lock = threading.Lock()
-        self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._attention = Attention(_UNWATCHED_AFTER)
         self._whole_from = 0.0  # the time from which the next message has all data
         self._is_heard = False
-        self._worker = Worker(f"mljupyter {name} actions", self._failed)
         self.on_msg(self._received)
 
     def close(self) -> None:
@@ -111,6 +112,10 @@ class LivePanel(anywidget.AnyWidget):
             self._thread.start()
 
     def _run(self) -> None:
+        with only_looking():
+            self._show_while_watched()
+
+    def _show_while_watched(self) -> None:
         while True:
             began = time.monotonic()
             with self._lock:

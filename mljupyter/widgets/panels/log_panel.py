@@ -11,6 +11,7 @@ from weakref import ref
 import anywidget
 import traitlets
 
+from mljupyter.client.looking import only_looking
 from mljupyter.engine.log_lines import shown_line
 from mljupyter.errors import MLJupyterError
 from mljupyter.visible import markup, visible
@@ -110,12 +111,13 @@ class LogPanel(anywidget.AnyWidget):
 def _read(weak: ref[LogPanel], source: LogSource) -> None:
     """Read lines until the panel is closed or garbage-collected."""
     try:
-        for line in source.lines():
-            panel = weak()
-            if panel is None or panel._closed.is_set():
-                return
-            panel._add(line)
-            del panel
+        with only_looking():
+            for line in source.lines():
+                panel = weak()
+                if panel is None or panel._closed.is_set():
+                    return
+                panel._add(line)
+                del panel
     except MLJupyterError as error:
         panel = weak()
         if panel is not None:
@@ -124,7 +126,8 @@ def _read(weak: ref[LogPanel], source: LogSource) -> None:
 
 def _send(weak: ref[LogPanel], source: LogSource) -> None:
     while (panel := weak()) is not None and not panel._closed.is_set():
-        panel._flush()
+        with only_looking():
+            panel._flush()
         closed = panel._closed
         del panel
         closed.wait(_PAUSE_SECONDS)

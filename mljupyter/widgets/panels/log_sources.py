@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
+from mljupyter.client.errors import EndpointNotFoundError
 from mljupyter.core import Image, Webservice
 from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.wait import short_problem
@@ -77,8 +78,11 @@ class EndpointLog:
         if self._record.status.state not in _SETTLED or self._record.deleting:
             try:
                 self._record = self._service.workspace.endpoints.endpoint(self.name)
-            except MLJupyterError:
+            except EndpointNotFoundError:
                 return {"title": self.name, "status": "It was deleted.", "stages": [], "cancel": ""}
+            except MLJupyterError as error:  # a control plane that does not answer deletes nothing
+                status = error.message.partition("\n")[0]
+                return {"title": self.name, "status": status, "stages": [], "cancel": ""}
         return view_of(self._record, time.monotonic() - self._began, self._service.workspace.artifacts)
 
     def lines(self) -> Iterator[str]:

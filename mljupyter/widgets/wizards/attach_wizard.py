@@ -59,7 +59,7 @@ class TargetsPage(Page):
 
     def enter(self) -> None:
         """Check all targets."""
-        self._targets = self.session.workspace().compute_targets
+        self._targets = self.session.targets()
         self._checks.look(looks(self._targets))
 
     def fields(self) -> list[Field]:

@@ -104,7 +104,8 @@ class DescriptionPage(Page):
 
     def enter(self) -> None:
         """Read the existing models."""
-        models = self.session.workspace().registry.models.list(latest=True)
+        workspace = self.session.existing()
+        models = [] if workspace is None else workspace.registry.models.list(latest=True)
         self._newest = {model.name: model.version for model in models}
 
     @property
@@ -205,7 +206,7 @@ class RegisterPage(Page):
         lines = ["from mljupyter.core import Model, Workspace", ""]
         if source.kind == "variable":
             lines = ["import joblib", *lines, f"joblib.dump({source.name}, {path!r})"]
-        workspace = described.session.workspace().name
+        workspace = described.session.workspace_name()
         arguments = [f"Workspace.get({workspace!r})", repr(path), repr(described.model_name)]
         arguments += [f"model_framework={described.framework!r}"] if described.framework != "Custom" else []
         arguments += [f"tags={described.tags!r}"] if described.tags else []
