@@ -22,6 +22,7 @@ import json
 import os
 import random
 import secrets
+import signal
 import socket
 import statistics
 import subprocess
@@ -80,6 +81,8 @@ def main() -> None:
         parser.error("give --kubeconfig, or set KUBECONFIG")
     if given.pods < given.endpoints or given.endpoints < 1:
         parser.error("there must be at least one pod for each endpoint")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a job of a shell without a terminal
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))  # all is removed
     try:
         found = asyncio.run(measured(given))
     except TimeoutError:
@@ -118,10 +121,11 @@ def role(name: str, arguments: list[str]) -> None:
         "scale",
         "api",
         "internal",
+        replicas,
         Path(directory),
         int(port),
+        _free_port(),
         Path(kubeconfig),
-        replicas,
     )
     asyncio.run(lifecycle.run(settings))
 
@@ -334,7 +338,12 @@ async def _measured(
             await api.create(
                 names.mlendpoints(namespace), documents.resource(_spec(name, wanted[name]), namespace, None)
             )
-        await _until(lambda: _all_answer(client, nodes, endpoints, given.pods), 1.0)
+
+        async def all_answer() -> bool:
+            control_plane.check()
+            return await _all_answer(client, nodes, endpoints, given.pods)
+
+        await _until(all_answer, 1.0)
         creating = cost.document()
         _say("nothing changes")
         await asyncio.sleep(5)
@@ -401,13 +410,23 @@ class ControlPlane:
         status = {"phase": "Running", "podIP": ROUTER_ADDRESS, "conditions": conditions}
         await api.patch(f"{names.pods(namespace)}/router-1/status", {"status": status}, kind="strategic")
         async with httpx.AsyncClient() as client:
-            await _until(lambda: _answers(client, f"http://{ROUTER_ADDRESS}:{names.AGENT_PORT}/readyz"), 0.2)
+
+            async def works() -> bool:
+                self.check()
+                leads = (self._directory / "operator" / "scale").exists()
+                return leads and await _answers(client, f"http://{ROUTER_ADDRESS}:{names.AGENT_PORT}/readyz")
+
+            await _until(works, 0.2)
+
+    def check(self) -> None:
+        """Raise an error if a process has ended: what is waited for would never come."""
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                sys.exit(f"the {name} has ended:\n{(self._directory / f'{name}.log').read_text()[-2000:]}")
 
     def end(self) -> None:
         """End the processes."""
-        for name, process in self._processes.items():
-            if process.poll() not in (None, 0):
-                print((self._directory / f"{name}.log").read_text()[-2000:], file=sys.stderr)
+        for process in self._processes.values():
             process.kill()
             process.wait()
         for envoy in router_process.running(self.configuration):
