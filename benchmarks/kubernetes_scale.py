@@ -216,7 +216,10 @@ class Nodes:
             "phase": "Running",
             "podIP": address,
             "podIPs": [{"ip": address}],
-            "conditions": [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}],
+            "conditions": [
+                {"type": "ContainersReady", "status": "True"},
+                {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady"},
+            ],
             "containerStatuses": [running],
         }
         async with self._at_a_time:
@@ -225,7 +228,7 @@ class Nodes:
 
     async def _pass(self, name: str) -> None:
         async with self._at_a_time:
-            await self._patch(name, {"conditions": [{"type": "Ready", "status": "True"}]})
+            await self._patch(name, {"conditions": [{"type": "Ready", "status": "True", "reason": None}]})
 
     async def _patch(self, name: str, status: Object) -> None:
         try:
