@@ -105,9 +105,9 @@ def measure(directory: Path, kubeconfig: str, rounds: int, seconds: float) -> di
                     figures = loads.load(server.url, server.body, connections, seconds, server.key, directory)
                     wrong = server.check(workload)
                     assert wrong is None, (system.title, wrong)
-                    assert not figures.failed, (system.title, figures)
+                    assert system.title != OURS or not figures.failed, figures  # others may refuse what is too much
                     measured.setdefault((system.title, connections), []).append(figures)
-            print(f"round {number + 1} of {rounds}", flush=True)
+            print(f"round {number + 1} of {rounds}, load average {os.getloadavg()[0]:.0f}", flush=True)
     return measured
 
 
@@ -120,6 +120,8 @@ def medians(measured: dict[tuple[str, int], list[Figures]]) -> list[dict[str, An
             "per_second": statistics.median(one.per_second for one in figures),
             "p50_ms": statistics.median(one.p50 for one in figures) * 1000,
             "p99_ms": statistics.median(one.p99 for one in figures) * 1000,
+            "p50_ms_of_rounds": [round(one.p50 * 1000, 3) for one in figures],
+            "failed": sum(one.failed for one in figures),
         }
         for (title, connections), figures in measured.items()
     ]
@@ -127,14 +129,18 @@ def medians(measured: dict[tuple[str, int], list[Figures]]) -> list[dict[str, An
 
 def table(found: list[dict[str, Any]]) -> str:
     """Return the table, and the share of the router."""
-    lines = ["| system | connections | requests/s | p50 | p99 |", "|---|---|---|---|---|"]
+    lines = ["| system | connections | requests/s | p50 | p99 | not answered |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {one['system']} | {one['connections']} | {one['per_second']:,.0f} | {one['p50_ms']:.2f} ms "
-        f"| {one['p99_ms']:.2f} ms |"
+        f"| {one['p99_ms']:.2f} ms | {one['failed']} |"
         for one in sorted(found, key=lambda item: (item["connections"], item["system"]))
     ]
-    p50 = {one["system"]: one["p50_ms"] for one in found if one["connections"] == 1}
-    lines.append(f"\nThe router adds {p50[OURS] - p50[PLAIN]:.2f} ms to the median of one connection.")
+    p50 = {one["system"]: one["p50_ms_of_rounds"] for one in found if one["connections"] == 1}
+    added = sorted(ours - plain for ours, plain in zip(p50[OURS], p50[PLAIN], strict=True))
+    lines.append(
+        f"\nThe router adds {statistics.median(added):.2f} ms to the p50 of one connection, in the median of "
+        f"the rounds; {added[0]:.2f} to {added[-1]:.2f} ms in each."
+    )
     return "\n".join(lines)
 
 
@@ -157,9 +163,13 @@ def running(directory: Path, kubeconfig: str) -> Iterator[list[System]]:
         address = ours.url.rpartition(":")[0]
         systems = [System(OURS, ours)]
         body, read = ours.body, ours.read
-        systems.append(System(PLAIN, pods.server(address, "plain", "/score", body, read, pods.of_endpoint())))
+        plain = pods.of_endpoint()
+        cpu = plain["containers"][0]["resources"]["requests"]["cpu"]
+        systems.append(System(PLAIN, pods.server(address, "plain", "/score", body, read, plain)))
         for peer in (peer for peer in PEERS if peer.name in _PEERS):
             pod = peer_pod(peer, directory)
+            # The same share of a busy processor for all replicas. Peers need more memory.
+            pod["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
             document = json.dumps(peer.body(WORKLOADS["sklearn"].rows))
             systems.append(System(peer.title, pods.server(address, peer.name, peer.route, document, peer.answer, pod)))
         yield systems
@@ -298,6 +308,7 @@ def peer_pod(peer: Peer, directory: Path) -> dict[str, Any]:
                 "image": image.tags[0],
                 "imagePullPolicy": "IfNotPresent",
                 "command": command,
+                "workingDir": "/tmp",  # MLServer writes files there
                 "env": [{"name": key, "value": value} for key, value in variables.items()],
                 "ports": [{"containerPort": _PORT}],
                 "securityContext": container_security(USER),

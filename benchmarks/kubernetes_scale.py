@@ -16,12 +16,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import itertools
 import json
 import os
 import random
 import secrets
+import signal
 import socket
 import statistics
 import subprocess
@@ -30,7 +32,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,7 @@ PODS_PER_NODE = 100
 _NOT_FOUND, _CONFLICT = 404, 409
 _HEARTBEAT = 5.0
 _LOOK_EVERY = 0.01
+_CREATED_AT_A_TIME = 16
 _PROBES = 8  # requests at a time, of which one is likely to reach the new pod
 _TOLERATION = {"key": SIMULATED, "operator": "Exists", "effect": "NoSchedule"}
 
@@ -70,6 +73,9 @@ def main() -> None:
     parser.add_argument("--endpoints", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=10_000, help="replicas of all endpoints together")
     parser.add_argument("--kubeconfig", type=Path, default=os.environ.get("KUBECONFIG"))
+    parser.add_argument(
+        "--stages", type=_numbers, default=[], help="smaller numbers of endpoints to measure on the way"
+    )
     parser.add_argument("--rate", type=float, default=10.0, help="endpoints created per second")
     parser.add_argument("--changes", type=int, default=50, help="pods that are deleted, one after the other")
     parser.add_argument("--idle", type=float, default=60.0, help="seconds without a change")
@@ -80,13 +86,19 @@ def main() -> None:
         parser.error("give --kubeconfig, or set KUBECONFIG")
     if given.pods < given.endpoints or given.endpoints < 1:
         parser.error("there must be at least one pod for each endpoint")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a job of a shell without a terminal
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))  # all is removed
+    found: list[dict[str, Any]] = []
+    finished = True
     try:
-        found = asyncio.run(measured(given))
+        asyncio.run(measured(given, found.append))
     except TimeoutError:
-        sys.exit(f"not finished within {given.limit:g} s: give a greater --limit, or fewer endpoints")
-    print(table(found))
+        finished = False
+    print("\n\n".join(map(table, found)))
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=2) + "\n")
+    if not finished:
+        sys.exit(f"not finished within {given.limit:g} s: give a greater --limit, or fewer endpoints")
 
 
 def role(name: str, arguments: list[str]) -> None:
@@ -118,10 +130,11 @@ def role(name: str, arguments: list[str]) -> None:
         "scale",
         "api",
         "internal",
+        replicas,
         Path(directory),
         int(port),
+        _free_port(),
         Path(kubeconfig),
-        replicas,
     )
     asyncio.run(lifecycle.run(settings))
 
@@ -203,7 +216,10 @@ class Nodes:
             "phase": "Running",
             "podIP": address,
             "podIPs": [{"ip": address}],
-            "conditions": [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}],
+            "conditions": [
+                {"type": "ContainersReady", "status": "True"},
+                {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady"},
+            ],
             "containerStatuses": [running],
         }
         async with self._at_a_time:
@@ -212,7 +228,7 @@ class Nodes:
 
     async def _pass(self, name: str) -> None:
         async with self._at_a_time:
-            await self._patch(name, {"conditions": [{"type": "Ready", "status": "True"}]})
+            await self._patch(name, {"conditions": [{"type": "Ready", "status": "True", "reason": None}]})
 
     async def _patch(self, name: str, status: Object) -> None:
         try:
@@ -290,8 +306,8 @@ class Cost:
         return {**{name: time.user + time.system for name, time in times.items()}, **calls}
 
 
-async def measured(given: argparse.Namespace) -> dict[str, Any]:
-    """Return all results. Everything that was created is removed, whatever happens."""
+async def measured(given: argparse.Namespace, report: Callable[[dict[str, Any]], None]) -> None:
+    """Measure, and report the results of each stage. Everything that was created is removed, whatever happens."""
     namespace = f"mljupyter-scale-{secrets.token_hex(3)}"
     api = await ApiServer.connect(given.kubeconfig)
     nodes = Nodes(api, namespace, -(-given.pods // PODS_PER_NODE) + 1)
@@ -306,7 +322,7 @@ async def measured(given: argparse.Namespace) -> dict[str, Any]:
                 await nodes.add()
                 kubelets = asyncio.create_task(nodes.run())
                 with _control_plane(Path(directory), namespace, given.kubeconfig, answers.port) as control_plane:
-                    return await _measured(api, namespace, nodes, control_plane, given)
+                    await _measured(api, namespace, nodes, control_plane, given, report)
         finally:
             await _removed(api, namespace, nodes, kubelets, crd=created_crd)
             await answers.close()
@@ -314,53 +330,78 @@ async def measured(given: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _measured(
-    api: ApiServer, namespace: str, nodes: Nodes, control_plane: ControlPlane, given: argparse.Namespace
-) -> dict[str, Any]:
+    api: ApiServer,
+    namespace: str,
+    nodes: Nodes,
+    control_plane: ControlPlane,
+    given: argparse.Namespace,
+    report: Callable[[dict[str, Any]], None],
+) -> None:
     await control_plane.ready(api, namespace)
     endpoints = [f"endpoint-{number:05d}" for number in range(given.endpoints)]
     share, more = divmod(given.pods, given.endpoints)
     wanted = {name: share + (number < more) for number, name in enumerate(endpoints)}
+    stages = [*(number for number in sorted(given.stages) if number < given.endpoints), given.endpoints]
     async with (
         httpx.AsyncClient(base_url=control_plane.url, timeout=10.0) as client,
         _following(api, namespace) as seen,
     ):
-        _say(f"creating {len(endpoints)} endpoints with {given.pods} pods")
-        cost = control_plane.cost()
-        asked: dict[str, float] = {}
-        began = time.monotonic()
-        for number, name in enumerate(endpoints):
-            await asyncio.sleep(max(began + number / given.rate - time.monotonic(), 0))
+        for before, stage in itertools.pairwise([0, *stages]):
+            there, new = endpoints[:stage], endpoints[before:stage]
+            pods = sum(wanted[name] for name in there)
+            _say(f"creating {len(new)} endpoints: {stage} with {pods} pods then")
+            cost = control_plane.cost()
+            asked = await _created(api, namespace, {name: wanted[name] for name in new}, given.rate)
+            await _until(functools.partial(_all_answer, control_plane, client, nodes, there, pods), 1.0)
+            creating = cost.document()
+            _say("nothing changes")
+            await asyncio.sleep(5)
+            cost = control_plane.cost()
+            await asyncio.sleep(given.idle)
+            idle = cost.document()
+            _say(f"replacing {given.changes} pods")
+            cost = control_plane.cost()
+            routed = [await _replaced(api, namespace, client, nodes) for _ in range(given.changes)]
+            changing = cost.document()
+            paths = list(control_plane.configuration.glob("*.json"))
+            found = {
+                "endpoints": stage,
+                "pods": pods,
+                "rate": given.rate,
+                "cores_of_machine": os.cpu_count(),
+                "load_average": [round(value, 1) for value in os.getloadavg()],
+                "time": _now(),
+                "spec_to_deployment_seconds": _spread([seen[name] - asked[name] for name in new]),
+                "ready_to_routed_seconds": _spread(routed),
+                "created_within_seconds": creating["seconds"],
+                "creating": creating,
+                "idle": idle,
+                "replacing": changing,
+                "configuration": {
+                    "files": len(paths),
+                    "megabytes": round(sum(path.stat().st_size for path in paths) / 1e6, 2),
+                },
+            }
+            report(found)
+            _say(json.dumps(found))
+
+
+async def _created(api: ApiServer, namespace: str, wanted: Mapping[str, int], rate: float) -> dict[str, float]:
+    """Create endpoints at a rate, and return the time at which each was asked for. Many calls may be on their way."""
+    asked: dict[str, float] = {}
+    at_a_time = asyncio.Semaphore(_CREATED_AT_A_TIME)
+
+    async def create(name: str, replicas: int) -> None:
+        async with at_a_time:
             asked[name] = time.monotonic()
-            await api.create(
-                names.mlendpoints(namespace), documents.resource(_spec(name, wanted[name]), namespace, None)
-            )
-        await _until(lambda: _all_answer(client, nodes, endpoints, given.pods), 1.0)
-        creating = cost.document()
-        _say("nothing changes")
-        await asyncio.sleep(5)
-        cost = control_plane.cost()
-        await asyncio.sleep(given.idle)
-        idle = cost.document()
-        _say(f"replacing {given.changes} pods")
-        cost = control_plane.cost()
-        routed = [await _replaced(api, namespace, client, nodes) for _ in range(given.changes)]
-        changing = cost.document()
-        paths = list(control_plane.configuration.glob("*.json"))
-        return {
-            "endpoints": given.endpoints,
-            "pods": given.pods,
-            "rate": given.rate,
-            "cores_of_machine": os.cpu_count(),
-            "load_average": [round(value, 1) for value in os.getloadavg()],
-            "time": _now(),
-            "spec_to_deployment_seconds": _spread([seen[name] - asked[name] for name in endpoints]),
-            "ready_to_routed_seconds": _spread(routed),
-            "created_within_seconds": creating["seconds"],
-            "creating": creating,
-            "idle": idle,
-            "replacing": changing,
-            "configuration": {"files": len(paths), "megabytes": round(sum(p.stat().st_size for p in paths) / 1e6, 2)},
-        }
+            await api.create(names.mlendpoints(namespace), documents.resource(_spec(name, replicas), namespace, None))
+
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        for number, (name, replicas) in enumerate(wanted.items()):
+            await asyncio.sleep(max(began + number / rate - time.monotonic(), 0))
+            tasks.create_task(create(name, replicas))
+    return asked
 
 
 class ControlPlane:
@@ -401,13 +442,23 @@ class ControlPlane:
         status = {"phase": "Running", "podIP": ROUTER_ADDRESS, "conditions": conditions}
         await api.patch(f"{names.pods(namespace)}/router-1/status", {"status": status}, kind="strategic")
         async with httpx.AsyncClient() as client:
-            await _until(lambda: _answers(client, f"http://{ROUTER_ADDRESS}:{names.AGENT_PORT}/readyz"), 0.2)
+
+            async def works() -> bool:
+                self.check()
+                leads = (self._directory / "operator" / "scale").exists()
+                return leads and await _answers(client, f"http://{ROUTER_ADDRESS}:{names.AGENT_PORT}/readyz")
+
+            await _until(works, 0.2)
+
+    def check(self) -> None:
+        """Raise an error if a process has ended: what is waited for would never come."""
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                sys.exit(f"the {name} has ended:\n{(self._directory / f'{name}.log').read_text()[-2000:]}")
 
     def end(self) -> None:
         """End the processes."""
-        for name, process in self._processes.items():
-            if process.poll() not in (None, 0):
-                print((self._directory / f"{name}.log").read_text()[-2000:], file=sys.stderr)
+        for process in self._processes.values():
             process.kill()
             process.wait()
         for envoy in router_process.running(self.configuration):
@@ -505,8 +556,11 @@ async def _removed(
             await api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
 
 
-async def _all_answer(client: httpx.AsyncClient, nodes: Nodes, endpoints: list[str], pods: int) -> bool:
+async def _all_answer(
+    control_plane: ControlPlane, client: httpx.AsyncClient, nodes: Nodes, endpoints: list[str], pods: int
+) -> bool:
     """Return whether all pods are ready, and all endpoints answer."""
+    control_plane.check()
     if len(nodes.ready) < pods:
         return False
     for name in reversed(endpoints):
@@ -590,6 +644,10 @@ def table(found: dict[str, Any]) -> str:
     files = found["configuration"]
     lines += ["", f"Configuration of Envoy: {files['files']} files, {files['megabytes']} MB."]
     return "\n".join(lines)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def _free_port() -> int:

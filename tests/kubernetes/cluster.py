@@ -89,13 +89,16 @@ class Cluster:
         }
         await self.api.create(names.pods(self.namespace), body)
 
-    async def ready(self, name: str, *, ready: bool = True, ip: str = "127.0.0.1") -> None:
-        """Set the status of a pod, as its kubelet does."""
+    async def ready(self, name: str, *, ready: bool = True, withdrawn: bool = False, ip: str = "127.0.0.1") -> None:
+        """Set the status of a pod, as its kubelet does, and whether the operator has withdrawn it."""
         status = {
             "phase": "Running",
             "podIP": ip,
             "podIPs": [{"ip": ip}],
-            "conditions": [{"type": "ContainersReady", "status": "True" if ready else "False"}],
+            "conditions": [
+                {"type": "ContainersReady", "status": str(ready)},
+                {"type": names.SERVING_CONDITION, "status": str(not withdrawn)},
+            ],
         }
         path = f"{names.pods(self.namespace)}/{name}/status"
         await self.api.patch(path, {"status": status}, kind="strategic")

@@ -1,4 +1,4 @@
-"""A published route becomes a route with addresses: those of ready pods of its revisions, and no others."""
+"""A published route becomes a route with addresses: those of ready pods of its revisions; of unready ones in need."""
 
 from __future__ import annotations
 
@@ -88,8 +88,6 @@ def test_a_pod_is_routed_before_it_is_known_whether_it_serves(condition: str | N
 @pytest.mark.parametrize(
     "other",
     [
-        pod(ready="False"),
-        pod(ready="Unknown"),
         pod(serving="False"),
         pod(deleted=True),
         pod(ip=""),
@@ -99,10 +97,43 @@ def test_a_pod_is_routed_before_it_is_known_whether_it_serves(condition: str | N
         pod(endpoint="wine"),
         {"metadata": {"name": "bare"}},
     ],
-    ids=["unready", "unknown", "withdrawn", "deleted", "no ip", "drained", "revision", "version", "endpoint", "bare"],
+    ids=["withdrawn", "deleted", "no ip", "drained", "revision", "version", "endpoint", "bare"],
 )
-def test_any_other_pod_is_not_routed(other: dict[str, Any]) -> None:
-    assert endpoint_route(published(), [other]).versions[0].addresses == ()
+@pytest.mark.parametrize("ready", ["True", "False"])
+def test_any_other_pod_is_not_routed(other: dict[str, Any], ready: str) -> None:
+    conditions = [{"type": "ContainersReady", "status": ready}, *other.get("status", {}).get("conditions", ())[1:]]
+    one = {**other, "status": {**other.get("status", {}), "conditions": conditions}}
+    assert endpoint_route(published(), [one]).versions[0].addresses == ()
+
+
+@pytest.mark.parametrize("ready", ["False", "Unknown"])
+def test_an_unready_pod_is_not_routed_beside_a_ready_one(ready: str) -> None:
+    found = endpoint_route(published(), [pod(ready=ready), pod("a-2", ip="10.0.0.2")]).versions[0]
+    assert found.addresses == ("10.0.0.2:5001",)
+    assert set(found.replica_keys or ()) == {"10.0.0.2:5001"}
+
+
+@pytest.mark.parametrize("ready", ["False", "Unknown"])
+def test_requests_wait_at_the_pods_of_a_version_when_all_are_unready(ready: str) -> None:
+    pods = [pod(ready=ready), pod("a-2", ip="10.0.0.2", ready=ready), pod("a-3", ip="10.0.0.3", serving="False")]
+    found = endpoint_route(published(), pods).versions[0]
+    assert found.addresses == ("10.0.0.1:5001", "10.0.0.2:5001")
+    assert set(found.replica_keys or ()) == set(found.addresses)
+
+
+def test_a_version_whose_pods_are_all_unready_gives_its_weight_to_one_with_a_ready_pod() -> None:
+    route = published(version("a", 60), version("b", 40), leaving=(version("old", 0),))
+    pods = [pod(), pod("b-1", "b", ip="10.0.0.2", ready="False"), pod("old-1", "old", ip="10.0.0.3", ready="False")]
+    found = endpoint_route(route, pods)
+    assert [one.weight for one in found.versions] == [100, 0]
+    assert found.versions[1].addresses == ("10.0.0.2:5001",)  # for requests that choose it by a header
+    assert found.leaving[0].addresses == ("10.0.0.3:5001",)
+
+
+def test_a_version_whose_requests_wait_for_its_first_replica_is_not_sent_to_an_unready_pod() -> None:
+    found = endpoint_route(published(version("a", 100, waiting=True)), [pod(ready="False")]).versions[0]
+    assert found.waiting
+    assert found.addresses == ()
 
 
 def placed(namespace: str, name: str = "a-1") -> dict[str, Any]:

@@ -57,7 +57,14 @@ class Replica:
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
-    found = Replica(0)
+    with running_replica("127.0.0.1") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def running_replica(ip: str, port: int = 0) -> Iterator[Replica]:
+    """Run a replica at an address of this machine."""
+    found = Replica(port)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -73,14 +80,16 @@ def replica() -> Iterator[Replica]:
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer((ip, port), Handler)
     found.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class RouterPod:
@@ -232,14 +241,33 @@ async def test_a_published_route_leads_to_its_ready_pods_with_their_key(
     assert replica.keys[-1] == "replica-key"
 
 
-async def test_a_pod_that_is_not_ready_gets_no_requests(cluster: Cluster, pod: RouterPod, replica: Replica) -> None:
+async def test_a_pod_that_is_not_ready_gets_no_requests_beside_a_ready_one(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
     await serving(cluster, pod, replica)
+
+    async def only_the_other_answers() -> bool:
+        before = len(replica.keys)
+        assert [await pod.score() for _ in range(10)] == [200] * 10
+        return len(replica.keys) == before
+
+    with running_replica("127.0.0.2", replica.port):
+        await cluster.pod("iris-2", "iris", "iris", REVISION, replica.port)
+        await cluster.ready("iris-2", ip="127.0.0.2")
+        await cluster.ready("iris-1", ready=False)
+        await until(only_the_other_answers, "the unready pod gets no requests")
+        await cluster.remove("iris-1")
+        await cluster.remove("iris-2")
+        await scores(pod, 503)
+
+
+async def test_an_unready_pod_gets_the_requests_when_no_other_one_can(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    await cluster.pod("iris-1", "iris", "iris", REVISION, replica.port)
     await cluster.ready("iris-1", ready=False)
-    await scores(pod, 503)
-    await cluster.ready("iris-1")
+    await pod.in_force(await cluster.publish(route()))
     await scores(pod, 200)
-    await cluster.remove("iris-1")
-    await scores(pod, 503)
 
 
 async def test_a_drained_pod_gets_no_requests_although_it_is_ready(
@@ -465,7 +493,7 @@ async def test_a_pod_is_routed_within_a_second_after_it_is_ready(
     await serving(cluster, pod, replica)
     times = []
     for _ in range(50):
-        await cluster.ready("iris-1", ready=False)
+        await cluster.ready("iris-1", ready=False, withdrawn=True)
         await scores(pod, 503)
         began = time.monotonic()
         await cluster.ready("iris-1")

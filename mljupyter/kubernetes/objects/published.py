@@ -120,7 +120,9 @@ def endpoint_route(published: PublishedRoute, pods: Iterable[Pod], home: str | N
     """Return the route of an endpoint with the addresses of its ready pods.
 
     A version without replicas gives its weight to the default version, or to the first that has replicas, unless its
-    requests wait for its first replica.
+    requests wait for its first replica. A version whose pods are all unready keeps their addresses: its requests wait
+    there, or are tried again, instead of being refused at once. While another version has a ready pod, that one gets
+    the weight.
 
     Parameters:
         published: the published document.
@@ -132,7 +134,8 @@ def endpoint_route(published: PublishedRoute, pods: Iterable[Pod], home: str | N
     route = published.route
     without = frozenset(published.without)
     places = published.namespaces or {}
-    addresses: dict[str, dict[str, str | None]] = {}
+    ready: dict[str, dict[str, str | None]] = {}
+    unready: dict[str, dict[str, str | None]] = {}
     for pod in pods:
         labels = pod["metadata"].get("labels") or {}
         version, revision = labels.get(names.VERSION_LABEL, ""), labels.get(names.REVISION_LABEL, "")
@@ -141,22 +144,30 @@ def endpoint_route(published: PublishedRoute, pods: Iterable[Pod], home: str | N
             and revision in published.revisions.get(version, ())
             and pod["metadata"]["name"] not in without
             and places.get(revision, home) in (None, pod["metadata"].get("namespace"))
-            and serving(pod)
+            and _may_serve(pod)
         ):
             key = published.keys.get(version, {}).get(revision)
-            addresses.setdefault(version, {})[address_of(pod)] = key
-    versions = tuple(_with(version, addresses.get(version.name, {})) for version in route.versions)
-    leaving = tuple(_with(version, addresses.get(version.name, {})) for version in route.leaving)
-    return replace(route, versions=_weighted(versions, route.default_version), leaving=leaving)
+            (ready if _is_ready(pod) else unready).setdefault(version, {})[address_of(pod)] = key
+    versions = _weighted(
+        tuple(_with(version, ready.get(version.name, {})) for version in route.versions), route.default_version
+    )
+    leaving = tuple(_with(version, ready.get(version.name, {})) for version in route.leaving)
+    return replace(
+        route,
+        versions=tuple(_at_least_unready(version, unready) for version in versions),
+        leaving=tuple(_at_least_unready(version, unready) for version in leaving),
+    )
 
 
-def serving(pod: Pod) -> bool:
-    """Return whether a pod can get requests: its containers are ready, it stays, and nothing has withdrawn it."""
-    status = pod.get("status") or {}
-    if "deletionTimestamp" in pod["metadata"] or not status.get("podIP"):
-        return False
-    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
-    return conditions.get("ContainersReady") == "True" and is_serving(pod)
+def _is_ready(pod: Pod) -> bool:
+    conditions = {one["type"]: one["status"] for one in (pod.get("status") or {}).get("conditions") or ()}
+    return conditions.get("ContainersReady") == "True"
+
+
+def _may_serve(pod: Pod) -> bool:
+    """Return whether a pod has an address, stays, and is not withdrawn."""
+    has_address = bool((pod.get("status") or {}).get("podIP"))
+    return has_address and "deletionTimestamp" not in pod["metadata"] and is_serving(pod)
 
 
 def routed_part(pod: Pod) -> dict[str, Any]:
@@ -190,6 +201,13 @@ def _with(version: VersionRoute, addresses: Mapping[str, str | None]) -> Version
         replica_keys=keys,
         waiting=version.waiting and not addresses,
     )
+
+
+def _at_least_unready(version: VersionRoute, unready: Mapping[str, Mapping[str, str | None]]) -> VersionRoute:
+    """Return a version with its unready pods, if it has no other ones and its requests do not wait elsewhere."""
+    if version.addresses or version.waiting or version.name not in unready:
+        return version
+    return _with(version, unready[version.name])
 
 
 def _weighted(versions: tuple[VersionRoute, ...], default: str) -> tuple[VersionRoute, ...]:
