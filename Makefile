@@ -9,9 +9,10 @@ JOBS ?= 4
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
 NOTEBOOK_JOBS ?= 3
-# Stages in one word run side by side. Most tutorials and faults wait for something; so does the search of test-fuzz.
+# Stages in one word run side by side; with a plus between them, the second begins when the first ends. Most tutorials and
+# faults wait for something, and so do the soak and the search of test-fuzz.
 CHECKS ?= check,test-js,docs,compiled,test-frameworks,test-jupyter
-STAGES ?= $(CHECKS) unit alone test-faults,notebooks,test-fuzz soak
+STAGES ?= $(CHECKS) unit alone test-faults,notebooks+soak,test-fuzz
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
