@@ -1,8 +1,8 @@
 """How tests are dealt out to the workers of pytest-xdist: whole files, those that take long before the others.
 
 A lane is a number of files, or tests of them, that one worker gets, since they share something that takes long to
-start: one browser, one attached cluster. The faults of a cluster are in two lanes, each with a cluster of its own: in
-one, they would take longer than everything else in their stage.
+start: one browser, one attached cluster. The faults of a cluster are in two lanes, each with a cluster of its own, and
+so are the tests in a browser: in one, they would take longer than everything else in their stage.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 CLUSTER_LANE = "the shared cluster"
 SECOND_LANE = "another shared cluster"
+BROWSER_LANE = "the browser"
+SECOND_BROWSER_LANE = "another browser"
 LANES = {
     "tests/kubernetes/test_cluster_tls.py": CLUSTER_LANE,
     "tests/kubernetes/test_jupyterlab.py": CLUSTER_LANE,
@@ -25,7 +27,11 @@ LANES = {
     "tests/kubernetes/test_cluster_damage.py": CLUSTER_LANE,
     "tests/kubernetes/test_admission.py": CLUSTER_LANE,
     "tests/kubernetes/clients/": "the cluster with an operator of the tests",
-    "tests/browser/": "the browser",
+    "tests/browser/test_deploy_wizard.py": SECOND_BROWSER_LANE,
+    "tests/browser/test_panels.py": SECOND_BROWSER_LANE,
+    "tests/browser/test_quickstart.py": SECOND_BROWSER_LANE,
+    "tests/browser/test_wizards.py": SECOND_BROWSER_LANE,
+    "tests/browser/": BROWSER_LANE,
 }
 """Lanes by the path of a file or directory, or the beginning of the name of a test. The first one counts."""
 _ON_CLUSTER = ("tests/conformance/", "tests/seeds/", "tests/system/faults/test_hostile_requests.py")
@@ -74,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = dict.fromkeys(item.path for item in items if item.get_closest_marker("system"))
     waiting = [path for path in slow if _ON_THE_NODE in str(path)]
     places = spread([path for path in slow if path not in set(waiting)], waiting)
-    lanes = [*dict.fromkeys(LANES.values()), None]
+    lanes = [*dict.fromkeys(LANES.values()), None]  # those that wait for a cluster leave the processor to the browsers
     items.sort(
         key=lambda item: (
             lanes.index(lane_of(item.nodeid)),

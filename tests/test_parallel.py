@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_collection_modifyitems, spread
+from tests.parallel import (
+    BROWSER_LANE,
+    CLUSTER_LANE,
+    LANES,
+    SECOND_BROWSER_LANE,
+    SECOND_LANE,
+    lane_of,
+    pytest_collection_modifyitems,
+    spread,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +33,8 @@ from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_col
         ),
         ("tests/kubernetes/test_placement.py::test_a_claim", None),
         ("tests/kubernetes/clients/test_attach.py::test_a", LANES["tests/kubernetes/clients/"]),
-        ("tests/browser/test_panels.py::test_log", LANES["tests/browser/"]),
+        ("tests/browser/test_panels.py::test_log", SECOND_BROWSER_LANE),
+        ("tests/browser/test_side_panel.py::test_a_model", BROWSER_LANE),
         ("tests/engine/test_kubernetes.py::test_a", None),
     ],
 )

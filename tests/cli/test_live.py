@@ -17,8 +17,8 @@ import pytest
 from mljupyter.cli import demo
 from mljupyter.engine.endpoints.client_snippets import ClientSnippets
 from mljupyter.notebook.views.clients import Clients
-from mljupyter.runtimes.ports import free_port
 from tests.cli.conftest import Commands
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system

@@ -18,9 +18,10 @@ import websocket
 from mljupyter.labserver.channel import BEAT_SETTING
 from mljupyter.labserver.handler import REQUEST_ID
 from mljupyter.labserver.routes import ROUTES
-from tests.labserver.conftest import Page, free_port, running
+from tests.labserver.conftest import Page, running
 from tests.labserver.refusing import FILE
 from tests.leftovers import end_what_was_started_below
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 DEPLOY = """

@@ -18,10 +18,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mljupyter.client.errors import InvalidSpecError, PortInUseError
-from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, EndpointState, RouterSpec
 from tests.fault_table import Fault
 from tests.load import Load
+from tests.ports import free_port
 from tests.system.conftest import Machine
 from tests.waiting import HANG_SECONDS, wait_until
 
