@@ -37,6 +37,17 @@ LANES = {
 _ON_CLUSTER = ("tests/conformance/", "tests/seeds/", "tests/system/faults/test_hostile_requests.py")
 """Files with tests for several compute targets; those for the cluster are in its lane."""
 _CLUSTER_ID = "[kubernetes"
+_LONG = (
+    "tests/scoring/test_no_code_real.py",
+    "tests/build/test_environments.py",
+    "tests/labserver/test_server.py",
+    "tests/registry/test_object_stores.py",
+    "tests/widgets/test_deploy_pages.py",
+    "tests/scoring/test_no_code.py",
+    "tests/scoring/test_shims.py",
+    "tests/compatibility/test_scoring_server.py",
+)
+"""Files that start no controller, and take more than 10 s of a processor all the same."""
 _ON_THE_NODE = "/tests/kubernetes/test_"
 _SHARING = (CLUSTER_LANE, SECOND_LANE)
 
@@ -67,7 +78,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put lanes first, then files that start real controllers: the short ones keep all workers busy to the last.
+    """Put lanes first, then files that start real controllers or take long: the others keep all workers busy to the last.
 
     Files that use a cluster spend most of their time waiting for its node, so they are spread among the others.
     """
@@ -86,6 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             lanes.index(lane_of(item.nodeid)),
             getattr(getattr(item, "module", None), "DETACHES_CLUSTER", False),
             places.get(item.path, len(places)),
+            not item.nodeid.startswith(_LONG),
         )
     )
 
