@@ -78,7 +78,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put lanes first, then files that start real controllers or take long: the others keep all workers busy to the last.
+    """Put lanes first, then files with real controllers, then long ones: the others keep all workers busy to the last.
 
     Files that use a cluster spend most of their time waiting for its node, so they are spread among the others.
     """
