@@ -38,6 +38,8 @@ _ON_CLUSTER = ("tests/conformance/", "tests/seeds/", "tests/system/faults/test_h
 """Files with tests for several compute targets; those for the cluster are in its lane."""
 _CLUSTER_ID = "[kubernetes"
 _LONG = (
+    "tests/docs/test_examples.py",
+    "tests/labserver/test_faults.py",
     "tests/scoring/test_no_code_real.py",
     "tests/build/test_environments.py",
     "tests/labserver/test_server.py",
