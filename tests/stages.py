@@ -105,7 +105,7 @@ def main(groups: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         for group in groups:
-            stages += run_group([lane.split("+") for lane in group.split(",")])
+            stages += run_group([[name for name in lane.split("+") if name] for lane in group.split(",")])
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130
