@@ -20,6 +20,7 @@ from mljupyter.client.errors import (
     PortInUseError,
 )
 from mljupyter.spec import Authentication, EndpointKind, EndpointState
+from tests.holding import files_holding
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.waiting import wait_until
@@ -80,7 +81,7 @@ def test_keys_are_in_no_log_and_in_no_file_that_others_may_read(machine: Machine
     machine.healthy(machine.spec(authentication=KEY))
     primary = machine.client.keys("echo")[0].encode()
     assert primary.decode() not in machine.client.controller_log() + repr(machine.client.endpoint("echo"))
-    holders = [path for path in machine.directory.rglob("*") if path.is_file() and primary in path.read_bytes()]
+    holders = files_holding(machine.directory, primary)
     assert holders
     assert all(path.stat().st_mode & 0o077 == 0 for path in holders)
     assert machine.directory.joinpath("control").stat().st_mode & 0o777 == 0o700
