@@ -9,9 +9,11 @@ JOBS ?= 4
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
 NOTEBOOK_JOBS ?= 3
-# Stages in one word run side by side. Most tutorials and faults wait for something; so does the search of test-fuzz.
-CHECKS ?= check,test-js,docs,compiled,test-frameworks,test-jupyter
-STAGES ?= $(CHECKS) unit alone test-faults,notebooks,test-fuzz soak
+# Stages in one word run side by side; with a plus between them, the second begins when the first ends. Most tutorials and
+# faults wait for something, and so do the soak and the search of test-fuzz: one more stage at a time has room beside them.
+CHECKS ?= check,test-js,compiled
+OTHERS ?= docs+test-frameworks+test-jupyter
+STAGES ?= $(CHECKS) unit alone test-faults,notebooks+soak,test-fuzz+$(OTHERS)
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
@@ -60,7 +62,8 @@ widgets: widgets-js/node_modules/.package-lock.json ## build the JavaScript of p
 	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm run --silent check && npm run --silent build
 	@$(BIN)/python widgets-js/built_from.py --write
 
-test-js: widgets-js/node_modules/.package-lock.json labextension/node_modules/.package-lock.json ## types, style and unit tests of the JavaScript
+test-js: $(VENV)/.dev ## types, style and unit tests of the JavaScript
+	@$(MAKE) --no-print-directory -j 2 widgets-js/node_modules/.package-lock.json labextension/node_modules/.package-lock.json
 	@$(BIN)/python widgets-js/built_from.py
 	@cd widgets-js && export PATH=$$PATH:$(abspath $(BIN)) && npm run --silent check && npm run --silent test
 	@cd labextension && export PATH=$(abspath $(BIN)):$$PATH && npm run --silent lint -- --quiet && npx tsc

@@ -18,6 +18,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from tests.ports import free_port
+
 from .waiting import HANG_SECONDS, wait_until
 
 _AZURITE = Path(__file__).parent / "azurite"
@@ -49,7 +51,7 @@ def in_use(store: ObjectStore) -> Iterator[ObjectStore]:
 @contextmanager
 def s3_server(folder: Path) -> Iterator[ObjectStore]:
     """Run moto's server of S3."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with _running(command, port, folder), _clients_of_its_own("s3"):
         variables = {
@@ -65,7 +67,7 @@ def s3_server(folder: Path) -> Iterator[ObjectStore]:
 @contextmanager
 def azure_server(folder: Path) -> Iterator[ObjectStore]:
     """Run Azurite, which is installed by npm from the lock file beside its package.json."""
-    port = _free_port()
+    port = free_port()
     program = _installed_azurite()
     command = [
         *program,
@@ -92,7 +94,7 @@ def azure_server(folder: Path) -> Iterator[ObjectStore]:
 @contextmanager
 def google_server(folder: Path) -> Iterator[ObjectStore]:
     """Run the emulator of Google Cloud Storage from PyPI."""
-    port = _free_port()
+    port = free_port()
     code = "from gcp_storage_emulator.__main__ import main; import sys; sys.exit(main())"
     arguments = ["start", "--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", "team"]
     with _running([sys.executable, "-c", code, *arguments], port, folder), _clients_of_its_own("gs"):
@@ -157,9 +159,3 @@ def _running(command: Sequence[str], port: int, folder: Path) -> Iterator[None]:
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,8 +1,8 @@
 """How tests are dealt out to the workers of pytest-xdist: whole files, those that take long before the others.
 
 A lane is a number of files, or tests of them, that one worker gets, since they share something that takes long to
-start: one browser, one attached cluster. The faults of a cluster are in two lanes, each with a cluster of its own: in
-one, they would take longer than everything else in their stage.
+start: one browser, one attached cluster. The faults of a cluster are in two lanes, each with a cluster of its own, and
+so are the tests in a browser: in one, they would take longer than everything else in their stage.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 CLUSTER_LANE = "the shared cluster"
 SECOND_LANE = "another shared cluster"
+BROWSER_LANE = "the browser"
+SECOND_BROWSER_LANE = "another browser"
 LANES = {
     "tests/kubernetes/test_cluster_tls.py": CLUSTER_LANE,
     "tests/kubernetes/test_jupyterlab.py": CLUSTER_LANE,
@@ -25,12 +27,29 @@ LANES = {
     "tests/kubernetes/test_cluster_damage.py": CLUSTER_LANE,
     "tests/kubernetes/test_admission.py": CLUSTER_LANE,
     "tests/kubernetes/clients/": "the cluster with an operator of the tests",
-    "tests/browser/": "the browser",
+    "tests/browser/test_deploy_wizard.py": SECOND_BROWSER_LANE,
+    "tests/browser/test_panels.py": SECOND_BROWSER_LANE,
+    "tests/browser/test_quickstart.py": SECOND_BROWSER_LANE,
+    "tests/browser/test_wizards.py": SECOND_BROWSER_LANE,
+    "tests/browser/": BROWSER_LANE,
 }
 """Lanes by the path of a file or directory, or the beginning of the name of a test. The first one counts."""
 _ON_CLUSTER = ("tests/conformance/", "tests/seeds/", "tests/system/faults/test_hostile_requests.py")
 """Files with tests for several compute targets; those for the cluster are in its lane."""
 _CLUSTER_ID = "[kubernetes"
+_LONG = (
+    "tests/docs/test_examples.py",
+    "tests/labserver/test_faults.py",
+    "tests/scoring/test_no_code_real.py",
+    "tests/build/test_environments.py",
+    "tests/labserver/test_server.py",
+    "tests/registry/test_object_stores.py",
+    "tests/widgets/test_deploy_pages.py",
+    "tests/scoring/test_no_code.py",
+    "tests/scoring/test_shims.py",
+    "tests/compatibility/test_scoring_server.py",
+)
+"""Files that start no controller, and take more than 10 s of a processor all the same."""
 _ON_THE_NODE = "/tests/kubernetes/test_"
 _SHARING = (CLUSTER_LANE, SECOND_LANE)
 
@@ -61,7 +80,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put lanes first, then files that start real controllers: the short ones keep all workers busy to the last.
+    """Put lanes first, then files with real controllers, then long ones: the others keep all workers busy to the last.
 
     Files that use a cluster spend most of their time waiting for its node, so they are spread among the others.
     """
@@ -74,12 +93,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = dict.fromkeys(item.path for item in items if item.get_closest_marker("system"))
     waiting = [path for path in slow if _ON_THE_NODE in str(path)]
     places = spread([path for path in slow if path not in set(waiting)], waiting)
-    lanes = [*dict.fromkeys(LANES.values()), None]
+    lanes = [*dict.fromkeys(LANES.values()), None]  # those that wait for a cluster leave the processor to the browsers
     items.sort(
         key=lambda item: (
             lanes.index(lane_of(item.nodeid)),
             getattr(getattr(item, "module", None), "DETACHES_CLUSTER", False),
             places.get(item.path, len(places)),
+            not item.nodeid.startswith(_LONG),
         )
     )
 

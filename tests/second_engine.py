@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -46,9 +47,7 @@ class SecondEngine:
             if shutil.which(program) is None or os.getuid():
                 pytest.skip(f"an engine of one's own needs root and the program {program}")
         authority = trustme.CA()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.tls_address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+        self.tls_address = f"tcp://127.0.0.1:{free_port()}"
         for place, certificate in (
             (self.directory / "server", authority.issue_cert("127.0.0.1")),
             (self.certificates, authority.issue_cert("somebody@example.com")),

@@ -1,6 +1,7 @@
 """The stages of ``make test``: each runs, also after a failure of another one, and one table at the end sums them up.
 
 ``python -m tests.stages check,test-js unit`` runs ``make check`` and ``make test-js`` side by side, then ``make unit``.
+In ``faults,notebooks+soak``, the soak begins when the notebooks end, beside the faults.
 The exit status is 0 when all stages passed, and 2 otherwise.
 """
 
@@ -56,16 +57,24 @@ def run(name: str, show: Callable[[bytes], None]) -> Stage:
     return stage
 
 
-def run_group(names: Sequence[str]) -> list[Stage]:
-    """Run stages side by side. The output of the first is shown while it comes, that of the others when they end."""
-    outputs: list[list[bytes]] = [[] for _ in names[1:]]
-    with ThreadPoolExecutor(len(names)) as threads:
-        others = [threads.submit(run, *each) for each in zip(names[1:], (kept.append for kept in outputs), strict=True)]
-        print(f"--- make {names[0]}", flush=True)
-        stages = [run(names[0], write)]
-        for name, other, output in zip(names[1:], others, outputs, strict=True):
-            stages.append(other.result())
-            print(f"--- make {name}", flush=True)
+def run_in_turn(names: Sequence[str], show: Callable[[bytes], None]) -> list[Stage]:
+    """Run stages one after the other, and pass a heading and the output of each to `show` while it comes."""
+    stages = []
+    for name in names:
+        show(f"--- make {name}\n".encode())
+        stages.append(run(name, show))
+    return stages
+
+
+def run_group(lanes: Sequence[Sequence[str]]) -> list[Stage]:
+    """Run lanes side by side. The output of the first is shown while it comes, that of the others when they end."""
+    outputs: list[list[bytes]] = [[] for _ in lanes[1:]]
+    with ThreadPoolExecutor(len(lanes)) as threads:
+        each = zip(lanes[1:], (kept.append for kept in outputs), strict=True)
+        others = [threads.submit(run_in_turn, *lane) for lane in each]
+        stages = run_in_turn(lanes[0], write)
+        for other, output in zip(others, outputs, strict=True):
+            stages += other.result()
             write(b"".join(output))
     return stages
 
@@ -96,7 +105,7 @@ def main(groups: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         for group in groups:
-            stages += run_group(group.split(","))
+            stages += run_group([[name for name in lane.split("+") if name] for lane in group.split(",")])
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_collection_modifyitems, spread
+from tests.parallel import (
+    BROWSER_LANE,
+    CLUSTER_LANE,
+    LANES,
+    SECOND_BROWSER_LANE,
+    SECOND_LANE,
+    lane_of,
+    pytest_collection_modifyitems,
+    spread,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +33,8 @@ from tests.parallel import CLUSTER_LANE, LANES, SECOND_LANE, lane_of, pytest_col
         ),
         ("tests/kubernetes/test_placement.py::test_a_claim", None),
         ("tests/kubernetes/clients/test_attach.py::test_a", LANES["tests/kubernetes/clients/"]),
-        ("tests/browser/test_panels.py::test_log", LANES["tests/browser/"]),
+        ("tests/browser/test_panels.py::test_log", SECOND_BROWSER_LANE),
+        ("tests/browser/test_side_panel.py::test_a_model", BROWSER_LANE),
         ("tests/engine/test_kubernetes.py::test_a", None),
     ],
 )
@@ -41,12 +51,13 @@ def item(nodeid: str, *, system: bool = False, fixtures: tuple[str, ...] = (), *
 
 def test_lanes_are_dealt_out_first_and_the_file_that_detaches_the_cluster_last_in_its_lane() -> None:
     quick, slow = item("tests/a.py::test_a"), item("tests/b.py::test_b", system=True)
+    long = item("tests/scoring/test_no_code_real.py::test_a")
     detaching = item("tests/kubernetes/test_admission.py::test_a", system=True, DETACHES_CLUSTER=True)
     sharing = item("tests/kubernetes/test_cluster_tls.py::test_a", system=True, fixtures=("attached",))
     browser = item("tests/browser/test_a.py::test_a")
-    items = [quick, slow, browser, detaching, sharing]
+    items = [quick, long, slow, browser, detaching, sharing]
     pytest_collection_modifyitems(SimpleNamespace(workerinput={}), items)
-    assert items == [sharing, detaching, browser, slow, quick]
+    assert items == [sharing, detaching, browser, slow, long, quick]
 
 
 def test_a_file_that_shares_the_cluster_and_is_in_no_lane_is_told() -> None:

@@ -19,6 +19,12 @@ broken:
 twice:
 \t@echo "===== 5 passed, 1 skipped in 61.00s (0:01:01) ====="
 \t@printf "===== 7 passed in 1.00s ====="
+first:
+\t@touch began; until test -e met; do sleep 0.02; done; touch ended
+beside:
+\t@until test -e began; do sleep 0.02; done; touch met
+after:
+\t@test -e ended && echo "after the first"
 """
 
 
@@ -56,3 +62,18 @@ def test_the_exit_status_is_zero_when_all_stages_pass(tmp_path: Path) -> None:
 def test_a_stage_that_does_not_exist_fails(tmp_path: Path) -> None:
     status, output = stages(tmp_path, "no-such-stage", "style")
     assert status == 2 and "No rule to make target" in output and "failed: no-such-stage\n" in output
+
+
+def test_a_lane_runs_beside_another_and_its_stages_one_after_the_other(tmp_path: Path) -> None:
+    status, output = stages(tmp_path, "beside,first+after", "style")
+    assert status == 0, output
+    shown, _, summary = output.partition("= stages =")
+    assert shown.index("--- make first\n") < shown.index("--- make after\nafter the first\n")
+    assert shown.index("after the first") < shown.index("--- make style\n")
+    rows = [line.split()[0] for line in summary.splitlines() if "  passed  " in line]
+    assert rows == ["beside", "first", "after", "style"]
+
+
+def test_a_stage_runs_after_one_of_its_lane_that_failed(tmp_path: Path) -> None:
+    status, output = stages(tmp_path, "style,broken+twice")
+    assert status == 2 and "--- make twice\n" in output and output.endswith("failed: broken\n")

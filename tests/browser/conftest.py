@@ -57,6 +57,17 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         end_what_was_started_below(home / "mljupyter")
 
 
+@pytest.fixture(scope="package")
+def line_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fitted model in a file. To import its library takes longer than to register it."""
+    import joblib
+    from sklearn.linear_model import LinearRegression
+
+    path = tmp_path_factory.mktemp("model") / "line.pkl"
+    joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), path)
+    return path
+
+
 @pytest.fixture
 def page(context: BrowserContext, lab: Lab) -> Iterator[Page]:
     """Return a page; when it is closed, its kernels and what they have deployed are gone, too."""

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from playwright.sync_api import Page
 
-from mljupyter.runtimes.ports import free_port
 from tests.browser.lab import SERVER_EXTENSION, prepared
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, wait_until
 
 USER = "ada"

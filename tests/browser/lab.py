@@ -300,6 +300,13 @@ def saved_tabs(lab: Lab) -> set[str]:
     return set(re.findall(r"mljupyter-views:[\w-]+", json.dumps(saved.get("layout-restorer:data", {}).get("main", {}))))
 
 
+def wait_until_saved(lab: Lab, page: Page) -> None:
+    """Wait until the saved layout has the tabs of this page, at least one: it may still be that of an earlier page."""
+    shown = """() => [...window.jupyterapp.shell.widgets('main')].map(({ id }) => id)
+        .filter((id) => /^mljupyter-[0-9a-f-]{36}$/.test(id)).map((id) => id.replace('-', '-views:'))"""
+    wait_until(lambda: set(page.evaluate(shown)) == saved_tabs(lab) != set(), "the layout is saved")
+
+
 def serious_problems(page: Page, within: str) -> list[str]:
     """Return what axe finds below a selector: the rule, and where it is broken."""
     found = Axe().run(page, context={"include": [[within]]}, options={"resultTypes": ["violations"]})

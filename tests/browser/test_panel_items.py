@@ -11,9 +11,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import Lab, Notebook, saved_tabs, serious_problems
+from tests.browser.lab import Lab, Notebook, serious_problems, wait_until_saved
 from tests.testbed import needed
-from tests.waiting import COMMAND_SECONDS, wait_until
+from tests.waiting import COMMAND_SECONDS
 
 PANEL = "#mljupyter-endpoints"
 FIT = """from pathlib import Path
@@ -157,7 +157,7 @@ def test_a_model_in_use_is_downloaded_but_not_deleted_and_the_history_of_its_end
     page.get_by_label("Events shown").select_option("Everything")
     in_both_themes(page, shot, "panel-history", PANEL, ".mljlab-View")
 
-    wait_until(lambda: len(saved_tabs(lab)) == 1, "the layout is saved")  # one of an earlier test may have others
+    wait_until_saved(lab, page)
     page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page.get_by_role("tab", name="History: line")).to_be_visible()
     expect(events.last).to_contain_text("created (1)")

@@ -12,26 +12,25 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, Notebook, saved_tabs, serious_problems
+from tests.browser.lab import Lab, Notebook, serious_problems, wait_until_saved
 from tests.browser.walk import walk
-from tests.waiting import COMMAND_SECONDS, wait_until
+from tests.waiting import COMMAND_SECONDS
 
 REGISTER = """
-import joblib, sys
-from sklearn.linear_model import LinearRegression
+import sys
 from mljupyter.core import Model, Workspace
 ws = Workspace.create("default", exist_ok=True)
-joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), "line.pkl")
-Model.register(ws, "line.pkl", "line", model_framework=Model.Framework.SCIKITLEARN, sample_input_dataset=None)
+Model.register(ws, sys.argv[1], "line", model_framework=Model.Framework.SCIKITLEARN, sample_input_dataset=None)
 """
 PANEL = "#mljupyter-endpoints"
 
 
 @pytest.fixture
-def lab_page(page: Page, lab: Lab, tmp_path: Path) -> Page:
+def lab_page(page: Page, lab: Lab, line_model: Path) -> Page:
     """Return JupyterLab without a notebook, in a workspace with one registered model."""
     environment = {**os.environ, "MLJUPYTER_HOME": str(lab.home / "mljupyter")}
-    subprocess.run([sys.executable, "-c", REGISTER], cwd=tmp_path, env=environment, check=True, timeout=COMMAND_SECONDS)
+    command = [sys.executable, "-c", REGISTER, str(line_model)]
+    subprocess.run(command, cwd=line_model.parent, env=environment, check=True, timeout=COMMAND_SECONDS)
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
     page.wait_for_selector(PANEL, state="attached")
@@ -128,7 +127,7 @@ def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_
     page.get_by_label("Name of the endpoint").fill("kept-name")
     page.get_by_label("Name of the endpoint").press("Tab")
     expect(page.get_by_role("tab", name="Deploy a model")).to_be_visible()
-    wait_until(lambda: len(saved_tabs(lab)) == 1, "the layout is saved")  # one of an earlier test may have others
+    wait_until_saved(lab, page)
     page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
 

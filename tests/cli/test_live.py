@@ -17,8 +17,8 @@ import pytest
 from mljupyter.cli import demo
 from mljupyter.engine.endpoints.client_snippets import ClientSnippets
 from mljupyter.notebook.views.clients import Clients
-from mljupyter.runtimes.ports import free_port
 from tests.cli.conftest import Commands
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.system
@@ -85,8 +85,8 @@ def test_metrics_are_a_table_a_series_json_and_prometheus_text(served: Commands)
 
     def line_of_durations() -> str | None:
         text = served.run("controller", "metrics").stdout
-        (line,) = [line for line in text.splitlines() if line.startswith(DURATIONS)]
-        return line if int(float(line.split()[1])) >= least else None
+        lines = [line for line in text.splitlines() if line.startswith(DURATIONS)]
+        return lines[0] if lines and int(float(lines[0].split()[1])) >= least else None
 
     # Envoy adds a request's duration to its histogram later than the request to its counter.
     line = wait_until(line_of_durations, "the durations are counted")

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +23,7 @@ import httpx
 from uv import find_uv_bin
 
 from tests.compatibility.scoring_requests import HEADERS, NAMES, REQUESTS, SAID, SERVERS, STARTS, Request
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, wait_until
 
 HERE = Path(__file__).parent
@@ -186,16 +186,13 @@ def originals(python: str) -> Iterator[dict[str, Served]]:
     with ExitStack() as stack:
         servers = []
         found = {}
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in SERVERS]
-        for (name, server), holder in zip(SERVERS.items(), taken, strict=True):
+        for name, server in SERVERS.items():
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlj")))
             (place / "score.py").write_text(textwrap.dedent(server.script))
-            port = holder.getsockname()[1]
+            port = free_port()
             servers.append({"directory": str(place), "port": port, "environment": server.environment})
             client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS))
             found[name] = Served(client, (place / "log").read_text)
-        for holder in taken:
-            holder.close()
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlj"))  # gunicorn puts a socket there
         process = subprocess.Popen(
             [python, str(HERE / "original_servers.py")],

@@ -319,7 +319,7 @@ def test_a_restart_replaces_all_replicas_and_loses_no_request(site: Site, name: 
         return {replica.id for replica in site.client.endpoint(name).status.versions["one"].replicas}
 
     until(lambda: replicas() and not before & replicas(), "all replicas are new")
-    assert site.client.logs(name).count("init of one") == 2
+    until(lambda: site.client.logs(name).count("init of one") == 2, "both logs are shown")
 
 
 def test_logs_come_in_the_order_of_time_and_can_be_narrowed(site: Site, name: str) -> None:

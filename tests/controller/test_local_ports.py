@@ -9,8 +9,9 @@ import pytest
 from mljupyter.controller.endpoints.local_ports import replace_taken
 from mljupyter.controller.storage.keys import Keys
 from mljupyter.controller.storage.store import Store
-from mljupyter.runtimes.ports import PortReservations, free_port
+from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import EndpointSpec, EndpointStatus
+from tests.ports import free_port
 
 
 def spec_of(name: str, port: int | None) -> EndpointSpec:

@@ -112,7 +112,8 @@ def test_an_update_turns_records_on_and_off_without_losing_a_request(live: Works
     ask(service, "after")
     ids = [record["properties"].get("Request Id") for record in service.get_insights() if record["type"] == "request"]
     assert ids == ["on"]
-    assert "asked after" in service.get_logs() and "[after]" not in service.get_logs()
+    wait_until(lambda: "asked after" in service.get_logs(), "the line is written")
+    assert "[after]" not in service.get_logs()
 
 
 def test_the_exporter_runs_only_while_there_is_something_to_send_and_somewhere_to(

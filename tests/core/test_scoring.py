@@ -9,6 +9,7 @@ import pytest
 
 from mljupyter.client.scorer import Scorer
 from mljupyter.exceptions import WebserviceException
+from tests.ports import free_port
 
 
 class Server(ThreadingHTTPServer):
@@ -104,10 +105,8 @@ def test_threads_do_not_share_a_connection(server: Server) -> None:
 
 
 def test_nobody_listening_is_503() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     with pytest.raises(WebserviceException, match="cannot be reached") as caught:
-        Scorer().post(f"http://127.0.0.1:{port}/score", b"", {}, 5)
+        Scorer().post(f"http://127.0.0.1:{free_port()}/score", b"", {}, 5)
     assert caught.value.status_code == 503
 
 

@@ -52,7 +52,7 @@ Path("logs/own.txt").write_text("log")
 run.register_model("trained", "outputs/model.json")
 print("secret is", run.get_secret("pass-word") == "geheim", file=sys.stderr)
 """
-SLEEPS = "import time\nprint('started', flush=True)\nopen('outputs/half.txt', 'w').write('half')\ntime.sleep(600)\n"
+SLEEPS = "import time\nopen('outputs/half.txt', 'w').write('half')\nprint('started', flush=True)\ntime.sleep(600)\n"
 
 
 def source(project: Path, text: str, name: str = "train.py") -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from mljupyter.controller.router.resource_files import CLUSTERS, RouterFiles, Ro
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.engine.replicas.replica_key import HEADER, replica_key
 from mljupyter.spec import RequestLimits
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, wait_until
 
 KEYS = {"127.0.0.1:9901": "a" * 64, "127.0.0.1:9902": "b" * 64}
@@ -129,9 +129,7 @@ def router() -> Iterator[Router]:
     busy, idle, copies, old = replicas
     keys = {busy.address: "busy" * 16, idle.address: "idle" * 16, copies.address: "copy" * 16}
     limits = RequestLimits()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     serving = VersionRoute("v", 100, (busy.address, idle.address), limits, replica_keys=keys)
     shadow = VersionRoute("m", 0, (copies.address,), limits, mirror=100, replica_keys=keys)
     before = VersionRoute("v", 100, (old.address,), limits, replica_keys={})

@@ -434,13 +434,18 @@ def test_an_operator_that_dies_during_a_deploy_leaves_what_serves_and_converges(
             settled(cluster, name, 2)
             until(lambda: deployments() == 1, "the revision before is gone")
             ready = cluster.ready(endpoint=name)
-            client.replace(changed(endpoint.spec, "one", environmentVariables={**CLOCK, "WHO": str(number)}))
+            wanted = changed(endpoint.spec, "one", environmentVariables={**CLOCK, "WHO": str(number)})
+            generation = client.replace(wanted).generation
             if number > 0:
                 until(lambda: deployments() == 2, "its Deployment is there")
             if number > 1:
                 until(lambda ready=ready: cluster.ready(endpoint=name) - ready, "a pod of it is ready")
             cluster.delete(cluster.pods(component=names.COMPONENT_OPERATOR)[0], grace=0)
             began = time.monotonic()
+            until(
+                lambda generation=generation: client.endpoint(name).status.observed_generation >= generation,
+                "the next operator tells of it: until then, the status is that of the revision before",
+            )
             settled(cluster, name, 2)
             took.append(time.monotonic() - began)
             assert client.endpoint(name).spec.versions["one"].environment_variables["WHO"] == str(number)

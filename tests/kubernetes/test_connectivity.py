@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from mljupyter.kubernetes import connectivity
 from mljupyter.kubernetes.connectivity import API_SERVER, DNS, api_server, check_all, reach, resolve
+from tests.ports import free_port
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -89,12 +90,6 @@ def secure_port(authority: Path) -> Iterator[int]:
     yield from serving(context)
 
 
-def closed_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def test_a_name_is_resolved_to_its_addresses_and_an_unknown_one_is_an_error() -> None:
     assert "127.0.0.1" in resolve("localhost")
     with pytest.raises(OSError, match="."):
@@ -111,7 +106,7 @@ def test_every_answer_below_500_counts_as_reached(port: int) -> None:
 def test_a_connection_is_enough_for_tcp_and_a_closed_port_is_an_error(port: int) -> None:
     assert reach(f"tcp://127.0.0.1:{port}") == f"127.0.0.1:{port} accepts connections"
     with pytest.raises(ConnectionRefusedError):
-        reach(f"tcp://127.0.0.1:{closed_port()}")
+        reach(f"tcp://127.0.0.1:{free_port()}")
 
 
 def test_the_certificate_of_the_api_server_is_verified_where_the_authority_is_known(
@@ -132,7 +127,7 @@ def test_the_api_server_is_where_kubernetes_says() -> None:
 
 
 def test_results_come_in_the_order_of_the_checks_and_a_failure_does_not_hide_the_next(port: int) -> None:
-    environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(closed_port())}
+    environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(free_port())}
     found = check_all({"store": f"tcp://127.0.0.1:{port}"}, environment, within=0.2)
     assert [result.name for result in found] == [DNS, API_SERVER, "store"]
     assert [result.reached for result in found[1:]] == [False, True]
@@ -140,7 +135,7 @@ def test_results_come_in_the_order_of_the_checks_and_a_failure_does_not_hide_the
 
 
 def test_a_check_is_repeated_because_the_network_of_a_new_pod_takes_a_moment() -> None:
-    free = closed_port()
+    free = free_port()
     found: list[connectivity.Reached] = []
     waiting = threading.Thread(
         target=lambda: found.extend(check_all({"late": f"tcp://127.0.0.1:{free}"}, {}, within=5)), daemon=True

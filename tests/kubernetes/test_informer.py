@@ -11,8 +11,8 @@ import pytest
 from mljupyter.kubernetes.api_server.connection import ApiError, ApiServer, ApiUnreachableError, Object
 from mljupyter.kubernetes.api_server.informer import Informer, without_managers
 from mljupyter.kubernetes.api_server.namespaces import NamespaceInformers
-from mljupyter.runtimes.ports import free_port
 from tests.kubernetes.list_watch_server import PATH, ListWatchServer, served
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 
 

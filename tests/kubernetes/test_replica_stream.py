@@ -20,8 +20,8 @@ from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.kubernetes.router_agent import replica_stream
 from mljupyter.kubernetes.router_agent.published import PublishedListening
 from mljupyter.kubernetes.router_agent.replica_stream import ReplicaStream
-from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import RequestLimits
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 
 MANY = 140

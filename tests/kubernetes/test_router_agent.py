@@ -34,9 +34,9 @@ from mljupyter.kubernetes.objects import names
 from mljupyter.kubernetes.objects.published import PublishedRoute
 from mljupyter.kubernetes.operator.router_pod import RouterPod as OperatorsView
 from mljupyter.kubernetes.router_agent.__main__ import memory_limit
-from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import RequestLimits, RouterSpec, RouterTls
 from tests.kubernetes.cluster import Cluster, own_namespace
+from tests.ports import free_port
 from tests.system.certificates import pem_pair
 from tests.testbed import needed
 from tests.waiting import HANG_SECONDS, wait_until

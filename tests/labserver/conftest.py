@@ -157,12 +157,6 @@ def new_server(tmp_path: Path) -> Iterator[Server]:
         end_what_was_started_below(tmp_path / "home")
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago, for a server that is started twice at one address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def _answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), HANG_SECONDS).close()

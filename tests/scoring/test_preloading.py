@@ -145,7 +145,7 @@ def test_a_killed_zygote_leaves_its_worker_serving(serve: Serve) -> None:
 
 
 def test_a_worker_without_its_zygote_can_be_killed_and_dies_with_its_front(serve: Serve) -> None:
-    replica = serve(SLOW_START, *FLAGS, "--scoring-timeout-ms", "300")
+    replica = serve(SLOW_START, *FLAGS, "--scoring-timeout-ms", str(round(300 * promised(1))))  # for the other runs
     state = replica.score("state").json()
     os.kill(state["parent"], signal.SIGKILL)
     replica.wait_log("workers are forked from was killed by SIGKILL")

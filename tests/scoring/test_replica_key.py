@@ -16,6 +16,7 @@ import pytest
 from mljupyter.engine.replicas import replica_key as rule
 from mljupyter.scoring.server import replica_key
 from mljupyter.scoring.server.replica_key import ReplicaKey, ReplicaKeyError
+from tests.ports import free_port
 from tests.scoring.conftest import Replica, now_ms
 from tests.scoring.replicas import replica_of
 from tests.waiting import HANG_SECONDS, wait_until
@@ -160,9 +161,7 @@ def test_on_a_port_without_a_key_nobody_says_when_a_request_began(directory: Pat
     (directory / "score.py").write_text(
         "import os, time\ndef init(): pass\ndef run(data):\n    while not os.path.exists(data): time.sleep(0.01)\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     uri = f"http://127.0.0.1:{port}"
     options = ["--entry-script", "score.py", "--port", str(port), "--max-queue-wait-ms", "30000"]
     process = subprocess.Popen(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.scoring.conftest import Replica, is_alive, now_ms
 from tests.scoring.test_concurrency import in_background
 from tests.scoring.test_worker_death import SLOW
@@ -118,10 +119,8 @@ def test_a_file_that_is_no_socket_is_left_alone(launch: Serve, directory: Path) 
 
 def test_a_port_in_use_is_said_and_a_free_one_served(launch: Serve, directory: Path) -> None:
     (directory / "main.py").write_text("def init(): pass\ndef run(data): return data\n")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         refused = launch(None, "--unix-socket", "", "--port", str(port))
         assert refused.wait_exit() == 2
         assert refused.process.stdout is not None

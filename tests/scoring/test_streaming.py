@@ -13,7 +13,7 @@ import pytest
 
 from tests.scoring.conftest import Replica
 from tests.scoring.replicas import replica_of
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import HANG_SECONDS, promised, wait_until
 
 Serve = Callable[..., Replica]
 EVENTS = {"accept": "text/event-stream"}
@@ -188,7 +188,8 @@ def test_a_slow_client_holds_up_the_generator_and_not_the_server(responds: Repli
 
 
 def test_the_time_limit_is_for_the_whole_and_needs_no_new_worker(serve: Serve) -> None:
-    replica = serve(RESPONDS, "--scoring-timeout-ms", "400")
+    limit = round(400 * promised(1))  # the first piece must come before
+    replica = serve(RESPONDS, "--scoring-timeout-ms", str(limit))
     worker = replica.worker_pid()
     began = time.monotonic()
     with (
@@ -197,14 +198,14 @@ def test_the_time_limit_is_for_the_whole_and_needs_no_new_worker(serve: Serve) -
     ):
         answer.read()
     assert time.monotonic() - began < HANG_SECONDS
-    replica.wait_log("has not given its last piece within 400 ms")
+    replica.wait_log(f"has not given its last piece within {limit} ms")
     settled(replica)
     assert replica.worker_pid() == worker
     assert replica.score("broken x").status_code == 500
 
 
 def test_a_generator_that_never_comes_back_costs_its_worker(serve: Serve) -> None:
-    replica = serve(RESPONDS, "--scoring-timeout-ms", "300")
+    replica = serve(RESPONDS, "--scoring-timeout-ms", str(round(300 * promised(1))))
     worker = replica.worker_pid()
     with (
         pytest.raises(httpx.RemoteProtocolError),

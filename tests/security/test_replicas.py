@@ -23,6 +23,7 @@ from mljupyter.runtimes.base import RuntimeUnavailableError
 from mljupyter.runtimes.docker import network as docker_network
 from mljupyter.spec import Authentication, EndpointSpec, EndpointState, VersionSpec
 from mljupyter.targets.machine.client import ControllerClient
+from tests.holding import files_holding
 from tests.system.conftest import Machine, clear_away
 from tests.system.targets import build, containers
 from tests.testbed import needed
@@ -317,7 +318,7 @@ def test_the_keys_of_replicas_are_in_files_and_sockets_of_the_owner_alone(host: 
     variables = dict(item.split("=", 1) for item in container(host, "one").attrs["Config"]["Env"])
     key = variables["MLJUPYTER_REPLICA_KEY"]
     assert re.fullmatch(r"[0-9a-f]{64}", key)
-    holding = [path for path in host.directory.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+    holding = files_holding(host.directory, key.encode())
     assert {path.name for path in holding} == {"eds-one.one.json"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in holding)
     assert key not in json.dumps(host.client.endpoint("one").document())

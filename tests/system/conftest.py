@@ -161,7 +161,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     delete_endpoints(shared)
     if has_state(shared) and shared.client.router().spec != RouterSpec():
         shared.client.put_router(RouterSpec())
-    wait_until(lambda: not shared.replicas(), "all replicas have ended")
+    wait_until(lambda: not shared.replicas() and len(shared.routers()) < 2, "replicas and replaced routers have ended")
 
 
 def has_state(machine: Machine) -> bool:

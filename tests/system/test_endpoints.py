@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from mljupyter.client.errors import (
     PortInUseError,
 )
 from mljupyter.spec import Authentication, EndpointKind, EndpointState
+from tests.holding import files_holding
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.waiting import wait_until
@@ -79,7 +81,7 @@ def test_keys_are_in_no_log_and_in_no_file_that_others_may_read(machine: Machine
     machine.healthy(machine.spec(authentication=KEY))
     primary = machine.client.keys("echo")[0].encode()
     assert primary.decode() not in machine.client.controller_log() + repr(machine.client.endpoint("echo"))
-    holders = [path for path in machine.directory.rglob("*") if path.is_file() and primary in path.read_bytes()]
+    holders = files_holding(machine.directory, primary)
     assert holders
     assert all(path.stat().st_mode & 0o077 == 0 for path in holders)
     assert machine.directory.joinpath("control").stat().st_mode & 0o777 == 0o700
@@ -149,7 +151,8 @@ def test_an_update_that_cannot_start_leaves_the_old_version_serving(machine: Mac
     assert "no such model" in "\n".join(failed.status.problem.last_lines)
     assert score(record.status.scoring_uri).json()["data"] == "x"
     for pid in machine.replicas():
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # one that cannot start ends by itself
+            os.kill(pid, signal.SIGKILL)
     wait_until(lambda: score(record.status.scoring_uri).status_code == 200, "the old version comes back")
     healed = machine.settle(machine.client.replace(machine.spec()))
     assert healed.status.state is EndpointState.HEALTHY

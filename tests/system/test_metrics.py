@@ -18,12 +18,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mljupyter.client.errors import InvalidSpecError, PortInUseError
-from mljupyter.runtimes.ports import free_port
 from mljupyter.spec import Authentication, ConnectionLimits, EndpointKind, EndpointState, RouterSpec
 from tests.fault_table import Fault
 from tests.load import Load
+from tests.ports import free_port
 from tests.system.conftest import Machine
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import HANG_SECONDS, promised, wait_until
 
 pytestmark = pytest.mark.system
 SHARES_MACHINE = True
@@ -116,10 +116,11 @@ def test_each_request_counts_once_in_its_version_and_class_with_its_latency(mach
 
     summary = wait_until(whole_stream, "the run that streams is counted")
     position = summary["version"].index("pair")
-    assert 95 <= summary["run_mean_ms"][position] <= 160
+    slower = promised(1)  # times than an idle machine
+    assert 95 <= summary["run_mean_ms"][position] <= 160 * slower
     # Four clients, one replica, 100 ms each: whoever comes waits for the other three.
-    assert 150 <= summary["wait_mean_ms"][position] <= 600
-    assert 300 <= summary["latency_p90_ms"][position] <= 900
+    assert 150 <= summary["wait_mean_ms"][position] <= 600 * slower
+    assert 300 <= summary["latency_p90_ms"][position] <= 900 * slower
     assert summary["traffic_observed"][position] == pytest.approx(100 * 22 / 26, rel=1e-3)
     assert (summary["streamed"][position], summary["first_byte_mean_ms"][position]) == (0, None)
     streaming = summary["version"].index("other")
@@ -227,7 +228,7 @@ def test_clients_and_metrics_count_the_same_answers_whoever_gives_them_and_while
             for thread in slow:
                 thread.join()
             with contextlib.suppress(
-                httpx.ReadTimeout
+                httpx.TimeoutException
             ):  # this client leaves before it is served or has waited too long
                 send(client, content=b"slow", within=0.05)
 

@@ -14,8 +14,9 @@ import pytest
 
 from mljupyter.controller.layout import ports_directory
 from mljupyter.controller.lifecycle import ROUTER_PORTS
-from mljupyter.runtimes.ports import PortReservations, free_port
+from mljupyter.runtimes.ports import PortReservations
 from mljupyter.spec import EndpointKind, EndpointRecord
+from tests.ports import free_port
 from tests.system.conftest import Machine
 from tests.waiting import switching_often, wait_until
 

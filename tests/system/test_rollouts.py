@@ -135,7 +135,9 @@ def test_a_killed_controller_goes_on_from_the_step_it_was_in(machine: Machine, t
     record = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0}))
     uri = record.status.scoring_uri
     with Load(uri) as load:
-        machine.client.start_rollout("shared", plan(20, 70, every=0.3, guard="errors<50%", leastRequests=10))
+        machine.client.start_rollout(
+            "shared", plan(20, 70, every=1.5, guard="errors<50%", leastRequests=10)
+        )  # time to pause it
         wait_until(lambda: machine.client.endpoint("shared").rollout.step == 1, "the second step")
         machine.client.control_rollout("shared", "pause")
         in_force(machine, {"aaa": 30, "bbb": 70})

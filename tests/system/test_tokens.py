@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey
 
 from mljupyter.client.errors import KeysNotAvailableError, TokensNotAvailableError
 from mljupyter.spec import Authentication, EndpointRecord
+from tests.holding import files_holding
 from tests.load import Load
 from tests.system.conftest import Machine
 from tests.waiting import promised, wait_until
@@ -142,8 +143,7 @@ def test_the_router_has_no_secret_that_signs_and_the_key_is_its_owners_alone(mac
     secret = signing_key(machine)[0].as_dict(private=True)["d"]
     keys = machine.directory / "control" / "token-keys.json"
     assert keys.stat().st_mode & 0o777 == 0o600
-    holders = [path for path in (machine.directory / "control").rglob("*") if path.is_file() and path != keys]
-    assert [path for path in holders if secret.encode() in path.read_bytes()] == []
+    assert files_holding(machine.directory / "control", secret.encode()) == [keys]
     assert b"ES256" in (machine.directory / "control" / "router" / "ecds-mljupyter.tokens.json").read_bytes()
 
 

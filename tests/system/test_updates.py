@@ -13,7 +13,7 @@ from tests.load import Load
 from tests.system.conftest import Machine
 from tests.system.targets import Target
 from tests.system.test_versions import ONE_TARGET, answers, changed, endpoint, version, without
-from tests.waiting import wait_until
+from tests.waiting import promised, wait_until
 
 pytestmark = pytest.mark.system
 SHARES_MACHINE = True
@@ -24,9 +24,12 @@ PACED = """
         pass
 
     def run(data):
+        print("began")
         time.sleep(float(data))
         return os.environ["WHO"]
     """
+LONGEST_RUN = 50
+"""Seconds; a request is answered with 504 after 60."""
 NEVER_READY = "import time\ndef init(): time.sleep(600)\ndef run(data): return 1"
 
 
@@ -59,8 +62,10 @@ def test_a_draining_replica_finishes_its_running_request(machine: Machine, targe
     uri = machine.healthy(spec).status.scoring_uri
     old = target.replicas()
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(httpx.post(uri, content=b"4").text))
+    seconds = min(promised(4), LONGEST_RUN)  # longer than the update takes here and now
+    thread = threading.Thread(target=lambda: found.append(httpx.post(uri, content=str(seconds)).text))
     thread.start()
+    wait_until(lambda: "began" in machine.client.logs("shared"), "the request runs")
     other = changed(spec, "aaa", environmentVariables={"WHO": "new"})
     machine.settle(machine.client.replace(other))
     assert answers(uri, 8, data=b"0") == ["new"] * 8

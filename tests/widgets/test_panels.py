@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,37 @@ class Recorded(Monitor):
         return [message for message in self.sent if message["kind"] == "tick"]
 
 
+@contextmanager
+def deployed(directory: Path) -> Iterator[Webservice]:
+    """Deploy a service below a directory; stop everything in the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLJUPYTER_HOME", str(directory / "home"))
+        (directory / "score.py").write_text(SCRIPT)
+        config = InferenceConfig(entry_script="score.py", source_directory=str(directory))
+        found = Model.deploy(
+            Workspace.create("panels"),
+            "watched",
+            [],
+            config,
+            AksWebservice.deploy_configuration(autoscale_enabled=False, num_replicas=1),
+        )
+        found.wait_for_deployment()
+        yield found
+        found.workspace.controller.stop(force=True)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webservice]:
+    """A service that no test changes."""
+    with deployed(tmp_path_factory.mktemp("shared")) as found:
+        yield found
+
+
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webservice]:
-    monkeypatch.setenv("MLJUPYTER_HOME", str(tmp_path / "home"))
-    (tmp_path / "score.py").write_text(SCRIPT)
-    config = InferenceConfig(entry_script="score.py", source_directory=str(tmp_path))
-    found = Model.deploy(
-        Workspace.create("panels"),
-        "watched",
-        [],
-        config,
-        AksWebservice.deploy_configuration(autoscale_enabled=False, num_replicas=1),
-    )
-    found.wait_for_deployment()
-    yield found
-    found.workspace.controller.stop(force=True)
+def own_service(tmp_path: Path) -> Iterator[Webservice]:
+    """A service that the test may change or delete."""
+    with deployed(tmp_path) as found:
+        yield found
 
 
 def test_a_monitor_sends_everything_once_then_what_is_new_and_rests_when_nobody_looks(
@@ -60,7 +77,12 @@ def test_a_monitor_sends_everything_once_then_what_is_new_and_rests_when_nobody_
     panel = Recorded(service.workspace, "watched")
     assert panel.sent == [], "nothing is asked before somebody looks"
     panel._received(None, {"kind": "hello"}, None)
-    wait_until(lambda: len(panel.ticks()) >= 2, "two messages")
+
+    def are_two() -> bool:  # somebody looks until then, however long that takes
+        panel._received(None, {"kind": "watch"}, None)
+        return len(panel.ticks()) >= 2
+
+    wait_until(are_two, "two messages")
     first, second = panel.ticks()[:2]
     assert (first["whole"], second["whole"]) == (True, False)
     assert [item["version"] for item in first["status"]["versions"]] == ["watched"]
@@ -74,17 +96,17 @@ def test_a_monitor_sends_everything_once_then_what_is_new_and_rests_when_nobody_
     wait_until(lambda: panel._thread is None, "it ends")
 
 
-def test_a_panel_of_a_deleted_endpoint_says_so_and_goes_on(service: Webservice) -> None:
-    panel = Recorded(service.workspace, "watched")
-    service.delete()
+def test_a_panel_of_a_deleted_endpoint_says_so_and_goes_on(own_service: Webservice) -> None:
+    panel = Recorded(own_service.workspace, "watched")
+    own_service.delete()
     panel._received(None, {"kind": "hello"}, None)
     message = wait_until(lambda: [item for item in panel.sent if item["kind"] == "problem"], "the problem")[0]
     assert "watched" in message["problem"]
     panel.close()
 
 
-def test_buttons_do_what_the_sdk_does_and_say_what_was_done(service: Webservice) -> None:
-    workspace = service.workspace
+def test_buttons_do_what_the_sdk_does_and_say_what_was_done(own_service: Webservice) -> None:
+    service, workspace = own_service, own_service.workspace
 
     def replicas() -> set[str]:
         return {item.id for item in workspace.endpoints.endpoint("watched").status.versions["watched"].replicas}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from mljupyter.spec import CodeReference, ModelReference
 from tests.base_image import in_registry
 from tests.build.package_index import PackageIndex
 from tests.docker_stages import note_present
+from tests.ports import free_port
 from tests.testbed import needed
 from tests.waiting import wait_until
 
@@ -138,9 +138,7 @@ def index_with_sources(host: str) -> Iterator[tuple[str, ...]]:
 
 def answer_of(engine: Any, image: str, body: str = '{"a": 1}') -> Any:
     """Run a container as a replica is run, and return what it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     container = engine.containers.run(
         image,
         detach=True,

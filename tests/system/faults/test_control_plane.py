@@ -281,8 +281,9 @@ def test_the_last_accepted_operation_is_what_is_there_in_the_end(machine: Machin
     settled = machine.settle(record)
     assert settled.status.state is EndpointState.HEALTHY, settled.status.problem
     assert set(answers(str(settled.status.scoring_uri), 10)) == {"third"}
+    before = set(machine.replicas())
     machine.client.replace(spec)
-    wait_until(lambda: len(machine.replicas()) == 2, "the next revision starts")
+    wait_until(lambda: set(machine.replicas()) - before, "the next revision starts")
     began = time.monotonic()
     machine.client.delete("shared")
     fault.recovered(time.monotonic() - began, "until deleted")

@@ -280,7 +280,7 @@ def test_lost_token_keys_are_reported_with_the_command_that_repairs_them_and_oth
     assert "rotate-token-key --revoke" in found.status.problem.message
     with pytest.raises(ControllerError, match="rotate-token-key --revoke"):
         machine.client.token("tokens")
-    assert is_well(machine, uri)
+    wait_until(lambda: is_well(machine, uri), "the new controller has seen the other endpoint")
     machine.client.rotate_token_keys(revoke=True)
     token = machine.client.token("tokens")["token"]
     wait_until(lambda: machine.client.endpoint("tokens").status.state is EndpointState.HEALTHY, "it is mended")
@@ -295,8 +295,15 @@ def test_a_database_that_is_damaged_while_in_use_is_replaced_by_its_copy(
     machine = machines()
     before = machine.healthy(machine.spec())
     control = machine.directory / "control"
-    wait_until((control / "controller.db.backup").exists, "there is a copy")
-    time.sleep(1.5)  # the copy of the last change is made after a second: no event tells of it
+    backup = control / "controller.db.backup"
+
+    def has_last_change() -> bool:
+        written = [
+            path.stat().st_mtime_ns for path in control.glob("controller.db*") if path.suffix in (".db", ".db-wal")
+        ]
+        return backup.exists() and backup.stat().st_mtime_ns > max(written)
+
+    wait_until(has_last_change, "there is a copy, and it has the last change")
     began = time.monotonic()
     for name in ("controller.db", "controller.db-wal"):
         damaged(control / name, "garbage")
