@@ -9,11 +9,11 @@ JOBS ?= 4
 FAULT_JOBS ?= 0
 FUZZ_JOBS ?= 0
 NOTEBOOK_JOBS ?= 3
-# Stages in one word run side by side; with a plus between them, the second begins when the first ends. Most tutorials and
-# faults wait for something, and so do the soak and the search of test-fuzz: one more stage at a time has room beside them.
+# Stages in one word run side by side; with a plus between them, the second begins when the first ends. The soak takes a sixth
+# of a core. Most tutorials and faults wait for something, and so does the search of test-fuzz: one more stage has room there.
 CHECKS ?= check,test-js,compiled
 OTHERS ?= docs+test-frameworks+test-jupyter
-STAGES ?= $(CHECKS) unit alone test-faults,notebooks+soak,test-fuzz+$(OTHERS)
+STAGES ?= $(CHECKS) unit,soak alone test-faults,notebooks,test-fuzz+$(OTHERS)
 SCREENSHOTS := docs/images/wizards
 
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
@@ -93,7 +93,7 @@ test: export MLJUPYTER_FAULT_RATE ?= 300
 test: export FAULT_JOBS := 4
 test: export FUZZ_JOBS := 3
 test: export NOTEBOOK_JOBS := 2
-test: export SOAK_MINUTES ?= 3
+test: export SOAK_MINUTES ?= 10
 test: $(VENV)/.dev ## all checks and tests: every stage runs, and a table at the end says how each went
 	+@MAKE="$(MAKE)" $(BIN)/python -m tests.stages $(STAGES)
 
