@@ -13,16 +13,20 @@ UNREACHABLE = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutEx
 
 
 class LocalHttp:
-    """A client for one address, with one persistent connection.
+    """A client for one address, with persistent connections.
 
     Parameters:
         address: ``unix:PATH`` or ``HOST:PORT``.
         timeout: the timeout of each step of a request in seconds.
         headers: sent with each request.
+        connections: the largest number of connections. Further requests wait for one of them.
 
     """
 
-    def __init__(self, address: str, timeout: float, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, address: str, timeout: float, headers: Mapping[str, str] | None = None, connections: int = 1
+    ) -> None:
+        self._connections = connections
         self._turn_to(address)
         self._headers = list((headers or {}).items())
         limits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
@@ -43,13 +47,15 @@ class LocalHttp:
         await before.aclose()
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         await self._pool.aclose()
 
     def _turn_to(self, address: str) -> None:
         path = address.removeprefix("unix:") if address.startswith("unix:") else None
         self._base = "http://local" if path else f"http://{address}"
-        self._pool = httpcore.AsyncConnectionPool(uds=path, max_connections=1, network_backend=_OwnSockets())
+        self._pool = httpcore.AsyncConnectionPool(
+            uds=path, max_connections=self._connections, network_backend=_OwnSockets()
+        )
 
     async def _request(self, method: str, target: str) -> tuple[int, bytes]:
         url = f"{self._base}{target}"

@@ -22,6 +22,7 @@ from mljupyter.telemetry.metrics.statistics_delta import StatisticsCopy
 
 _ANSWER_WITHIN = 5.0
 _POLL = "2"
+_WAITS_AT_A_TIME = 16
 _OK, _UNKNOWN, _REFUSED = 200, 404, 409
 
 
@@ -58,7 +59,7 @@ class RouterPod:
         self.uid = uid
         self.address = address
         self._admin = LocalHttp(address, _ANSWER_WITHIN, headers)  # one connection, for what is read often
-        self._waits = LocalHttp(address, _ANSWER_WITHIN, headers)
+        self._waits = LocalHttp(address, _ANSWER_WITHIN, headers, _WAITS_AT_A_TIME)  # a long one holds up no other one
         self._demand = DemandReader(self._admin)
         self._reader = RouterReader(self._admin)
         self._copy = StatisticsCopy()
