@@ -133,6 +133,48 @@ def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_
     expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
 
 
+def test_what_was_typed_into_a_wizard_is_there_again_after_the_server_was_restarted(lab_page: Page, lab: Lab) -> None:
+    page = lab_page
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:deploy')")
+    name, memory = page.get_by_label("Name of the endpoint"), page.get_by_label("Memory", exact=False).first
+    heading = page.locator(".mlj h3")
+    name.fill("kept-name")
+    for words in ("Where should it run?", "How large, and how many?"):
+        page.get_by_role("button", name="Next", exact=True).click()
+        expect(heading).to_have_text(words)
+    memory.fill("1.5")
+    # JupyterLab says in a dialog of its own that the server is away.
+    page.add_locator_handler(page.locator(".jp-Dialog"), lambda: page.keyboard.press("Escape"))
+    lab.restart()
+    expect(page.get_by_text("This is what was typed before.")).to_be_visible()
+    expect(heading).to_have_text("How large, and how many?")
+    expect(memory).to_have_value("1.5")
+    for _ in range(2):
+        page.get_by_role("button", name="Back", exact=True).click()
+    expect(name).to_have_value("kept-name")
+    page.evaluate("() => window.jupyterapp.commands.execute('application:close')")
+    page.wait_for_function("() => !Object.keys(sessionStorage).some((key) => key.includes('mljupyter:typed'))")
+
+
+def test_the_settings_choose_target_and_period_of_what_is_opened_next(lab_page: Page) -> None:
+    page = lab_page
+    page.evaluate("() => window.jupyterapp.commands.execute('settingeditor:open', { query: 'mljupyter' })")
+    editor = page.locator(".jp-SettingsPanel")
+    for title in ("Workspace", "Compute target", "Refresh", "Metrics window", "A certificate ends within thirty days"):
+        expect(editor.get_by_text(title, exact=True).first).to_be_visible()
+    editor.get_by_label("Compute target").fill("docker")
+    editor.get_by_label("Compute target").press("Tab")
+    page.wait_for_function(
+        """async () => {
+            const { settings } = window.jupyterapp.serviceManager;
+            return (await settings.fetch('mljupyter-labextension:panel')).raw.includes('docker');
+        }"""
+    )
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:deploy')")
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(page.get_by_role("radio", name=re.compile("docker"))).to_be_checked()
+
+
 def test_all_commands_have_a_label_and_the_launcher_opens_a_wizard(lab_page: Page) -> None:
     page = lab_page
     labels = page.evaluate(
@@ -174,6 +216,7 @@ def test_a_file_is_registered_from_the_file_browser(lab_page: Page, lab: Lab) ->
     page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:activate')")
     page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:refresh')")
     page.get_by_role("listitem", name=re.compile("wine.pkl")).click(button="right")
+    expect(page.get_by_role("menuitem", name="Use as scoring script …")).to_have_count(0)
     page.get_by_role("menuitem", name="Register as model …").click()
     expect(page.get_by_label("Path")).to_have_value(str(lab.directory / "wine.pkl"))
     following = page.get_by_role("button", name="Next", exact=True)
