@@ -25,6 +25,10 @@ joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), "line.pkl")
 Model.register(ws, "line.pkl", "line", model_framework=Model.Framework.SCIKITLEARN, sample_input_dataset=None)
 """
 PANEL = "#mljupyter-endpoints"
+SLOW_MESSAGES = """() => {  // Chromium slows requests, but no WebSocket
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (...message) { setTimeout(() => send.apply(this, message), 800); };
+}"""
 
 
 @pytest.fixture
@@ -154,6 +158,56 @@ def test_what_was_typed_into_a_wizard_is_there_again_after_the_server_was_restar
     expect(name).to_have_value("kept-name")
     page.evaluate("() => window.jupyterapp.commands.execute('application:close')")
     page.wait_for_function("() => !Object.keys(sessionStorage).some((key) => key.includes('mljupyter:typed'))")
+
+
+def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_nothing(lab_page: Page) -> None:
+    page = lab_page
+    panel = page.locator(PANEL)
+    link = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    link.send("Network.enable")
+    link.send("Network.emulateNetworkConditions", slow)
+    page.evaluate(SLOW_MESSAGES)
+
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
+    panel.get_by_text("Models", exact=True).click()
+    expect(panel.locator("details", has_text="Models").get_by_text("Loading …")).to_be_visible()
+    expect(panel.get_by_role("button", name="Deploy line:1")).to_be_visible()
+
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:attach')")
+    tab = page.locator(".mljlab-View").filter(visible=True)
+    expect(tab.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    # The checks have ended before the code that shows them has arrived: nothing of that is lost.
+    expect(tab.get_by_text("Can be used now.").first).to_be_visible()
+
+    panel.get_by_role("button", name="Deploy line:1").click()
+    heading = tab.locator(".mlj h3")
+    tab.get_by_label("Name of the endpoint").fill("slow-one")
+    following = tab.get_by_role("button", name="Next", exact=True)
+    deploy = tab.get_by_role("button", name="Deploy now")
+    following.dblclick()
+    expect(tab.get_by_text("Working …")).to_be_visible()
+    expect(heading).to_have_text("Where should it run?")  # the second press has opened no further step
+    for _ in range(8):
+        expect(deploy.or_(following).first).to_be_enabled()
+        if deploy.is_visible():
+            break
+        before = heading.inner_text()
+        following.click()
+        expect(heading).not_to_have_text(before)
+    deploy.dblclick()
+    line = panel.locator("li", has=page.get_by_role("button", name="slow-one", exact=True))
+    expect(line.first).to_contain_text("Healthy")
+
+    panel.get_by_role("button", name="slow-one", exact=True).click()
+    expect(tab.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    expect(tab.locator(".mlj-panel")).to_contain_text("Requests per second")
+    panel.get_by_role("button", name="Actions on slow-one").click()
+    page.get_by_role("menuitem", name="History", exact=True).click()
+    deployments = tab.get_by_role("list", name="What has happened").get_by_role("listitem")
+    expect(deployments.filter(has_text="created")).to_have_count(1)
+    expect(deployments.filter(has_text="updated")).to_have_count(0)
+    link.detach()
 
 
 def test_the_settings_choose_target_and_period_of_what_is_opened_next(lab_page: Page) -> None:
