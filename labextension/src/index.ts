@@ -15,7 +15,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { type Widget } from '@lumino/widgets';
 
 import { addActions } from './actions';
-import { Api, type MLJupyterError } from './api';
+import { Api } from './api';
 import { describing } from './arguments';
 import { Channel } from './channel';
 import { CommandIDs } from './commands';
@@ -30,10 +30,11 @@ import { shortName } from './listing';
 import { tellEvents } from './notifications';
 import { MissingPanel, SidePanel } from './panel';
 import { Place } from './place';
+import { Preferences } from './preferences';
 import { runningEndpoints } from './running';
+import { missingPart } from './server';
 import { StatusItem } from './status';
 import { IMLJupyter } from './tokens';
-import { VERSION } from './version';
 import { formAround } from './view';
 import { addViews } from './views';
 
@@ -42,6 +43,7 @@ export type { IEndpoint, IImage, IModel, ITarget } from './documents';
 export type { Endpoints } from './endpoints';
 export type { IEvent } from './listing';
 export type { EndpointMenu, IEndpointAction } from './menu';
+export type { IMissing } from './server';
 export { IMLJupyter } from './tokens';
 
 /** What a wizard sends with its event; whoever has put the code into the notebook says so in `done`. */
@@ -116,11 +118,18 @@ const service: JupyterFrontEndPlugin<IMLJupyter> = {
   description: 'Follows the endpoints of a workspace.',
   autoStart: true,
   provides: IMLJupyter,
-  activate: (app: JupyterFrontEnd) => {
+  optional: [ITranslator],
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null) => {
     const settings = app.serviceManager.serverSettings;
     const channel = new Channel(settings);
     const api = new Api(settings);
-    return { api, channel, endpoints: new Endpoints(channel, api), menu: new EndpointMenu() };
+    return {
+      api,
+      channel,
+      endpoints: new Endpoints(channel, api),
+      menu: new EndpointMenu(),
+      missing: missingPart(api, (translator ?? nullTranslator).load(DOMAIN))
+    };
   }
 };
 
@@ -166,29 +175,11 @@ const panel: JupyterFrontEndPlugin<void> = {
       }
     });
     addActions(commands, mlj, trans);
-    addViews(app, mlj, new Place(app, lab !== null), restorer, notebooks, trans);
-    let version: string | null;
-    try {
-      version = await mlj.api.version();
-    } catch (error) {
-      const { message, hint } = error as Partial<MLJupyterError>;
-      show(new MissingPanel(message ?? String(error), hint ?? ''));
-      return;
-    }
-    if (version === null) {
-      const message = trans.__(
-        'This Jupyter server does not have the server extension of mljupyter. Enable it, and start the server again:'
-      );
-      show(new MissingPanel(message, 'jupyter server extension enable mljupyter.labserver'));
-      return;
-    }
-    if (version !== VERSION) {
-      const message = trans.__(
-        'The page has version %1 of mljupyter, the server %2. Install one version, start the server again, and reload:',
-        VERSION,
-        version
-      );
-      show(new MissingPanel(message, 'pip install --upgrade "mljupyter[lab]"'));
+    const preferences = new Preferences();
+    addViews(app, mlj, new Place(app, lab !== null), restorer, notebooks, preferences, trans);
+    const missing = await mlj.missing;
+    if (missing !== null) {
+      show(new MissingPanel(missing));
       return;
     }
     // Without the server extension, nothing of this would work.
@@ -207,16 +198,19 @@ const panel: JupyterFrontEndPlugin<void> = {
         commands,
         endpoints: mlj.endpoints,
         menu: mlj.menu,
+        preferences,
         trans,
         drag: dragCode
       })
     );
     const settings = await registry?.load(panel.id);
-    const chosen = settings?.get('workspace').composite;
-    if (typeof chosen === 'string' && chosen !== '') {
-      mlj.endpoints.choose(chosen);
+    if (settings !== undefined) {
+      preferences.use(settings);
     }
-    tellEvents(mlj.endpoints, commands, settings ?? null, trans);
+    if (preferences.workspace !== '') {
+      mlj.endpoints.choose(preferences.workspace);
+    }
+    tellEvents(mlj.endpoints, commands, preferences, trans);
     mlj.channel.connect();
   }
 };
@@ -230,15 +224,20 @@ const files: JupyterFrontEndPlugin<void> = {
   optional: [ITranslator],
   activate: (
     app: JupyterFrontEnd,
-    _mlj: IMLJupyter,
+    mlj: IMLJupyter,
     browsers: IFileBrowserFactory,
     translator: ITranslator | null
   ) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
-    addFileCommands(app.commands, browsers, trans);
-    const selector = '.jp-DirListing-item[data-isdir]';
-    app.contextMenu.addItem({ command: CommandIDs.registerFile, selector, rank: 60 });
-    app.contextMenu.addItem({ command: CommandIDs.scoreFile, selector, rank: 61 });
+    void mlj.missing.then(missing => {
+      if (missing !== null) {
+        return; // the wizards that they open could not work
+      }
+      addFileCommands(app.commands, browsers, trans);
+      const selector = '.jp-DirListing-item[data-isdir]';
+      app.contextMenu.addItem({ command: CommandIDs.registerFile, selector, rank: 60 });
+      app.contextMenu.addItem({ command: CommandIDs.scoreFile, selector, rank: 61 });
+    });
   }
 };
 

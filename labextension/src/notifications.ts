@@ -1,23 +1,21 @@
 import { Notification } from '@jupyterlab/apputils';
-import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
 import { CommandIDs } from './commands';
 import type { Endpoints } from './endpoints';
 import type { IEvent } from './listing';
+import type { Preferences } from './preferences';
 
-/** Notify of what happens to endpoints, as far as the settings do not mute it. */
+/** Notify of what happens to endpoints, as far as it is not muted. */
 export function tellEvents(
   endpoints: Endpoints,
   commands: CommandRegistry,
-  settings: ISettingRegistry.ISettings | null,
+  preferences: Preferences,
   trans: TranslationBundle
 ): void {
   endpoints.happened.connect((_, event) => {
-    const wanted = settings?.get('notify').composite as
-      Partial<Record<IEvent['kind'], boolean>> | undefined;
-    if (wanted?.[event.kind] === false) {
+    if (!preferences.isTold(event.kind)) {
       return;
     }
     const open = (id: string, label: string): Notification.IAction => ({

@@ -13,7 +13,9 @@ import { Image } from './images';
 import { endpointCell, linePoints, matching, sharesOf, usersOf } from './listing';
 import type { EndpointMenu } from './menu';
 import { Model } from './models';
+import type { Preferences } from './preferences';
 import { Section } from './section';
+import type { IMissing } from './server';
 import { useVirtualRows } from './virtual';
 
 const MARKS: Record<string, string> = {
@@ -34,6 +36,7 @@ interface IParts {
   commands: CommandRegistry;
   endpoints: Endpoints;
   menu: EndpointMenu;
+  preferences: Preferences;
   trans: TranslationBundle;
   /** Begin to drag a cell with some code. */
   drag: (code: string, x: number, y: number) => void;
@@ -270,7 +273,7 @@ function EndpointList(props: { search: string; parts: IParts }): React.JSX.Eleme
 }
 
 function Body(props: IParts): React.JSX.Element {
-  const { api, commands, endpoints, trans } = props;
+  const { api, commands, endpoints, preferences, trans } = props;
   const [names, setNames] = React.useState<string[]>([]);
   const [search, setSearch] = React.useState('');
   const [problem, setProblem] = React.useState('');
@@ -361,6 +364,7 @@ function Body(props: IParts): React.JSX.Element {
       <Section<IModel>
         title={trans.__('Models')}
         workspace={endpoints.workspace}
+        preferences={preferences}
         read={() => api.models(endpoints.workspace)}
         empty={trans.__('No models yet.')}
         button={trans.__('Register a model')}
@@ -381,6 +385,7 @@ function Body(props: IParts): React.JSX.Element {
       <Section<IImage>
         title={trans.__('Images')}
         workspace={endpoints.workspace}
+        preferences={preferences}
         read={() => api.images(endpoints.workspace)}
         empty={trans.__(
           'No images: a deployment to containers or a cluster builds one. Deploy a model there to see it here.'
@@ -401,6 +406,7 @@ function Body(props: IParts): React.JSX.Element {
       <Section<ITarget>
         title={trans.__('Compute targets')}
         workspace={endpoints.workspace}
+        preferences={preferences}
         read={() => api.targets(endpoints.workspace)}
         empty=""
         button={trans.__('Attach a cluster')}
@@ -445,10 +451,7 @@ export class SidePanel extends ReactWidget {
 
 /** What the side panel says where the server does not have the extension, or another version of it. */
 export class MissingPanel extends ReactWidget {
-  constructor(
-    private readonly message: string,
-    private readonly command: string
-  ) {
+  constructor(private readonly missing: IMissing) {
     super();
     this.id = 'mljupyter-endpoints';
     this.addClass('mljlab-Panel');
@@ -457,8 +460,8 @@ export class MissingPanel extends ReactWidget {
   protected render(): React.JSX.Element {
     return (
       <div className="mljlab-Panel-body" role="alert">
-        <p>{this.message}</p>
-        <pre>{this.command}</pre>
+        <p>{this.missing.message}</p>
+        <pre>{this.missing.command}</pre>
       </div>
     );
   }

@@ -14,7 +14,8 @@ export class RemoteModel {
   constructor(
     private readonly channel: Channel,
     private readonly view: string,
-    private state: Record<string, unknown>
+    private state: Record<string, unknown>,
+    private readonly onSend: (content: unknown) => void = () => undefined
   ) {}
 
   get(name: string): unknown {
@@ -28,6 +29,7 @@ export class RemoteModel {
       this.channel.tell({ do: 'tell', view: this.view, content });
       return;
     }
+    this.onSend(content);
     this.sent += 1;
     this.unheard.push({ number: this.sent, content });
     this.say(this.unheard[this.unheard.length - 1]);

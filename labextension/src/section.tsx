@@ -1,7 +1,14 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-/** A part of the side panel that is read when it is opened, and again when somebody asks for it. */
+import type { Preferences } from './preferences';
+
+const LOOK_SECONDS = 1;
+
+/**
+ * A part of the side panel that is read when it is opened, and again when somebody asks for it, or at the intervals that
+ * somebody has chosen; nobody reads for a page that is not seen.
+ */
 export function Section<T>(props: {
   title: string;
   read: () => Promise<T[]>;
@@ -10,20 +17,25 @@ export function Section<T>(props: {
   button?: string;
   onButton?: () => void;
   workspace: string;
+  preferences: Preferences;
   trans: TranslationBundle;
 }): React.JSX.Element {
   const [items, setItems] = React.useState<T[] | null>(null);
   const [problem, setProblem] = React.useState('');
   const [open, setOpen] = React.useState(false);
   const shown = React.useRef('');
+  const readAt = React.useRef(0);
   const read = () => {
     shown.current = props.workspace;
+    readAt.current = Infinity; // one request at a time
     props.read().then(
       found => {
+        readAt.current = Date.now();
         setItems(found);
         setProblem('');
       },
       (error: unknown) => {
+        readAt.current = Date.now();
         setProblem(error instanceof Error ? error.message : String(error));
       }
     );
@@ -35,6 +47,21 @@ export function Section<T>(props: {
     if (open && props.workspace !== '') {
       read();
     }
+  }, [open, props.workspace]);
+  React.useEffect(() => {
+    if (!open) {
+      return;
+    }
+    const timer = window.setInterval(() => {
+      const { refreshSeconds } = props.preferences;
+      const isDue = refreshSeconds > 0 && Date.now() - readAt.current >= refreshSeconds * 1000;
+      if (isDue && !document.hidden && props.workspace !== '') {
+        read();
+      }
+    }, LOOK_SECONDS * 1000);
+    return () => {
+      window.clearInterval(timer);
+    };
   }, [open, props.workspace]);
   return (
     <details

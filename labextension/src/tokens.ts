@@ -4,6 +4,7 @@ import type { Api } from './api';
 import type { Channel } from './channel';
 import type { Endpoints } from './endpoints';
 import type { EndpointMenu } from './menu';
+import type { IMissing } from './server';
 
 /** What other extensions can use. */
 export interface IMLJupyter {
@@ -15,6 +16,8 @@ export interface IMLJupyter {
   readonly endpoints: Endpoints;
   /** The menu of an endpoint in the side panel. */
   readonly menu: EndpointMenu;
+  /** Why nothing works on this page, such as without the server extension; null if everything does. */
+  readonly missing: Promise<IMissing | null>;
 }
 
 export const IMLJupyter = new Token<IMLJupyter>(

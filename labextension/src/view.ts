@@ -6,6 +6,11 @@ import type { Api } from './api';
 import type { Channel, ServerMessage } from './channel';
 import { clock } from './format';
 import { RemoteModel } from './remote';
+import type { IMissing } from './server';
+import { Typed } from './typed';
+
+/** The pause before the module of a view that could not be loaded is asked for again. */
+const RETRY_SECONDS = 5;
 
 /** What a view shows: its kind, the workspace, and what it was opened for. */
 export interface IViewRequest {
@@ -64,9 +69,10 @@ export class View extends Widget {
     private readonly channel: Channel,
     private readonly modules: Modules,
     private readonly trans: TranslationBundle,
-    private readonly onDrawn: (view: View) => void = () => undefined
+    private readonly onDrawn: (view: View) => (() => void) | undefined = () => undefined
   ) {
     super();
+    this.typed = new Typed(request.id, window.sessionStorage);
     this.addClass('mljlab-View');
     this.node.dataset.view = request.id;
     this.node.dataset.workspace = request.workspace;
@@ -85,8 +91,9 @@ export class View extends Widget {
     this.channel.heard.disconnect(this.hear, this);
     this.channel.opened.disconnect(this.ask, this);
     this.channel.lost.disconnect(this.lose, this);
-    this.stop?.();
+    this.clear();
     this.channel.tell({ do: 'close', view: this.request.id });
+    this.typed.forget();
     super.dispose();
   }
 
@@ -107,7 +114,7 @@ export class View extends Widget {
     if (this.channel.isAsleep) {
       return;
     }
-    if (this.model !== null) {
+    if (this.isDrawn) {
       this.say(
         this.trans.__(
           'The server does not answer: this is what was there at %1. Trying again …',
@@ -131,7 +138,7 @@ export class View extends Widget {
     if (message.is === 'view') {
       if (this.model !== null && message.born === this.born) {
         this.place.inert = false;
-        this.say('');
+        this.say(this.isDrawn ? '' : this.trans.__('Loading …'));
         this.model.resume(message.state);
       } else {
         this.born = message.born;
@@ -143,27 +150,58 @@ export class View extends Widget {
       this.ask();
     } else {
       this.model?.hear(message);
+      this.typed.see(this.model?.get('view'));
     }
   }
 
   private async draw(name: string, state: Record<string, unknown>): Promise<void> {
+    const model = new RemoteModel(this.channel, this.request.id, state, content => {
+      this.typed.note(content, model.get('view'));
+    });
+    this.model = model; // which follows the changes that come while its module is loading
+    const typed = this.typed.missing(this.born);
+    if (typed !== null) {
+      model.send(typed);
+    }
     let module: IWidgetModule;
     try {
       module = await this.modules.load(name);
     } catch (error) {
-      this.say(String(error instanceof Error ? error.message : error));
+      if (this.model === model) {
+        this.model = null;
+        this.say(String(error instanceof Error ? error.message : error));
+        window.setTimeout(() => {
+          if (!this.isDisposed && this.model === null) {
+            this.ask();
+          }
+        }, RETRY_SECONDS * 1000);
+      }
       return;
     }
-    if (this.isDisposed) {
+    if (this.isDisposed || this.model !== model) {
       return;
     }
-    this.stop?.();
-    this.place.replaceChildren();
+    this.clear();
     this.place.inert = false;
-    this.model = new RemoteModel(this.channel, this.request.id, state);
-    this.stop = module.default.render({ model: this.model, el: this.place });
+    const stop = module.default.render({ model, el: this.place });
+    const end = this.onDrawn(this);
+    this.stops = [stop, end].filter(one => one !== undefined);
+    this.isDrawn = true;
     this.say('');
-    this.onDrawn(this);
+  }
+
+  private clear(): void {
+    this.stops.forEach(stop => {
+      stop();
+    });
+    this.stops = [];
+    this.place.replaceChildren();
+  }
+
+  /** Tell that nothing works on this page, in place of everything else. */
+  tellMissing({ message, command }: IMissing): void {
+    this.missing = `${message}\n${command}`;
+    this.say('');
   }
 
   /** Send a message to the object that lives in the server. */
@@ -172,13 +210,17 @@ export class View extends Widget {
   }
 
   private say(text: string): void {
-    this.said.textContent = text;
-    this.said.hidden = text === '';
+    this.said.textContent = this.missing || text;
+    this.said.hidden = this.said.textContent === '';
   }
 
   private born = '';
+  /** Whether something is in `place`, which may be that of an earlier model. */
+  private isDrawn = false;
+  private readonly typed: Typed;
   private readonly said = document.createElement('p');
   private readonly place = document.createElement('div');
   private model: RemoteModel | null = null;
-  private stop: (() => void) | undefined;
+  private stops: (() => void)[] = [];
+  private missing = '';
 }

@@ -1,6 +1,6 @@
 import { type ILayoutRestorer, type JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
-import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { type INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
@@ -11,6 +11,7 @@ import { endpointsIcon } from './icon';
 import { fittedIn } from './kernel';
 import { shortName } from './listing';
 import type { Place } from './place';
+import type { Preferences } from './preferences';
 import type { IMLJupyter } from './tokens';
 import { type IViewRequest, Modules, View } from './view';
 
@@ -21,6 +22,7 @@ export function addViews(
   place: Place,
   restorer: ILayoutRestorer | null,
   notebooks: INotebookTracker | null,
+  preferences: Preferences,
   trans: TranslationBundle
 ): void {
   const { commands } = app;
@@ -43,9 +45,12 @@ export function addViews(
         return;
       }
       const { name } = request.given;
-      const content = new View(request, channel, modules, trans, view => {
-        if (request.kind === 'deploy' && notebooks !== null) {
-          offerFitted(view, notebooks);
+      const content = new View(request, channel, modules, trans, view =>
+        request.kind === 'deploy' && notebooks !== null ? offerFitted(view, notebooks) : undefined
+      );
+      void mlj.missing.then(missing => {
+        if (missing !== null) {
+          content.tellMissing(missing);
         }
       });
       const widget = new MainAreaWidget({ content });
@@ -90,7 +95,8 @@ export function addViews(
   const ofEndpoint = (
     id: string,
     kind: string,
-    isVisible: (name: string) => boolean = () => true
+    isVisible: (name: string) => boolean = () => true,
+    chosen: () => IViewRequest['given'] = () => ({})
   ) => {
     commands.addCommand(id, {
       label: args =>
@@ -102,7 +108,7 @@ export function addViews(
       execute: async args => {
         const name = await chosenEndpoint(endpoints, args, trans);
         if (name !== null) {
-          open(kind, { name });
+          open(kind, { name, ...chosen() });
         }
       }
     });
@@ -117,7 +123,9 @@ export function addViews(
     }
   });
   const hasVersions = (name: string) => (endpoints.rows.get(name)?.versions.length ?? 0) > 1;
-  ofEndpoint(CommandIDs.monitor, 'monitor');
+  ofEndpoint(CommandIDs.monitor, 'monitor', undefined, () => ({
+    seconds: String(preferences.metricsSeconds)
+  }));
   ofEndpoint(CommandIDs.logs, 'logs');
   ofEndpoint(CommandIDs.tryIt, 'try');
   ofEndpoint(CommandIDs.history, 'history');
@@ -143,6 +151,9 @@ export function addViews(
             given[key] = value;
           }
         }
+        if (kind === 'deploy' && preferences.target !== '') {
+          given.to ??= preferences.target;
+        }
         open(kind, given);
       }
     });
@@ -152,23 +163,74 @@ export function addViews(
   wizard(CommandIDs.attach, 'attach');
 }
 
-/** Offer a wizard the fitted estimators of the current notebook, and of those that become it. */
-function offerFitted(view: View, notebooks: INotebookTracker): void {
+/** The states of a kernel that has lost its variables. */
+const LOST: readonly string[] = ['restarting', 'autorestarting', 'terminating', 'dead'];
+
+/**
+ * Offer a wizard the fitted estimators of the current notebook, and of those that become it. It hears of later cells of
+ * these notebooks, and of the end of their kernels, until the returned function is called.
+ */
+function offerFitted(view: View, notebooks: INotebookTracker): () => void {
+  const ends = new Map<NotebookPanel, () => void>();
+  const asked = new Set<NotebookPanel>();
+  const tell = (panel: NotebookPanel, estimators: Record<string, string>) => {
+    if (!view.isDisposed) {
+      view.send({ kind: 'fitted', place: shortName(panel.title.label), estimators });
+    }
+  };
+  const ask = (panel: NotebookPanel) => {
+    if (asked.has(panel)) {
+      return; // the answer comes after the cells that run now
+    }
+    asked.add(panel);
+    void fittedIn(panel).then(estimators => {
+      asked.delete(panel);
+      if (estimators !== null) {
+        tell(panel, estimators);
+      }
+    });
+  };
   const offer = (_: unknown, panel: NotebookPanel | null) => {
     if (panel === null) {
       return;
     }
-    void fittedIn(panel).then(estimators => {
-      if (estimators !== null && !view.isDisposed) {
-        view.send({ kind: 'fitted', place: shortName(panel.title.label), estimators });
+    ask(panel);
+    if (ends.has(panel)) {
+      return;
+    }
+    const { sessionContext } = panel;
+    const onStatus = () => {
+      if (LOST.includes(sessionContext.kernelDisplayStatus)) {
+        tell(panel, {});
       }
+    };
+    const onKernel = (_: unknown, { oldValue }: { oldValue?: unknown }) => {
+      if (oldValue) {
+        tell(panel, {});
+      }
+    };
+    sessionContext.statusChanged.connect(onStatus);
+    sessionContext.kernelChanged.connect(onKernel);
+    ends.set(panel, () => {
+      sessionContext.statusChanged.disconnect(onStatus);
+      sessionContext.kernelChanged.disconnect(onKernel);
     });
+    panel.disposed.connect(() => ends.delete(panel));
+  };
+  const onExecuted = (_: unknown, { notebook }: { notebook: unknown }) => {
+    [...ends.keys()].filter(({ content }) => content === notebook).forEach(ask);
   };
   offer(notebooks, notebooks.currentWidget);
   notebooks.currentChanged.connect(offer);
-  view.disposed.connect(() => {
+  NotebookActions.executed.connect(onExecuted);
+  return () => {
     notebooks.currentChanged.disconnect(offer);
-  });
+    NotebookActions.executed.disconnect(onExecuted);
+    ends.forEach(end => {
+      end();
+    });
+    ends.clear();
+  };
 }
 
 function titles(trans: TranslationBundle): Record<string, string> {

@@ -20,10 +20,13 @@ from mljupyter.errors import MLJupyterError
 from mljupyter.labserver.view_comm import Send, ViewComm
 from mljupyter.notebook.options.option_values import near
 from mljupyter.notebook.session import Session
+from mljupyter.outside import whole
 
 MOST_VIEWS = 64
 _KEPT_SECONDS = 600.0
 """The time for which a view that no page shows is kept: a page may be loading again."""
+
+_CHART_SECONDS = 300
 
 Arguments = Mapping[str, str]
 
@@ -46,9 +49,10 @@ def session_for(workspace: Workspace | None) -> Session:
 
 
 def _monitor(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
-    from mljupyter.widgets.panels.monitor import Monitor  # slow import; only if one is opened
+    from mljupyter.widgets.panels.monitor import WINDOW_SECONDS, Monitor  # slow import; only if one is opened
 
-    return Monitor(workspace, given["name"])
+    seconds = whole(given.get("seconds", "")) or _CHART_SECONDS
+    return Monitor(workspace, given["name"], min(seconds, WINDOW_SECONDS))
 
 
 def _logs(workspace: Workspace, given: Arguments) -> anywidget.AnyWidget:
@@ -169,7 +173,8 @@ class Views:
             view_id: the id that the page has chosen.
             kind: one of `KINDS`.
             workspace: the workspace; None if there is none yet: a wizard creates it when it does something.
-            given: ``name`` of an endpoint or image and ``version`` of an endpoint, or initial values of a wizard.
+            given: ``name`` of an endpoint or image, ``version`` of an endpoint, ``seconds`` as the period of a
+                monitor's charts; or initial values of a wizard.
             page: the connection of the page; see `leave`.
             send: sends a message of the view to the page.
 

@@ -57,10 +57,12 @@ class EstimatorsElsewhere:
 
     Attributes:
         found: the estimators by name, those that were told last first.
+        lost: those that were told once, and are not there any more.
 
     """
 
     found: dict[str, Elsewhere] = field(default_factory=dict)
+    lost: dict[str, Elsewhere] = field(default_factory=dict)
 
     def hear(self, place: object, estimators: object) -> None:
         """Take the estimators of a notebook in place of those that were told of it before; ignore what is malformed.
@@ -74,6 +76,9 @@ class EstimatorsElsewhere:
             >>> known.hear("a.ipynb", {"ridge": "Ridge", "no name": "Ridge"})
             >>> known.found
             {'ridge': Elsewhere(kind='Ridge', place='a.ipynb')}
+            >>> known.hear("a.ipynb", {})
+            >>> known.found, known.lost
+            ({}, {'ridge': Elsewhere(kind='Ridge', place='a.ipynb')})
 
         """
         if not isinstance(place, str) or not isinstance(estimators, Mapping):
@@ -84,4 +89,6 @@ class EstimatorsElsewhere:
             if isinstance(name, str) and name.isidentifier() and len(name) <= _MOST_CHARACTERS and isinstance(kind, str)
         }
         kept = {name: one for name, one in self.found.items() if name not in told and one.place != place}
+        gone = {name: one for name, one in {**self.lost, **self.found}.items() if name not in told and name not in kept}
         self.found = {**told, **kept}
+        self.lost = dict(list(gone.items())[-_MOST:])

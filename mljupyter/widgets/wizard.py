@@ -21,6 +21,7 @@ _STEP = "step "
 _SHOWS_PER_SECOND = 4
 _MOST_VIEWS = 8
 _SAVE_SECONDS = 2.0
+_TYPED_AGAIN = "This is what was typed before. The form was opened anew, and nothing has been started again."
 
 
 def _nothing() -> None:
@@ -116,6 +117,7 @@ class Wizard(anywidget.AnyWidget):
         self._focus: dict[str, str] | None = None
         self._attempts = 0
         self._goal: int | None = None  # a step that is opened as soon as a check on the way has ended
+        self._kept: dict[str, list[tuple[str, Any]]] = {}  # typed into an earlier form, by the step; see _bring_back
         self._answered: dict[str, int] = {}
         self._worker = Worker(f"mljupyter {title}", self._failed)
         for page in pages:
@@ -168,6 +170,8 @@ class Wizard(anywidget.AnyWidget):
         elif message.get("kind") == "press":
             button = str(message.get("button"))
             self._worker.put(lambda: self._answer(message, lambda: self._press(button)))
+        elif message.get("kind") == "typed":
+            self._worker.put(lambda: self._bring_back(message.get("pages"), message.get("step")))
 
     def _answer(self, message: dict[str, Any], act: Callable[[], None]) -> None:
         """Handle a numbered change or press of a view; until the view gets that number back, it keeps its own input."""
@@ -229,6 +233,35 @@ class Wizard(anywidget.AnyWidget):
                     self._goal = index if self._status else None
                     return
 
+    def _bring_back(self, pages: Any, step: Any) -> None:
+        """Fill in what was typed into an earlier form, and go on to the step that it showed.
+
+        A page that is not complete stops the way there; later pages are filled in when they are opened. No step that
+        starts something is opened.
+
+        Parameters:
+            pages: pairs of key and value in their order, by the name of the step.
+            step: the name of the step.
+
+        """
+        if self.page.moving():
+            return
+        self._kept = _typed_by_step(pages)
+        self._fill_in()
+        names = [page.name for page in self._pages]
+        index = names.index(step) if step in names else self._index
+        while self._barrier(index):
+            index -= 1
+        self._open(index)
+        self._status = self._status or _TYPED_AGAIN
+        self._show()
+
+    def _fill_in(self) -> None:
+        """Give the current page what was typed into it in an earlier form."""
+        for key, value in self._kept.pop(self.page.name, []):
+            self.page.change(key, value)
+            self._lead_on()
+
     def _lead_on(self) -> None:
         """Replace the pages after the current one by those that its input leads to."""
         following = self.page.following()
@@ -245,6 +278,7 @@ class Wizard(anywidget.AnyWidget):
         if target != self._index:
             self._pages[target].enter()
             self._index = target
+            self._fill_in()
 
     def _failed(self, error: Exception) -> None:
         """Show an error on the current page."""
@@ -328,3 +362,14 @@ class Wizard(anywidget.AnyWidget):
     def _save(self) -> None:
         self._saving.release()
         self._saved.update(self._state())
+
+
+def _typed_by_step(pages: Any) -> dict[str, list[tuple[str, Any]]]:
+    """Return what a page has kept of an earlier form, without what is malformed."""
+    if not isinstance(pages, dict):
+        return {}
+    return {
+        str(step): [(str(pair[0]), pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+        for step, pairs in pages.items()
+        if isinstance(pairs, list)
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,8 @@ class Lab:
     token: str
     directory: Path
     home: Path
+    restart: Callable[[], None] = lambda: None
+    """Kills the server, and starts another one at the same address; kernels end."""
 
     def address(self, notebook: str) -> str:
         """Return the address that opens a notebook."""
@@ -102,11 +105,10 @@ def running(directory: Path, home: Path, theme: str = "light", extension: str = 
         extension: the module of the server extension; empty for none.
 
     """
-    environment = prepared(home, theme)
+    environment = {**prepared(home, theme), "JUPYTER_TOKEN": secrets.token_hex(16)}
     runtime = home / "runtime"
     arguments = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-        "--ServerApp.port=0",
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={directory}",
         "--LabApp.expose_app_in_browser=True",
@@ -115,19 +117,37 @@ def running(directory: Path, home: Path, theme: str = "light", extension: str = 
         f"--ServerApp.jpserver_extensions={ {SERVER_EXTENSION: False, **({extension: True} if extension else {})} }",
     ]
     log = home / "lab.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(arguments, env=environment, stdout=output, stderr=output, cwd=directory)
-    try:
+    server: subprocess.Popen[bytes] | None = None
+
+    def start(port: int = 0) -> Any:
+        nonlocal server
+        for left in runtime.glob("jpserver-*"):
+            left.unlink()
+        with log.open("wb") as output:
+            command = [*arguments, f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+            server = subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=directory)
         found = wait_until(lambda: list(runtime.glob("jpserver-*.json")), "the Jupyter server")
         about = wait_until(lambda: _read(found[0]), "the server's address")
         wait_until(lambda: "is running at" in log.read_text(errors="replace"), "the server's start")
-        yield Lab(about["url"], about["token"], directory, home)
-    finally:
+        return about
+
+    def end() -> None:
+        assert server is not None
         family = [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]
         for process in family:  # a kernel that is waiting for something would hold up an orderly end
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         server.wait(HANG_SECONDS)
+
+    def restart() -> None:
+        end()
+        start(about["port"])
+
+    try:
+        about = start()
+        yield Lab(about["url"], about["token"], directory, home, restart)
+    finally:
+        end()
 
 
 def _read(path: Path) -> Any:

@@ -121,6 +121,52 @@ def test_a_wizard_asks_a_busy_kernel(
     assert notebook.counts() == [1, None]  # the kernel was asked without a trace
 
 
+def test_a_dead_kernel_ends_no_panel(page: Page, lab: Lab, opened: Callable[..., Notebook], tmp_path: Path) -> None:
+    """Panel, tabs and wizards go on; a wizard says that the kernel has lost its estimator, and still inserts a cell."""
+    sdk(lab, tmp_path, DEPLOY)
+    notebook = opened(FIT.split("\nwhile")[0])
+    notebook.run(0)
+    page.evaluate(OPEN, "mljupyter:show-panel")
+    panel = page.locator(PANEL)
+    panel.get_by_role("button", name="line", exact=True).click()
+    monitor = page.locator(".mljlab-View", has_text="Requests per second")
+    expect(monitor).to_be_visible()
+    page.evaluate(OPEN, "mljupyter:deploy")
+    model = page.get_by_label("Model", exact=True)
+    expect(model.locator("option").first).to_have_text(f"ridge: Ridge, fitted in {notebook.name}")
+    model.select_option("estimator ridge")
+
+    page.add_locator_handler(page.locator(".jp-Dialog"), lambda: page.keyboard.press("Escape"))
+    page.evaluate(
+        """() => {
+            const panel = [...window.jupyterapp.shell.widgets('main')].find((one) => one.sessionContext);
+            panel.sessionContext.session.kernel.requestExecute({ code: 'import os; os.kill(os.getpid(), 9)' });
+        }"""
+    )
+    lost = page.get_by_text(f"The kernel of {notebook.name} does not have 'ridge' any more")
+    expect(lost.first).to_be_visible()
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(model).to_have_attribute("aria-invalid", "true")
+    sdk(lab, tmp_path, "from mljupyter.core import Workspace\nWorkspace.get('default').webservices['line'].scale(2)")
+    expect(panel.locator("li", has_text="line").first).to_contain_text("2/2 replicas")
+
+    model.select_option("line")
+    insert = page.get_by_role("button", name=f"Insert the line into {notebook.name}")
+    following = page.get_by_role("button", name="Next", exact=True)
+    heading = page.locator("form.mlj h3")
+    for _ in range(8):
+        expect(insert.or_(following).first).to_be_enabled()
+        if insert.is_visible():
+            break
+        before = heading.inner_text()
+        following.click()
+        expect(heading).not_to_have_text(before)
+    insert.click()
+    expect(page.get_by_text(f"Inserted into {notebook.name}, below its active cell.")).to_be_visible()
+    page.get_by_role("tab", name="Monitor: line").click()
+    expect(monitor).to_be_visible()
+
+
 def test_a_model_in_use_is_downloaded_but_not_deleted_and_the_history_of_its_endpoint_is_kept_in_a_tab(
     page: Page, lab: Lab, shot: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -23,6 +23,11 @@ ws = Workspace.create("default", exist_ok=True)
 Model.register(ws, sys.argv[1], "line", model_framework=Model.Framework.SCIKITLEARN, sample_input_dataset=None)
 """
 PANEL = "#mljupyter-endpoints"
+SLOW_MESSAGES = """() => {  // Chromium slows requests, but no WebSocket
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (...message) { setTimeout(() => send.apply(this, message), 800); };
+    window.endSlowness = () => { WebSocket.prototype.send = send; };
+}"""
 
 
 @pytest.fixture
@@ -132,6 +137,82 @@ def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_
     expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
 
 
+def test_what_was_typed_into_a_wizard_is_there_again_after_the_server_was_restarted(lab_page: Page, lab: Lab) -> None:
+    page = lab_page
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:deploy')")
+    name, memory = page.get_by_label("Name of the endpoint"), page.get_by_label("Memory", exact=False).first
+    heading = page.locator(".mlj h3")
+    name.fill("kept-name")
+    for words in ("Where should it run?", "How large, and how many?"):
+        page.get_by_role("button", name="Next", exact=True).click()
+        expect(heading).to_have_text(words)
+    memory.fill("1.5")
+    # JupyterLab says in a dialog of its own that the server is away.
+    page.add_locator_handler(page.locator(".jp-Dialog"), lambda: page.keyboard.press("Escape"))
+    lab.restart()
+    expect(page.get_by_text("This is what was typed before.")).to_be_visible()
+    expect(heading).to_have_text("How large, and how many?")
+    expect(memory).to_have_value("1.5")
+    for _ in range(2):
+        page.get_by_role("button", name="Back", exact=True).click()
+    expect(name).to_have_value("kept-name")
+    page.evaluate("() => window.jupyterapp.commands.execute('application:close')")
+    page.wait_for_function("() => !Object.keys(sessionStorage).some((key) => key.includes('mljupyter:typed'))")
+
+
+def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_nothing(lab_page: Page) -> None:
+    page = lab_page
+    panel = page.locator(PANEL)
+    link = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    link.send("Network.enable")
+    link.send("Network.emulateNetworkConditions", slow)
+    page.evaluate(SLOW_MESSAGES)
+
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
+    panel.get_by_text("Models", exact=True).click()
+    expect(panel.locator("details", has_text="Models").get_by_text("Loading …")).to_be_visible()
+    expect(panel.get_by_role("button", name="Deploy line:1")).to_be_visible()
+
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:attach')")
+    tab = page.locator(".mljlab-View").filter(visible=True)
+    expect(tab.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    # The checks have ended before the code that shows them has arrived: nothing of that is lost.
+    expect(tab.get_by_text("Can be used now.").first).to_be_visible()
+
+    panel.get_by_role("button", name="Deploy line:1").click()
+    heading = tab.locator(".mlj h3")
+    tab.get_by_label("Name of the endpoint").fill("slow-one")
+    following = tab.get_by_role("button", name="Next", exact=True)
+    deploy = tab.get_by_role("button", name="Deploy now")
+    following.dblclick()
+    expect(tab.get_by_text("Working …")).to_be_visible()
+    expect(heading).to_have_text("Where should it run?")  # the second press has opened no further step
+    for _ in range(8):
+        expect(deploy.or_(following).first).to_be_enabled()
+        if deploy.is_visible():
+            break
+        before = heading.inner_text()
+        following.click()
+        expect(heading).not_to_have_text(before)
+    deploy.dblclick()
+    line = panel.locator("li", has=page.get_by_role("button", name="slow-one", exact=True))
+    expect(line.first).to_contain_text("Healthy")
+
+    panel.get_by_role("button", name="slow-one", exact=True).click()
+    expect(tab.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    expect(tab.locator(".mlj-panel")).to_contain_text("Requests per second")
+    panel.get_by_role("button", name="Actions on slow-one").click()
+    page.get_by_role("menuitem", name="History", exact=True).click()
+    deployments = tab.get_by_role("list", name="What has happened").get_by_role("listitem")
+    expect(deployments.filter(has_text="created")).to_have_count(1)
+    expect(deployments.filter(has_text="updated")).to_have_count(0)
+    page.evaluate("() => window.endSlowness()")
+    link.detach()
+    page.evaluate("() => window.jupyterapp.commands.execute('application:close-all')")
+    expect(page.locator(".mljlab-View")).to_have_count(0)
+
+
 def test_all_commands_have_a_label_and_the_launcher_opens_a_wizard(lab_page: Page) -> None:
     page = lab_page
     labels = page.evaluate(
@@ -173,6 +254,7 @@ def test_a_file_is_registered_from_the_file_browser(lab_page: Page, lab: Lab) ->
     page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:activate')")
     page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:refresh')")
     page.get_by_role("listitem", name=re.compile("wine.pkl")).click(button="right")
+    expect(page.get_by_role("menuitem", name="Use as scoring script …")).to_have_count(0)
     page.get_by_role("menuitem", name="Register as model …").click()
     expect(page.get_by_label("Path")).to_have_value(str(lab.directory / "wine.pkl"))
     following = page.get_by_role("button", name="Next", exact=True)

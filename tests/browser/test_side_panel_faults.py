@@ -103,6 +103,18 @@ def test_while_the_server_is_away_the_page_says_how_old_its_list_is_and_keeps_it
     shown.crowd.set(3, state="Healthy")
 
 
+def test_a_certificate_that_ends_soon_is_told_once_with_the_way_to_its_endpoint(shown: Shown) -> None:
+    problem = {"code": "CertificateExpires", "message": "The certificate for 'localhost' ends in 20 days."}
+    for number in (6, 7):  # one router, and so one certificate
+        shown.crowd.rows[number]["certificate"] = {"ends": time.time() + 20 * 86400, "problem": problem}
+    for _ in range(2):
+        shown.crowd.tell_all()
+    told = shown.page.locator(".Toastify__toast").filter(has_text="ends in 20 days")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text("The certificate of endpoint-0006 needs attention.")
+    expect(told.get_by_role("button", name="Monitor")).to_be_visible()
+
+
 def test_a_page_that_nobody_sees_has_no_connection_and_misses_nothing(shown: Shown) -> None:
     expect(shown.line(4)).to_contain_text("Healthy")
     asked = len(shown.crowd.asked)

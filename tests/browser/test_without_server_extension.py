@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,8 @@ def shown(context: BrowserContext, tmp_path_factory: pytest.TempPathFactory) -> 
     notebook(
         ["1 + 1", "import mljupyter\nmljupyter.__version__ = '0.0.9'", "import mljupyter"], directory / "one.ipynb"
     )
+    for name in ("model.pkl", "score.py"):
+        (directory / name).touch()
     with running(directory, tmp_path_factory.mktemp("home"), extension="") as lab:
         page = context.new_page()
         found = Notebook(page, lab, "one.ipynb")
@@ -38,6 +41,18 @@ def test_the_panel_says_how_to_enable_it_and_the_rest_of_jupyterlab_is_as_before
     expect(page.locator(".jp-LauncherCard", has_text="Deploy a model")).to_have_count(0)
     shown.command("application:close")
     expect(page.locator(".jp-Launcher")).to_have_count(0)
+    page.evaluate("() => window.jupyterapp.commands.execute('filebrowser:activate')")
+    for name in ("model.pkl", "score.py"):
+        page.get_by_role("listitem", name=re.compile(name)).click(button="right")
+        expect(page.get_by_role("menuitem", name="Rename")).to_be_visible()
+        ours = page.get_by_role("menuitem", name=re.compile("Register as model|Use as scoring script"))
+        expect(ours).to_have_count(0)
+        page.keyboard.press("Escape")
+    shown.command("mljupyter:deploy")  # by its shortcut
+    view = page.locator(".mljlab-View")
+    expect(view).to_contain_text("jupyter server extension enable mljupyter.labserver")
+    shown.command("application:close")
+    expect(view).to_have_count(0)
 
 
 def test_a_kernel_with_another_version_is_one_sentence_with_the_command_that_mends_it(shown: Notebook) -> None:

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.system
 CODE = "__import__('builtins').FUZZED.append(1)"
 KEYS = ["source", "path", "name", "tags", "way", "shares", "version", "steps", "every", "guard", "replicas", "cpu"]
 KEYS += ["memory", "model", "models", "target", "engine", "address", "auth", "variables", "score", "framework", "rate"]
+STEPS = ["Model", "Where", "Size", "Review", "Progress", "What", "Name", "Shares", "Targets", "Docker engine", "Check"]
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -60,6 +61,16 @@ messages = st.one_of(
     st.fixed_dictionaries(
         {"kind": st.just("press")},
         optional={"button": st.sampled_from(["next", "next", "back", "insert", "check", "again"]) | anything},
+    ),
+    st.fixed_dictionaries(
+        {"kind": st.just("typed")},
+        optional={
+            "pages": st.dictionaries(
+                st.sampled_from(STEPS), st.lists(st.tuples(st.sampled_from(KEYS), anything), max_size=3) | anything
+            )
+            | anything,
+            "step": st.sampled_from(STEPS) | anything,
+        },
     ),
     st.fixed_dictionaries(
         {"kind": kinds | anything},

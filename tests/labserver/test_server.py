@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +17,11 @@ import mljupyter
 from mljupyter.labserver.handler import Handler
 from mljupyter.labserver.routes import ROUTES
 from tests.labserver.conftest import Server
+from tests.system.certificates import Files
 from tests.waiting import HANG_SECONDS
 
+ROUTER = "import mljupyter.core\nmljupyter.core.Workspace.get('team').router"
+DAY = 86400
 DEPLOY = """
 from sklearn.linear_model import LinearRegression
 from mljupyter.core import Model, Workspace
@@ -249,6 +254,30 @@ def test_a_page_gets_the_rates_of_the_endpoints_that_it_shows(server: Server, li
         assert "a list" in page.hear(lambda message: message["is"] == "error")["message"]
 
 
+def test_a_page_hears_that_the_certificate_of_an_endpoint_ends_soon_and_that_it_was_renewed(
+    server: Server, line: str, tmp_path: Path
+) -> None:
+    files = Files(tmp_path, "localhost", days=20)
+    own = f"certificate_file={str(files.certificate)!r}, key_file={str(files.key)!r}, host='localhost'"
+
+    def told(message: dict[str, Any]) -> Any:
+        return next((row["certificate"] for row in message.get("rows", []) if row["name"] == line), None)
+
+    with server.page() as page:
+        page.tell(do="follow", workspace="team")
+        page.hear(lambda message: message["is"] == "endpoints" and message["rows"])
+        server.sdk(f"{ROUTER}.enable_tls({own})")
+        certificate = told(page.hear(lambda message: (told(message) or {}).get("problem") is not None))
+        assert certificate["problem"]["code"] == "CertificateExpires"
+        assert "localhost" in certificate["problem"]["message"]
+        assert 19 * DAY < certificate["ends"] - time.time() <= 20 * DAY
+        files.renew(days=90)
+        renewed = told(page.hear(lambda message: told(message) is not None and told(message)["problem"] is None))
+        assert renewed["ends"] - time.time() > 80 * DAY
+        server.sdk(f"{ROUTER}.disable_tls()")
+        page.hear(lambda message: message["is"] == "endpoints" and message["rows"] and told(message) is None)
+
+
 def test_a_page_hears_why_a_workspace_cannot_be_followed(server: Server, line: str) -> None:
     with server.page() as page:
         page.tell(do="follow", workspace="taem")
@@ -337,6 +366,29 @@ def test_a_wizard_offers_the_estimators_of_a_notebook_that_the_page_tells_of(ser
         assert model["options"][0]["label"] == "ridge: Ridge, fitted in a.ipynb"
         assert not any("number" in option["label"] or "no name" in option["label"] for option in model["options"])
         page.tell(do="close", view="f1")
+
+
+def test_a_wizard_says_that_the_kernel_does_not_have_the_chosen_estimator_any_more(server: Server, line: str) -> None:
+    def of_model(message: dict[str, Any]) -> dict[str, Any]:
+        fields = message.get("state", {}).get("view", {}).get("fields", [])
+        return next((field for field in fields if field["key"] == "model"), {})
+
+    def fitted(*names: str) -> dict[str, Any]:
+        return {"kind": "fitted", "place": "a.ipynb", "estimators": dict.fromkeys(names, "Ridge")}
+
+    with server.page() as page:
+        page.tell(do="open", view="f2", kind="deploy", workspace="team", given={})
+        page.tell(do="tell", view="f2", content=fitted("ridge"))
+        page.tell(do="tell", view="f2", content={"kind": "change", "key": "model", "value": "estimator ridge"})
+        page.hear(lambda message: of_model(message).get("value") == "estimator ridge")
+        page.tell(do="tell", view="f2", content=fitted())
+        page.tell(do="tell", view="f2", content={"kind": "press", "button": "next"})
+        field = of_model(page.hear(lambda message: bool(of_model(message).get("error"))))
+        assert field["error"].startswith("The kernel of a.ipynb does not have 'ridge' any more")
+        assert field["value"] == "estimator ridge"
+        page.tell(do="tell", view="f2", content=fitted("ridge"))
+        page.hear(lambda message: of_model(message).get("error") == "")
+        page.tell(do="close", view="f2")
 
 
 def test_a_wizard_runs_without_a_kernel_and_keeps_what_was_typed(server: Server, line: str) -> None:

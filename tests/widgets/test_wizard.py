@@ -163,3 +163,64 @@ def test_a_step_behind_a_running_check_is_opened_when_the_check_has_ended(
     reasons.clear()
     described.page.refresh()
     wait_until(lambda: described.view["heading"] == "Asked", "the step")
+
+
+class Named(Described):
+    """A page with the fields of another one, which may be the one that starts something."""
+
+    def __init__(self, name: str, starts: bool = False) -> None:
+        super().__init__()
+        self.name, self.starts, self.entered = name, starts, 0
+
+    def enter(self) -> None:
+        self.entered += 1
+
+
+FULL = [["first", "a"], ["third", "b"], ["first", "c"]]
+
+
+@pytest.fixture
+def form() -> Iterator[Wizard]:
+    found = Wizard("Ask", [Named("One"), Named("Two"), Named("Three"), Named("Run", starts=True)])
+    yield found
+    found.close()
+
+
+def bring_back(wizard: Wizard, pages: Any, step: Any) -> str:
+    """Tell a form what was typed into an earlier one; return the step that it shows then."""
+    content = {"kind": "typed", "pages": pages, "step": step}
+    wizard._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    assert wizard.settled()
+    return next(str(item["name"]) for item in wizard.view["steps"] if item["state"] == "current")
+
+
+def test_a_form_that_was_opened_anew_gets_what_was_typed_and_shows_the_same_step(form: Wizard) -> None:
+    assert bring_back(form, {"One": FULL, "Two": [["third", "typed"]]}, "Two") == "Two"
+    assert [page.values for page in form._pages[:2]] == [  # type: ignore[attr-defined]
+        {"first": "c", "second": "ok", "third": "b"},
+        {"first": "", "second": "ok", "third": "typed"},
+    ]
+    assert "what was typed before" in form.view["status"]
+
+
+def test_a_page_that_is_not_complete_stops_the_way_there_and_what_is_on_later_ones_is_not_lost(form: Wizard) -> None:
+    assert bring_back(form, {"One": [["first", "a"]], "Two": FULL}, "Three") == "One"
+    assert form.view["focus"]["key"] == "third"
+    form.change("third", "b")
+    form.press("next")
+    form.press("next")
+    assert form.settled()
+    assert form.page.name == "Three"
+
+
+def test_a_step_that_starts_something_is_not_opened_again(form: Wizard) -> None:
+    assert bring_back(form, {"One": FULL, "Two": FULL, "Three": FULL}, "Run") == "Three"
+    assert form._pages[-1].entered == 0  # type: ignore[attr-defined]
+    assert "nothing has been started again" in form.view["status"]
+
+
+@pytest.mark.parametrize("pages", [None, [], {"One": 3}, {"One": [1, ["first"], ["first", "a", "b"]]}, {"Other": FULL}])
+@pytest.mark.parametrize("step", [None, [], "Nowhere", "Three"])
+def test_malformed_input_of_an_earlier_form_changes_nothing(form: Wizard, pages: Any, step: Any) -> None:
+    assert bring_back(form, pages, step) == "One"
+    assert form.page.values == Described().values  # type: ignore[attr-defined]

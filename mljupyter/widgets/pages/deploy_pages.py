@@ -45,6 +45,23 @@ class Draft:
         return found.place if found is not None else ""
 
     @property
+    def lost(self) -> str:
+        """What to do about a chosen estimator that its kernel does not have any more; empty for every other choice."""
+        name = str(self.typed.get("estimator") or "")
+        gone = self.elsewhere.lost.get(name)
+        if gone is None:
+            return ""
+        return (
+            f"The kernel of {gone.place} does not have {name!r} any more, such as after its end or a restart: "
+            "run the cell that fits it again, or choose another model."
+        )
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the chosen estimator is, or was, in the kernel of a notebook, and this process does not have it."""
+        return bool(self.lives_in or self.lost)
+
+    @property
     def told(self) -> frozenset[str]:
         """The options that were typed; for the others, an existing endpoint keeps its settings."""
         return frozenset(key for key, value in self.typed.items() if value not in (None, "", []))

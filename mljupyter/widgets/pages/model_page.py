@@ -51,6 +51,7 @@ class ModelPage(DraftPage):
 
     def hear_elsewhere(self) -> None:
         """Offer the estimators that a page has told of; one of them is chosen if nothing could be deployed before."""
+        self._problems = {}  # they may be about an estimator that this process does not have
         if not (self._estimators or self._models or self._scripts):
             self._choose_first()
 
@@ -69,15 +70,10 @@ class ModelPage(DraftPage):
     def fields(self) -> list[Field]:
         """Return the fields for name, model, and script or method."""
         typed = self.draft.typed
+        about = "An estimator is registered when it is deployed. Registered models have their newest version."
         found = [
             {**self.field("name", "Name of the endpoint"), "help": self._about_name()},
-            fields.choice(
-                "model",
-                "Model",
-                self._chosen,
-                self._offered_models(),
-                about="An estimator is registered when it is deployed. Registered models have their newest version.",
-            ),
+            fields.choice("model", "Model", self._chosen, self._offered_models(), about=self.draft.lost or about),
         ]
         if typed.get("estimator"):
             first = Choice(_WRITTEN, "generated for the estimator")
@@ -121,7 +117,7 @@ class ModelPage(DraftPage):
     def check_again(self) -> None:
         """Check the estimator, its method and its sample; their expressions are evaluated only here."""
         values, _ = values_of([OPTIONS[key] for key in self.asks], self.draft.typed)
-        self._problems = {} if self.draft.lives_in else estimator_problems(values, self.draft.namespace)
+        self._problems = {} if self.draft.is_elsewhere else estimator_problems(values, self.draft.namespace)
         self._checked = self._typed_estimator()
 
     def blocked(self) -> str:
@@ -136,7 +132,7 @@ class ModelPage(DraftPage):
     def errors(self) -> dict[str, str]:
         """Check the input, and that there is something to deploy."""
         problems = self._problems if self._checked == self._typed_estimator() else {}
-        found = {**problems, **super().errors()}
+        found = {**problems, **super().errors(), **({"model": self.draft.lost} if self.draft.lost else {})}
         typed = self.draft.typed
         if "name" not in found:
             try:

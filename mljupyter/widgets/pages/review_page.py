@@ -44,7 +44,7 @@ class ReviewPage(DraftPage):
         if errors:
             self._problem = "\n".join(f"{key}: {text}" for key, text in errors.items())
             return
-        if self.draft.lives_in:
+        if self.draft.is_elsewhere:
             return  # its kernel makes the plan
         try:
             values[TOLD] = self.draft.told
@@ -81,8 +81,9 @@ class ReviewPage(DraftPage):
     def fields(self) -> list[Field]:
         """Return plan, line, Python code and files."""
         line = fields.code("line", "Equivalent magic", self.line)
-        if place := self.draft.lives_in:
-            where = [("Estimator", f"{self.draft.typed['estimator']}, in the kernel of {place}")]
+        if self.draft.is_elsewhere:
+            there = f"{self.draft.typed['estimator']}, in the kernel of {self.draft.lives_in}"
+            where = [("Estimator", self.draft.lost or there)]
             return [fields.summary("where", "The notebook deploys it", where), line]
         if self.plan is None or self.deployment is None:
             return [fields.code("problem", "Problems to fix", self._problem), *self._resets, line]
@@ -119,6 +120,8 @@ class ReviewPage(DraftPage):
 
     def blocked(self) -> str:
         """Return the reason why the deployment is not possible."""
+        if self.draft.lost:
+            return self.draft.lost
         if place := self.draft.lives_in:
             return f"The estimator is in the kernel of {place}: insert the line there, and run it."
         return "Go back and correct the problem." if self._problem else ""
