@@ -213,6 +213,26 @@ def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_no
     expect(page.locator(".mljlab-View")).to_have_count(0)
 
 
+def test_the_settings_choose_the_target_of_the_next_deployment(lab_page: Page) -> None:
+    page = lab_page
+    page.evaluate("() => window.jupyterapp.commands.execute('settingeditor:open', { query: 'mljupyter' })")
+    editor = page.locator(".jp-SettingsPanel")
+    for title in ("Workspace", "Compute target", "Refresh", "Metrics window", "A certificate ends within thirty days"):
+        expect(editor.get_by_text(title, exact=True).first).to_be_visible()
+    editor.locator("input[id$='_target']").fill("docker")
+    editor.locator("input[id$='_target']").press("Tab")
+    saved = """async () => {
+        const { raw } = await window.jupyterapp.serviceManager.settings.fetch('mljupyter-labextension:panel');
+        return raw.includes('docker');
+    }"""
+    wait_until(lambda: page.evaluate(saved), "the setting is saved")
+    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:deploy')")
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(page.get_by_role("radio", name=re.compile("docker"))).to_be_checked()
+    reset = "() => window.jupyterapp.serviceManager.settings.save('mljupyter-labextension:panel', '{}')"
+    page.evaluate(reset)  # other tests share the settings
+
+
 def test_all_commands_have_a_label_and_the_launcher_opens_a_wizard(lab_page: Page) -> None:
     page = lab_page
     labels = page.evaluate(
