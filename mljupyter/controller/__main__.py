@@ -12,6 +12,7 @@ from mljupyter.client.errors import stopped
 from mljupyter.controller.layout import Layout
 from mljupyter.controller.storage.lock import AlreadyRunningError, ControllerLock
 from mljupyter.errors import MLJupyterError
+from mljupyter.workspace_folders import WorkspaceGoneError
 
 IDLE_SECONDS = 300.0
 
@@ -26,6 +27,8 @@ def main() -> int:
     arguments = parser.parse_args()
     layout = Layout.of(arguments.workspace)
     try:
+        if not layout.directory.is_dir():  # it may have been deleted since a client has started this process
+            raise WorkspaceGoneError.of(layout.directory)
         layout.prepare()
         with ControllerLock(layout.lock) as lock:
             from mljupyter.controller.lifecycle import run  # only the process that holds the lock

@@ -129,18 +129,17 @@ class Layout:
         return self.runtime() / "waiting.sock"
 
     def prepare(self) -> None:
-        """Create the directories in that of the workspace, accessible only to the owner.
+        """Create the directories, accessible only to the owner.
 
         A missing directory of sockets is created again in its place. One that is accessible to others, or belongs to
         another user by now, is not used any more, and the link is changed to a new one.
 
         Raises:
             SocketPathError: when sockets would have too long a path, or no directory is safe from other users.
-            FileNotFoundError: the workspace was deleted.
 
         """
         for path in (self.control, self.router, self.tls, self.replicas, self.revisions):
-            private_directory(path, "Only its owner can use a workspace: use one of your own.", parents=False)
+            private_directory(path, "Only its owner can use a workspace: use one of your own.")
         with self._choosing():
             if not self._restored():
                 self._link_to(new_runtime_directory())
@@ -306,21 +305,18 @@ def _length(path: Path) -> int:
     return len(os.fsencode(path))
 
 
-def private_directory(
-    path: Path, way_out: str = f"Set {RUNTIME_VARIABLE} to a directory of your own.", *, parents: bool = True
-) -> None:
+def private_directory(path: Path, way_out: str = f"Set {RUNTIME_VARIABLE} to a directory of your own.") -> None:
     """Create a directory that only its owner may enter, or check that an existing one is private.
 
     Parameters:
-        path: the directory.
+        path: the directory. Missing parents are created.
         way_out: the remedy when it belongs to another user.
-        parents: create missing parents. Without them, the directory of a deleted workspace is not created.
 
     Raises:
         SocketPathError: when it belongs to another user, or is not a directory.
 
     """
-    path.mkdir(mode=0o700, parents=parents, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         whose = f"it belongs to {ownership.name_of(status.st_uid)}" if status.st_uid != os.getuid() else "it is a link"

@@ -35,3 +35,16 @@ def test_what_the_system_refuses_is_said_in_a_line_and_kept_with_its_traceback_i
     assert "Traceback" not in ended.stderr
     log = layout.log.read_text()
     assert "E the controller ends\nTraceback" in log and str(layout.socket()) in log
+
+
+def test_a_controller_for_a_workspace_that_was_deleted_meanwhile_creates_nothing(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    ended = subprocess.run(
+        [sys.executable, "-m", "mljupyter.controller", str(workspace)],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert ended.returncode == 1
+    assert "was deleted" in ended.stderr
+    assert not workspace.exists()

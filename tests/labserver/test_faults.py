@@ -396,10 +396,10 @@ def test_a_cluster_that_does_not_answer_hides_neither_local_endpoints_nor_models
 def test_a_controller_that_was_stopped_is_not_started_by_pages_that_look_at_its_endpoints(site: Site) -> None:
     views = ("monitor", "history", "comparison", "logs", "try")
 
-    def opened(page: Page, kind: str) -> dict[str, Any]:
-        page.tell(do="open", view=kind, kind=kind, workspace=TEAM, given={"name": NAME})
-        answer = page.hear(lambda found: found.get("view") == kind)
-        page.tell(do="tell", view=kind, content={"kind": "hello"})
+    def opened(page: Page, kind: str, view: str) -> dict[str, Any]:
+        page.tell(do="open", view=view, kind=kind, workspace=TEAM, given={"name": NAME})
+        answer = page.hear(lambda found: found.get("view") == view)
+        page.tell(do="tell", view=view, content={"kind": "hello"})
         return answer
 
     def says_how_to_start_it(text: str) -> bool:
@@ -410,20 +410,20 @@ def test_a_controller_that_was_stopped_is_not_started_by_pages_that_look_at_its_
     with site.server.page() as before, site.server.page() as after, site.server.client() as client:
         settled(before)
         before.tell(do="rates", workspace=TEAM, names=[NAME])
-        assert [opened(before, kind)["is"] for kind in views] == ["view"] * len(views)
+        assert [opened(before, kind, kind)["is"] for kind in views] == ["view"] * len(views)
         site.server.sdk(stop)
         told = before.hear(lambda found: bool(found.get("problems")))
         assert list(rows(told)) == [NAME]
         assert says_how_to_start_it(told["problems"][0]["message"])
+        before.tell(do="tell", view="monitor", content={"kind": "watch"})  # somebody still looks
         before.hear(lambda found: found.get("view") == "monitor" and says_how_to_start_it(str(found.get("content"))))
 
         after.tell(do="follow", workspace=TEAM)
         told = after.hear(lambda found: found["is"] == "endpoints" and found["known"])
         assert says_how_to_start_it(told["problems"][0]["message"])
-        for kind in views:
-            before.tell(do="close", view=kind)
         for kind in views:  # as a page that is loaded again does
-            assert says_how_to_start_it(opened(after, kind)["message"]), kind
+            assert says_how_to_start_it(opened(after, kind, f"{kind} again")["message"]), kind
+            before.tell(do="close", view=kind)
         for path in (ENDPOINT, f"{ENDPOINT}/history", f"{ENDPOINT}/clients"):
             answer = client.get(path)
             assert answer.status_code == 503, path

@@ -74,9 +74,13 @@ class ControllerSocket:
         self.serve()
 
     async def close(self) -> None:
-        """Stop answering. Return when the requests in progress are answered, or after the timeout."""
+        """Stop answering. Return when the requests in progress are answered, or after the timeout.
+
+        The socket is removed first: one that takes no connections means a crash, after which a client that only looks
+        would start the controller again.
+        """
+        if self.there():
+            self._layout.socket().unlink(missing_ok=True)
         for server in self._servers:
             server.should_exit = True
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.there():
-            self._layout.socket().unlink(missing_ok=True)
