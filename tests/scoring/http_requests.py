@@ -1,7 +1,7 @@
 """Requests as bytes, and the exact answers that a replica gives: names, order and case of headers included.
 
-``python -m tests.scoring.http_requests`` asks a replica of this tree and writes `http_answers.json`. Read the difference
-before it is committed: each is a change that clients can see.
+``python -m tests.scoring.http_requests`` asks a replica of this tree and writes `http_answers.json`. Read the
+differences before they are committed: each is a change that clients can see.
 """
 
 from __future__ import annotations

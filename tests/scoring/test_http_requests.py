@@ -1,4 +1,4 @@
-"""The bytes of answers to requests of many kinds: all that a client can see, compared with those that are written down."""
+"""The bytes of answers to requests of many kinds, compared with those that are written down."""
 
 from __future__ import annotations
 
