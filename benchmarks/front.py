@@ -33,7 +33,7 @@ def run(data):
 """
 _HEADERS = (
     "host: localhost:8080\r\nuser-agent: python-requests/2.32.3\r\naccept-encoding: gzip, deflate\r\naccept: */*\r\n"
-    "content-type: application/json\r\nx-forwarded-proto: http\r\nx-request-id: 5f9c21e3-8e0b-4d0c-9d6f-0d5a3c4b7a11\r\n"
+    "content-type: application/json\r\nx-forwarded-proto: http\r\nx-request-id: 5f9c21e3-8e0b-4d0c-9d6f-0d5a3c4b7a1\r\n"
 )
 _WARM_UP_SECONDS = 0.5
 
