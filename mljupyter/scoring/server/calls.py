@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 from mljupyter.scoring.messages import encode_error
+from mljupyter.scoring.server.admission import Action
 from mljupyter.scoring.server.answer_stream import AnswerStream
 
 
@@ -52,12 +54,13 @@ class Call:
 
     `routed` says whether the router has sent it and can try another replica. `alone` marks a call that is run again
     alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
-    the clock of the event loop. `timer` limits how long it waits. `stream` is its answer if that comes in pieces.
+    the clock of the event loop. A call that waits is refused with `then` at the time `due`; `timer` limits how long one
+    that is run again waits. `stream` is its answer if that comes in pieces.
     """
 
     __slots__ = (
-        "alone", "answered", "arrived_at", "body", "head", "number", "on_answer", "routed", "run", "sent_at", "size",
-        "stream", "timer",
+        "alone", "answered", "arrived_at", "body", "due", "head", "number", "on_answer", "routed", "run", "sent_at",
+        "size", "stream", "then", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +74,8 @@ class Call:
         self.answered = False
         self.arrived_at = 0.0
         self.sent_at = 0.0
+        self.due = math.inf
+        self.then = Action.OVERDUE
         self.timer: asyncio.TimerHandle | None = None
         self.run: Run | None = None
         self.stream: AnswerStream | None = None

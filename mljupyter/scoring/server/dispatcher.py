@@ -47,6 +47,7 @@ _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
 _SPARE_SECONDS = 60.0  # a request cannot be older than it may wait and run, plus this
 _STAMP_SECONDS = 0.001  # the router cuts its timestamp to milliseconds: a shorter age counts as no wait
+_LOOK_SECONDS = 0.001  # calls that are due within this time are refused together
 _LAST_PIECE_SECONDS = 5.0  # a streamed answer over its time may take this long until its next piece, where it ends
 
 _REFUSALS = {
@@ -104,6 +105,8 @@ class Dispatcher:
         self._next_number = 0
         self._starter: asyncio.Handle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
         self._when_idle: Callable[[], None] | None = None
         self.answered = 0
         self.completed = 0
@@ -180,7 +183,7 @@ class Dispatcher:
         if action is not Action.WAIT:
             return self._refusal(action)
         call = self._new_call(head, body, size, age, on_answer)
-        call.timer = self._loop.call_later(timeout, self._give_up, call, then)
+        self._limit_wait(call, timeout, then)
         self._enqueue(call)
         return None
 
@@ -196,11 +199,11 @@ class Dispatcher:
         """Send no more calls to the worker; it may still answer those it runs."""
         self._worker = None
         for call in self._waiting:
-            if call.timer is None:  # it would have been sent next
+            if call.due == math.inf:  # it would have been sent next
                 timeout, then = (
                     (SHORTEST_STAY_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
                 )
-                call.timer = self._loop.call_later(timeout, self._give_up, call, then)
+                self._limit_wait(call, timeout, then)
 
     def lose(self, ending: str, deliberate: bool) -> None:
         """Fail or repeat the calls of a worker that has ended; the queue keeps waiting.
@@ -342,10 +345,31 @@ class Dispatcher:
     def _refusal(self, action: Action) -> Answer:
         return refusal(_REFUSALS[self.ready, action], busy=action is Action.BUSY)
 
-    def _give_up(self, call: Call, action: Action) -> None:
-        self._waiting.remove(call)
-        call.settle(self._refusal(action))
-        self._check_idle()
+    def _limit_wait(self, call: Call, seconds: float, action: Action) -> None:
+        """Refuse a waiting call with this action unless it is sent before."""
+        call.due, call.then = self._loop.time() + seconds, action
+        if call.due < self._looks_at:
+            self._look_at(call.due)
+
+    def _look_at(self, due: float) -> None:
+        """Look at the waiting calls then. One timer serves all, since most are sent long before they are due."""
+        if self._look is not None:
+            self._look.cancel()
+        self._looks_at = due
+        self._look = self._loop.call_at(due, self._give_up_overdue)
+
+    def _give_up_overdue(self) -> None:
+        self._look, self._looks_at = None, math.inf
+        now = self._loop.time()
+        overdue = [call for call in self._waiting if call.due <= now + _LOOK_SECONDS]
+        if overdue:
+            self._waiting = deque(call for call in self._waiting if call.due > now + _LOOK_SECONDS)
+            for call in overdue:
+                call.settle(self._refusal(call.then))
+            self._check_idle()
+        following = min((call.due for call in self._waiting), default=math.inf)
+        if following < self._looks_at:
+            self._look_at(following)
 
     def _give_up_suspect(self, call: Call) -> None:
         self._suspects.remove(call)
