@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NamedTuple
 
+from mljupyter.scoring.protocol import Headers
+
 TEXT: Final = "text"
 """`run()` gets the body as a str."""
 PARAMETERS: Final = "parameters"
@@ -64,24 +66,25 @@ class Interface(NamedTuple):
         return cls(**{**fields, "versions": tuple(fields["versions"])})
 
 
-def request_meta(scope: dict[str, Any], request_id: bytes) -> bytes:
-    """Return method, query, headers and id of an ASGI request as JSON, with header names as WSGI spells them.
+def request_meta(
+    method: str, query: bytes, headers: Headers, request_id: bytes, inference: dict[str, str] | None = None
+) -> bytes:
+    """Return method, query, headers and id of a request as JSON, with header names as WSGI spells them.
 
-    A request of the Open Inference Protocol has the model and the version of its path in the scope as `INFERENCE`. They
-    come first, so that `is_inference` need not read the JSON.
+    A request of the Open Inference Protocol has the model and the version of its path as `inference`. They come first,
+    so that `is_inference` need not read the JSON.
     """
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
+    named: dict[str, str] = {}
+    for raw_name, raw_value in headers:
         if not raw_name.startswith(_PRIVATE_PREFIX):
             name, value = raw_name.decode("latin-1").title(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-    inference = scope.get(INFERENCE)
+            named[name] = f"{named[name]},{value}" if name in named else value
     head = {
         **({INFERENCE: inference} if inference is not None else {}),
-        "method": scope["method"],
-        "query": scope["query_string"].decode("latin-1"),
+        "method": method,
+        "query": query.decode("latin-1"),
         "id": request_id.decode("latin-1"),
-        "headers": headers,
+        "headers": named,
     }
     return json.dumps(head).encode()
 

@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.scoring.conftest import ECHO, Replica
 from tests.waiting import HANG_SECONDS, promised, wait_until
 
@@ -178,3 +180,72 @@ def test_an_answer_leaves_in_one_piece(serve: Serve) -> None:
                     head, _, body = client.recv(65536).partition(b"\r\n\r\n")
                     break
             assert head.endswith(b"content-length: %d" % len(body))
+
+
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [
+        (b"3;", b"a=b;" * 1000),
+        (b"3\r\nabc\r\n0\r\n", b"x-more: a\r\n" * 400),
+        (b"3\r\nabc\r\n0\r\nx-more: ", b"a" * 4000),
+    ],
+    ids=["an extension of a chunk", "headers behind the body", "a header behind the body"],
+)
+def test_what_surrounds_the_chunks_of_a_body_is_limited_as_its_head_is(serve: Serve, start: bytes, part: bytes) -> None:
+    replica = serve(ECHO, "--max-header-bytes", "8000")
+    with connect(replica) as raw:
+        raw.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + start)
+        with contextlib.suppress(ConnectionError):  # it is closed before all is sent
+            for _ in range(2000):
+                raw.sendall(part)
+            raise AssertionError("a request of 8 MB around 3 bytes was accepted")
+        with contextlib.suppress(ConnectionError):
+            assert read_all(raw).startswith(b"HTTP/1.1 431 ")
+    assert replica.score("still there").status_code == 200
+
+
+def test_headers_behind_a_body_are_not_taken_for_those_of_the_request(serve: Serve) -> None:
+    replica = serve(ECHO)
+    with connect(replica) as raw:
+        chunks = b"3\r\nabc\r\n0\r\nx-request-id: behind\r\n\r\n"
+        raw.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunks)
+        answer = raw.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 200 ") and b"behind" not in answer
+
+
+def test_a_body_of_very_small_chunks_is_accepted(serve: Serve) -> None:
+    replica = serve(ECHO, "--max-header-bytes", "1000")
+    with connect(replica) as raw:
+        chunks = b"1\r\na\r\n" * 5000 + b"0\r\n\r\n"
+        raw.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunks)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_sends_without_reading_gets_no_more_answers_made(serve: Serve) -> None:
+    replica = serve("def init(): pass\ndef run(data): return 'x' * 1_000_000\n")
+    count = 20
+    with connect(replica) as raw:
+        raw.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx" * count)
+        wait_until(lambda: replica.state()["completed"] >= 1, what="the first answer")
+        for _ in range(5):  # they would be made before these, which wait behind them
+            assert replica.score("x").status_code == 200
+        assert replica.state()["completed"] <= 5 + 2
+        received = b""
+        while received.count(b"HTTP/1.1 200") < count or not received.endswith(b'xx"'):
+            received += raw.recv(1 << 20)
+    assert replica.state()["completed"] == count + 5
+
+
+def test_thousands_of_requests_in_one_packet_do_not_hold_up_others(serve: Serve) -> None:
+    replica = serve(ECHO)
+    count = 8000
+    with connect(replica) as raw:
+        raw.sendall(b"GET /?alive HTTP/1.1\r\n\r\n" * count)
+        assert replica.health() == 200
+        received = 0
+        end = b""
+        while received < count:
+            piece = end + raw.recv(1 << 20)
+            received += piece.count(b"Alive")
+            end = piece[-4:] if not piece.endswith(b"Alive") else b""
+    assert received == count

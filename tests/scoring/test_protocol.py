@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mljupyter.scoring.protocol import ANSWER, ANSWER_HEAD, PREFIX, RAN, ZYGOTE, Frame, FrameDecoder
+from mljupyter.scoring.protocol import ANSWER, ANSWER_HEAD, PREFIX, RAN, STREAM, ZYGOTE, Frame, FrameDecoder
 from tests.scoring.conftest import Replica
 from tests.scoring.replicas import replica_of
 from tests.waiting import HANG_SECONDS
@@ -74,6 +74,19 @@ def test_an_answer_that_cannot_be_read_is_answered_with_502_and_the_next_one_is_
     assert replica.score("[]").json() == "fine"
     assert replica.worker_pid() == worker
     assert replica.state()["run_seconds_sum"] < 60
+
+
+@pytest.mark.parametrize(
+    "headers", [b"a", b"\0b", b"a\0b\r\nc: d", b"Content-Length\x003", b"transfer-encoding\0chunked"]
+)
+@pytest.mark.parametrize("kind", [ANSWER, STREAM])
+def test_headers_that_would_change_where_an_answer_ends_are_not_sent(
+    replica: Replica, kind: int, headers: bytes
+) -> None:
+    head = ANSWER_HEAD.pack(200, RAN, 0.0) + headers
+    answer = replica.client.post("/score", content=json.dumps([[kind, None, head.hex(), "", 0]]), timeout=HANG_SECONDS)
+    assert (answer.status_code, answer.json()["code"]) == (500, "ScoringServerFailed")
+    assert replica.score("[]").json() == "fine"
 
 
 def test_a_worker_that_serves_is_not_taken_for_a_zygote(replica: Replica) -> None:

@@ -120,21 +120,29 @@ class Insights(threading.Thread):
                 self._contexts.begin(request.decode("latin-1"), value)
 
     def request(
-        self, scope: dict[str, Any], began: float, seconds: float, status: int, headers: Headers, body: bytes
+        self,
+        method: str,
+        asked: Headers,
+        sent: tuple[bytes, ...],
+        began: float,
+        status: int,
+        headers: Headers,
+        body: bytes,
     ) -> None:
-        """Queue the record of an answered request, without waiting.
+        """Queue the record of a request that is answered now, without waiting.
 
         Parameters:
-            scope: the ASGI scope of the request; `mlj.input` holds the pieces of its body if data are collected.
+            method: the method of the request.
+            asked: its headers.
+            sent: the pieces of its body if data are collected.
             began: the time of its arrival, in seconds since the epoch.
-            seconds: the duration from the head of the request to its answer.
             status, headers, body: the answer.
 
         """
-        sent = scope.get("mlj.input", ())
+        seconds = time.time() - began
         kept = body[:_MAX_PAYLOAD_BYTES] if self._with_response or self.collects else b""
         size = len(kept) + sum(map(len, sent))
-        note = (self._request, scope["method"], scope["headers"], began, seconds, status, headers, kept, sent)
+        note = (self._request, method, asked, began, seconds, status, headers, kept, sent)
         self._put(note, size)
 
     def line(self, level: str, logger: str, request: bytes, text: bytes) -> None:

@@ -68,7 +68,11 @@ class AnswerStream:
                 return None
             self._more.clear()
             await self._more.wait()
-        joined = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
+        return self.present()
+
+    def present(self) -> bytes:
+        """Return the pieces that are there, joined; empty if there are none."""
+        joined = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         return joined
 

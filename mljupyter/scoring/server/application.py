@@ -1,25 +1,29 @@
-"""The ASGI application of a replica: routes, size limits, headers (Azure ML v1: scoring-container contract)."""
+"""The application of a replica: routes, size limits, headers (Azure ML v1: scoring-container contract).
+
+A request is answered at once, or when its worker has answered; only bodies in parts, compressed bodies and answers in
+pieces have a task.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from mljupyter import __version__
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
-from mljupyter.scoring.messages import INFERENCE, PARAMETERS, encode_error, is_json, request_id_meta, request_meta
+from mljupyter.scoring.messages import PARAMETERS, encode_error, is_json, request_id_meta, request_meta
 from mljupyter.scoring.open_inference import routes as open_inference
 from mljupyter.scoring.protocol import Headers, unpack_headers
 from mljupyter.scoring.server.answer_stream import AnswerStream
 from mljupyter.scoring.server.calls import Answer, refusal
 from mljupyter.scoring.server.content_coding import PIECE_BYTES, CodingError, Decoder, decoded_headers, decoder_for
-from mljupyter.scoring.server.http_protocol import closing_answer
-from mljupyter.scoring.server.response_headers import CrossOrigin, IdentifierError, answer_ids
+from mljupyter.scoring.server.http_protocol import ClientGoneError, Exchange
+from mljupyter.scoring.server.response_headers import CrossOrigin, IdentifierError, answer_ids, check_own
 from mljupyter.scoring.server.supervisor import Supervisor
 from mljupyter.scoring.server.swagger import DEPLOYED_VERSION, Service, SwaggerError, swagger
 
@@ -27,14 +31,11 @@ if TYPE_CHECKING:
     from mljupyter.scoring.logs.insights import Insights
     from mljupyter.scoring.server.replica_key import ReplicaKey
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+_Response = tuple[int, Headers, bytes | AnswerStream]
 
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
-_CLOSE = (b"connection", b"close")
 _BUSY = (b"x-mlj-busy", b"1")
 _RETRY = (b"retry-after", b"1")
 _RUN_FAILED = {flag: (b"x-ms-run-function-failed", str(flag).encode()) for flag in (False, True)}
@@ -47,13 +48,9 @@ _METHODS = {
 _ALIVE = b"alive"  # the query of a health check that asks whether the server answers at all
 _USAGE = b"usage"  # the query for the state together with the usage of the container
 _RUN = ("GET", "POST")
-# Answers without reading the body, and closes the connection.
-_NOT_THE_ROUTER = closing_answer(
-    401, "this replica answers only its router: send requests to the endpoint's scoring URI"
-)
+_NOT_THE_ROUTER = "this replica answers only its router: send requests to the endpoint's scoring URI"
 _NO_LENGTH = (204, 304)
 _EVENTS = b"text/event-stream"
-_NEEDS_HEAD = "mlj.head"  # in the scope of a request whose headers the worker needs
 _KEPT_BYTES = 65536  # of a streamed answer, for its record
 _BODIES_HELD = 4  # in units of the largest allowed body: the memory for large bodies that are being received
 
@@ -66,15 +63,10 @@ class RequestError(Exception):
         self.status = status
 
 
-class ClientGoneError(Exception):
-    """The client has disconnected before its request was complete."""
-
-
 class Application:
-    """The ASGI application. While `draining` is true it refuses new requests and closes connections.
+    """The application. While `draining` is true it refuses new requests and closes connections.
 
-    With a `key` it answers only requests that carry the key, which are the router's, and health checks. `cut_off`
-    closes the connection of a request in the middle of its answer.
+    With a `key` it answers only requests that carry the key, which are the router's, and health checks.
     """
 
     def __init__(
@@ -84,7 +76,6 @@ class Application:
         log: LogCapture,
         insights: Insights | None = None,
         key: ReplicaKey | None = None,
-        cut_off: Callable[[Scope], None] = lambda scope: None,
     ) -> None:
         self._configuration = configuration
         self._supervisor = supervisor
@@ -92,101 +83,125 @@ class Application:
         self._log = log
         self._insights = insights
         self._key = key
-        self._cut_off = cut_off
         # On a port without a key any client could forge the time when the router received a request.
         self._trusts_start = key is not None or configuration.unix_socket is not None
         self._cross_origin = CrossOrigin(configuration.cors_origins)
         self._max_body = configuration.max_body_bytes
         self._held = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; an internal error is logged, and answered 500 without its traceback."""
-        if scope["type"] != "http":
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer one request, now or later; an internal error is logged, and answered 500 without its traceback."""
+        if self._key is not None and not self._key.admits(exchange.method, exchange.path, exchange.headers):
+            exchange.refuse(401, _NOT_THE_ROUTER)
             return
-        if self._key is not None and not self._key.admits(scope["method"], scope["path"], scope["headers"]):
-            await _NOT_THE_ROUTER(scope, receive, send)
-            return
-        insights = self._insights
-        began = time.time() if insights is not None else 0.0
+        if self._insights is not None:
+            exchange.began = time.time()
         try:
-            status, headers, body = await self._respond(scope, receive)
-        except ClientGoneError:
-            return
+            response = self._respond(exchange)
+            if response is not None:
+                self._send(exchange, *response)
         except Exception as error:  # noqa: BLE001 (an internal traceback must not reach the client)
-            import traceback
+            self._fail(exchange, error)
 
-            self._log.record("E", "".join(traceback.format_exception(error)))
-            status, headers, body = (
-                500,
-                [_JSON],
-                encode_error(500, "internal error of the scoring server; see its log", "ScoringServerFailed"),
-            )
+    def _later(self, exchange: Exchange, coroutine: Coroutine[Any, Any, _Response]) -> None:
+        """Answer a request with the result of a task."""
+
+        async def answer() -> None:
+            try:
+                self._send(exchange, *await coroutine)
+            except ClientGoneError:
+                pass
+            except Exception as error:  # noqa: BLE001 (as above)
+                self._fail(exchange, error)
+
+        self._spawn(answer())
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _fail(self, exchange: Exchange, error: Exception) -> None:
+        import traceback  # hardly a server ever needs it
+
+        self._log.record("E", "".join(traceback.format_exception(error)))
+        if exchange.started:
+            exchange.cut_off()
+            return
+        body = encode_error(500, "internal error of the scoring server; see its log", "ScoringServerFailed")
+        self._send(exchange, 500, [_JSON], body)
+
+    def _send(self, exchange: Exchange, status: int, headers: Headers, body: bytes | AnswerStream) -> None:
+        if exchange.inference is not None and status >= 400 and isinstance(body, bytes):
+            headers = [_JSON, *(header for header in headers if header[0] != _JSON[0])]
+            body = open_inference.translated_error(body)
         if isinstance(body, AnswerStream):
-            await self._stream(scope, receive, send, status, headers, body, began)
+            self._spawn(self._stream(exchange, status, headers, body))
             return
         # The client does not get a busy answer: the router tries another replica.
-        if insights is not None and scope["path"] == "/score" and scope["method"] in _RUN and _BUSY not in headers:
-            insights.request(scope, began, time.time() - began, status, headers, body)
-        if self._cross_origin.enabled and scope["path"] in _METHODS:
-            headers += self._cross_origin.headers(scope["method"], scope["headers"])
+        if (
+            self._insights is not None
+            and exchange.path == "/score"
+            and exchange.method in _RUN
+            and _BUSY not in headers
+        ):
+            self._record(exchange, status, headers, body)
+        if self._cross_origin.enabled and exchange.path in _METHODS:
+            headers += self._cross_origin.headers(exchange.method, exchange.headers)
         if status not in _NO_LENGTH:
             headers.append((b"content-length", b"%d" % len(body)))
-        if self.draining:
-            headers.append(_CLOSE)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        exchange.answer(status, headers, body, self.draining)
 
-    async def _stream(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        status: int,
-        headers: Headers,
-        stream: AnswerStream,
-        began: float,
-    ) -> None:
+    def _record(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+        if self._insights is not None:
+            self._insights.request(
+                exchange.method, exchange.headers, exchange.kept, exchange.began, status, headers, body
+            )
+
+    async def _stream(self, exchange: Exchange, status: int, headers: Headers, stream: AnswerStream) -> None:
         """Send an answer in pieces, until its end or until the client leaves.
 
         If it is cut off, a client that reads events gets one of the type ``error``. Any other one gets no end, so that
         it does not take the part for the whole.
         """
         if self._cross_origin.enabled:
-            headers += self._cross_origin.headers(scope["method"], scope["headers"])
-        if self.draining:
-            headers.append(_CLOSE)
+            headers += self._cross_origin.headers(exchange.method, exchange.headers)
         kept = bytearray()
-        gone = asyncio.ensure_future(receive())  # it returns when the client has left
-        gone.add_done_callback(lambda _: stream.leave())
+        exchange.on_gone = stream.leave
+        if exchange.gone:
+            stream.leave()
         try:
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            while (piece := await stream.next()) is not None:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece: bytes | None = stream.present()
+            await exchange.begin_pieces(status, headers, piece or b"", self.draining)
+            while piece is not None:
                 stream.taken(len(piece))
                 if self._insights is not None:
                     kept += piece[: _KEPT_BYTES - len(kept)]
+                piece = await stream.next()
+                if piece is not None:
+                    await exchange.send_piece(piece)
             if stream.error:
                 request_id = dict(headers).get(b"x-request-id", b"").decode("latin-1")
                 self._log.record("E", f"the answer to request {request_id} was cut off: {stream.error.decode()}")
             events = any(name == b"content-type" and value.startswith(_EVENTS) for name, value in headers)
             if stream.error and not events:
-                self._cut_off(scope)
-                await gone
+                exchange.cut_off()
             elif not stream.left:
-                last = b"event: error\ndata: %b\n\n" % stream.error if stream.error else b""
-                await send({"type": "http.response.body", "body": last})
+                exchange.end_pieces(b"event: error\ndata: %b\n\n" % stream.error if stream.error else b"")
+        except Exception as error:  # noqa: BLE001 (as above)
+            self._fail(exchange, error)
         finally:
             stream.leave()
-            gone.cancel()
-            if self._insights is not None:
-                self._insights.request(scope, began, time.time() - began, status, headers, bytes(kept))
+            self._record(exchange, status, headers, bytes(kept))
 
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes | AnswerStream]:
-        path, method = scope["path"], scope["method"]
+    def _respond(self, exchange: Exchange) -> _Response | None:
+        """Return the answer; None if it comes later."""
+        path, method = exchange.path, exchange.method
         methods = _METHODS.get(path)
         if methods is None and open_inference.is_open_inference(path):
-            return await self._open_inference(scope, receive)
+            return self._open_inference(exchange)
         if methods is None:
             headers = [_JSON, _RUN_FAILED[False]]
             return (
@@ -198,53 +213,35 @@ class Application:
             allowed = ", ".join(methods)
             headers = [_JSON, _RUN_FAILED[False], (b"allow", allowed.encode())]
             return 405, headers, encode_error(405, f"{path} takes {allowed}, not {method}")
-        request_id = legacy_id = client_id = trace_id = started = length = kind = coding = b""
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                length = value
-            elif name == b"content-type":
-                kind = value
-            elif name == b"content-encoding":
-                coding = coding + b"," + value if coding else value
-            elif name == b"x-mlj-start":
-                started = value if self._trusts_start else b""
-            elif name == b"x-request-id":
-                request_id = value
-            elif name == b"x-ms-request-id":
-                legacy_id = value
-            elif name == b"x-ms-client-request-id":
-                client_id = value
-            elif name == b"traceid":
-                trace_id = value
-            elif name == b"accept" and _EVENTS in value.lower():
-                scope[_NEEDS_HEAD] = True  # run() may give a generator, whose worker needs the header
+        find = exchange.sent.get
+        if _EVENTS in find(b"accept", b"").lower():
+            exchange.needs_head = True  # run() may give a generator, whose worker needs the header
         try:
-            headers = answer_ids(request_id, legacy_id, client_id, trace_id)
+            ids = answer_ids(
+                find(b"x-request-id", b""),
+                find(b"x-ms-request-id", b""),
+                find(b"x-ms-client-request-id", b""),
+                find(b"traceid", b""),
+            )
         except IdentifierError as error:
             return 431, [_JSON, _RUN_FAILED[False], *error.headers], encode_error(431, str(error))
         if method == "OPTIONS":
             failed = [_RUN_FAILED[False]] if path == "/score" else []
-            return 200, [_HTML, *failed, *headers, (b"allow", ", ".join(methods).encode())], b""
-        if path != "/score":
-            status, media, body = await self._inform(path, scope)
-            return status, [media, *headers] if media is _TEXT else [media, _RUN_FAILED[False], *headers], body
-        try:
-            self._check_type(scope, kind)
-            answer = await self._score(scope, receive, length, coding, started, headers[0][1])
-        except CodingError as error:
-            refused = [_JSON, _RUN_FAILED[False], *error.headers, *headers]
-            return error.status, refused, encode_error(error.status, str(error))
-        except RequestError as error:
-            return error.status, [_JSON, _RUN_FAILED[False], *headers], encode_error(error.status, str(error))
-        return answer.status, self._answer_headers(answer, headers), answer.body
+            return 200, [_HTML, *failed, *ids, (b"allow", ", ".join(methods).encode())], b""
+        if path == "/score":
+            return self._score(exchange, ids)
+        if path == "/-/state" and exchange.query == _USAGE:
+            self._later(exchange, self._state_with_usage(ids))
+            return None
+        status, media, body = self._inform(path, exchange)
+        return status, [media, *ids] if media is _TEXT else [media, _RUN_FAILED[False], *ids], body
 
-    async def _open_inference(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes | AnswerStream]:
+    def _open_inference(self, exchange: Exchange) -> _Response | None:
         """Answer a request of the Open Inference Protocol. One to infer is a request to `/score` from here on."""
-        path, method = scope["path"], scope["method"]
-        scope["path"] = "/"  # web pages may read the answers that they may read at other paths
-        sent = dict(scope["headers"])
+        path, method = exchange.path, exchange.method
+        exchange.path = "/"  # web pages may read the answers that they may read at other paths
         settings = self._configuration
-        named = sent.get(open_inference.VERSIONS_HEADER, b"") if self._trusts_start else b""
+        named = exchange.sent.get(open_inference.VERSIONS_HEADER, b"") if self._trusts_start else b""
         versions = open_inference.versions_of(named, settings.service_version)
         try:
             route = open_inference.route_of(path)
@@ -260,14 +257,10 @@ class Application:
         if route.action != "infer":
             status, document = self._open_inference_state(route, versions)
             return status, [_JSON], document
-        scope["path"] = "/score"
-        scope[INFERENCE] = {"model": route.model, "version": settings.service_version}
-        scope[_NEEDS_HEAD] = True
-        status, headers, body = await self._respond(scope, receive)
-        if status >= 400 and isinstance(body, bytes):
-            headers = [_JSON, *(header for header in headers if header[0] != _JSON[0])]
-            body = open_inference.translated_error(body)
-        return status, headers, body
+        exchange.path = "/score"
+        exchange.inference = {"model": route.model, "version": settings.service_version}
+        exchange.needs_head = True
+        return self._respond(exchange)
 
     def _open_inference_state(self, route: open_inference.Route, versions: list[str]) -> tuple[int, bytes]:
         if route.action == "server":
@@ -285,92 +278,107 @@ class Application:
             return 400, open_inference.error_document(f"{reason}")
         return 200, open_inference.model_document(route.model, versions, interface.tensors)
 
-    def _check_type(self, scope: Scope, content_type: bytes) -> None:
+    def _check_type(self, exchange: Exchange, content_type: bytes) -> None:
         """Refuse a body of the wrong type before it is queued; the worker checks requests whose headers it gets."""
         interface = self._supervisor.interface
-        if interface is None or interface.mode != PARAMETERS or scope["method"] != "POST":
+        if interface is None or interface.mode != PARAMETERS or exchange.method != "POST":
             return
-        if not is_json(content_type.decode("latin-1")) and INFERENCE not in scope:
+        if not is_json(content_type.decode("latin-1")) and exchange.inference is None:
             raise RequestError(415, "run() takes named parameters: send JSON with Content-Type: application/json")
 
-    async def _score(
-        self, scope: Scope, receive: Receive, length: bytes, coding: bytes, started: bytes, request_id: bytes
-    ) -> Answer:
-        if self.draining:
-            return refusal("the replica is stopping", busy=True)
-        if length and int(length) > self._max_body:
-            raise RequestError(413, f"the request body has {int(length)} bytes; at most {self._max_body} are allowed")
-        decoder = decoder_for(coding) if coding else None
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        body: bytes = message["body"]
-        if message["more_body"] or decoder is not None:
-            return await self._score_large(scope, receive, message, decoder, started, request_id)
-        if len(body) > self._max_body:
-            raise RequestError(413, f"the request body has more than {self._max_body} bytes")
-        return await self._submit(scope, (body,), len(body), started, request_id)
+    def _score(self, exchange: Exchange, ids: Headers) -> _Response | None:
+        sent = exchange.sent
+        try:
+            self._check_type(exchange, sent.get(b"content-type", b""))
+            if self.draining:
+                return self._response(refusal("the replica is stopping", busy=True), ids)
+            length = sent.get(b"content-length")
+            if length and int(length) > self._max_body:
+                raise RequestError(
+                    413, f"the request body has {int(length)} bytes; at most {self._max_body} are allowed"
+                )
+            coding = sent.get(b"content-encoding")
+            decoder = decoder_for(coding) if coding else None
+            started = sent.get(b"x-mlj-start", b"") if self._trusts_start else b""
+            body, more = exchange.take()
+            if more or decoder is not None:
+                self._later(exchange, self._score_large(exchange, body, more, decoder, started, ids))
+                return None
+            if len(body) > self._max_body:
+                raise RequestError(413, f"the request body has more than {self._max_body} bytes")
+        except (CodingError, RequestError) as error:
+            return _refused(error, ids)
+
+        def on_answer(answer: Answer) -> None:
+            try:
+                self._send(exchange, *self._response(answer, ids))
+            except Exception as error:  # noqa: BLE001 (as above)
+                if isinstance(answer.body, AnswerStream):
+                    answer.body.leave()
+                self._fail(exchange, error)
+
+        answer = self._dispatcher.submit(
+            self._call_head(exchange, (body,), ids), (body,), len(body), _milliseconds(started), on_answer
+        )
+        return None if answer is None else self._response(answer, ids)
 
     async def _score_large(
-        self,
-        scope: Scope,
-        receive: Receive,
-        message: dict[str, Any],
-        decoder: Decoder | None,
-        started: bytes,
-        request_id: bytes,
-    ) -> Answer:
-        """Receive a body that comes in pieces or is compressed; the memory of all such bodies together is limited."""
+        self, exchange: Exchange, part: bytes, more: bool, decoder: Decoder | None, started: bytes, ids: Headers
+    ) -> _Response:
+        """Receive a body that comes in parts or is compressed; the memory of all such bodies together is limited."""
         pieces: list[bytes] = []
         received = size = 0
         unpacked = " when it is decompressed" if decoder is not None else ""
         try:
             while True:
-                received += len(message["body"])
+                received += len(part)
                 if received > self._max_body:  # data that decompresses to nothing has no end otherwise
                     raise RequestError(413, f"the request body has more than {self._max_body} bytes")
-                for piece in decoder.feed(message["body"]) if decoder is not None else (message["body"],):
+                for piece in decoder.feed(part) if decoder is not None else (part,):
                     pieces.append(piece)
                     size += len(piece)
                     self._held += len(piece)
                     if size > self._max_body:
                         raise RequestError(413, f"the request body has more than {self._max_body} bytes{unpacked}")
                     if self._held > self._max_body * _BODIES_HELD:
-                        return refusal("too many large request bodies at once", busy=bool(started))
+                        return self._response(refusal("too many large request bodies at once", busy=bool(started)), ids)
                     if decoder is not None and len(piece) == PIECE_BYTES:
                         await asyncio.sleep(0)  # other requests go on while a large one is decompressed
-                if not message["more_body"]:
+                if not more:
                     break
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
+                part, more = await exchange.take_more()
             if decoder is not None:
                 decoder.finish(received)
-                scope["headers"] = decoded_headers(scope["headers"], size)
+                exchange.headers = decoded_headers(exchange.headers, size)
             if self.draining:
-                return refusal("the replica is stopping", busy=True)
-            return await self._submit(scope, tuple(pieces), size, started, request_id)
+                return self._response(refusal("the replica is stopping", busy=True), ids)
+            body = tuple(pieces)
+            later: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            head = self._call_head(exchange, body, ids)
+            answer = self._dispatcher.submit(head, body, size, _milliseconds(started), later.set_result)
+            return self._response(answer or await later, ids)
+        except (CodingError, RequestError) as error:
+            return _refused(error, ids)
         finally:
             self._held -= size
 
-    async def _submit(
-        self, scope: Scope, body: tuple[bytes, ...], size: int, started: bytes, request_id: bytes
-    ) -> Answer:
+    def _call_head(self, exchange: Exchange, body: tuple[bytes, ...], ids: Headers) -> bytes:
+        """Return what the worker gets beside the body, and note the request if requests are recorded."""
+        request_id = ids[0][1]
         interface = self._supervisor.interface
-        head = b""
-        if interface is None or interface.needs_head or scope["method"] == "GET" or _NEEDS_HEAD in scope:
-            head = request_meta(scope, request_id)
-        elif self._insights is not None:
-            head = request_id_meta(request_id)
         if self._insights is not None:
-            self._insights.begin(request_id, scope["headers"])
+            self._insights.begin(request_id, exchange.headers)
             if self._insights.collects:
-                scope["mlj.input"] = body
-        submitted = self._dispatcher.submit(head, body, size, _milliseconds(started))
-        return submitted if isinstance(submitted, Answer) else await submitted
+                exchange.kept = body
+        if interface is None or interface.needs_head or exchange.method == "GET" or exchange.needs_head:
+            return request_meta(exchange.method, exchange.query, exchange.headers, request_id, exchange.inference)
+        return b"" if self._insights is None else request_id_meta(request_id)
+
+    def _response(self, answer: Answer, ids: Headers) -> _Response:
+        return answer.status, self._answer_headers(answer, ids), answer.body
 
     def _answer_headers(self, answer: Answer, ids: Headers) -> Headers:
-        own = unpack_headers(answer.headers) if answer.headers else [_JSON]
+        own = check_own(unpack_headers(answer.headers)) if answer.headers else [_JSON]
         headers = [*own, _RUN_FAILED[answer.run_failed], *ids]
         if answer.seconds is not None:
             headers.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (answer.seconds * 1000)))
@@ -382,30 +390,31 @@ class Application:
             self._log.record("E", f"request {ids[0][1].decode('latin-1')} was answered {answer.status}")
         return headers
 
-    async def _inform(self, path: str, scope: Scope) -> tuple[int, tuple[bytes, bytes], bytes]:
+    def _inform(self, path: str, exchange: Exchange) -> tuple[int, tuple[bytes, bytes], bytes]:
         if path == "/":
-            if scope["query_string"] == _ALIVE:
+            if exchange.query == _ALIVE:
                 return 200, _TEXT, b"Alive"
             if self.draining:
                 return 503, _TEXT, b"Stopping"
             return (200, _TEXT, b"Healthy") if self._dispatcher.ready else (503, _TEXT, b"Starting")
         if path == "/-/state":
-            state = self._state()
-            if scope["query_string"] == _USAGE:
-                state |= await _usage()
-            return 200, _JSON, json.dumps(state).encode()
-        asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
+            return 200, _JSON, json.dumps(self._state()).encode()
+        asked = parse_qs(exchange.query.decode("latin-1"), keep_blank_values=True).get("version", ["2"])[0]
         interface = self._supervisor.interface
         if interface is None:
             return 503, _JSON, encode_error(503, "Starting: the schema of the scoring script is not known yet")
         try:
-            return 200, _JSON, swagger(asked, self._service(scope["headers"]), self._configuration.app_root, interface)
+            service = self._service(exchange.sent)
+            return 200, _JSON, swagger(asked, service, self._configuration.app_root, interface)
         except SwaggerError as error:
             return 404, _JSON, encode_error(404, str(error))
 
-    def _service(self, headers: Headers) -> Service:
+    async def _state_with_usage(self, ids: Headers) -> _Response:
+        state = json.dumps(self._state() | await _usage()).encode()
+        return 200, [_JSON, _RUN_FAILED[False], *ids], state
+
+    def _service(self, sent: dict[bytes, bytes]) -> Service:
         """Return the service as its client reaches it: directly, or through the router, which says so."""
-        sent = dict(headers)
         settings = self._configuration
         base = sent.get(b"x-mlj-base", b"").decode("latin-1") if self._trusts_start else ""
         version = DEPLOYED_VERSION if base else settings.service_version
@@ -441,6 +450,11 @@ async def _usage() -> dict[str, Any]:
 
     used = await asyncio.get_running_loop().run_in_executor(None, measured)  # a busy kernel answers slowly
     return {} if used is None else {"usage": used._asdict()}
+
+
+def _refused(error: CodingError | RequestError, ids: Headers) -> _Response:
+    further = error.headers if isinstance(error, CodingError) else []
+    return error.status, [_JSON, _RUN_FAILED[False], *further, *ids], encode_error(error.status, str(error))
 
 
 def _milliseconds(value: bytes) -> float | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mljupyter.scoring.messages import encode_error
+from mljupyter.scoring.server.admission import Action
 from mljupyter.scoring.server.answer_stream import AnswerStream
 
 
@@ -47,28 +50,32 @@ class Run:
 
 
 class Call:
-    """One request for `run()`: the bytes for the worker, and the future of its answer.
+    """One request for `run()`: the bytes for the worker, and `on_answer`, which gets the answer.
 
     `routed` says whether the router has sent it and can try another replica. `alone` marks a call that is run again
     alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
-    the clock of the event loop. `timer` limits how long it waits. `stream` is its answer if that comes in pieces.
+    the clock of the event loop. A call that waits is refused with `then` at the time `due`; `timer` limits how long one
+    that is run again waits. `stream` is its answer if that comes in pieces.
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "future", "head", "number", "routed", "run", "sent_at", "size", "stream",
-        "timer",
+        "alone", "answered", "arrived_at", "body", "due", "head", "number", "on_answer", "routed", "run", "sent_at",
+        "size", "stream", "then", "timer",
     )  # fmt: skip
 
     def __init__(
-        self, number: int, head: bytes, body: tuple[bytes, ...], size: int, future: asyncio.Future[Answer]
+        self, number: int, head: bytes, body: tuple[bytes, ...], size: int, on_answer: Callable[[Answer], None]
     ) -> None:
         self.number = number
         self.head = head
         self.body = body
         self.size = size
-        self.future = future
+        self.on_answer = on_answer
+        self.answered = False
         self.arrived_at = 0.0
         self.sent_at = 0.0
+        self.due = math.inf
+        self.then = Action.OVERDUE
         self.timer: asyncio.TimerHandle | None = None
         self.run: Run | None = None
         self.stream: AnswerStream | None = None
@@ -78,7 +85,7 @@ class Call:
     @property
     def abandoned(self) -> bool:
         """Whether no client waits for the rest of its answer although the worker still runs the call."""
-        return self.future.done() and (self.stream is None or self.stream.over)
+        return self.answered and (self.stream is None or self.stream.over)
 
     def stop_waiting(self) -> None:
         """Cancel the timer of the wait."""
@@ -89,7 +96,8 @@ class Call:
     def settle(self, answer: Answer) -> None:
         """Answer the client, unless it has its answer; end a streamed answer, with an error if `answer` has a body."""
         self.stop_waiting()
-        if not self.future.done():
-            self.future.set_result(answer)
+        if not self.answered:
+            self.answered = True
+            self.on_answer(answer)
         elif self.stream is not None and isinstance(answer.body, bytes):
             self.stream.end(answer.body)

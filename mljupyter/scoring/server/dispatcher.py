@@ -47,6 +47,7 @@ _SMOOTHING = 0.2
 _COALESCE_BYTES = 65536
 _SPARE_SECONDS = 60.0  # a request cannot be older than it may wait and run, plus this
 _STAMP_SECONDS = 0.001  # the router cuts its timestamp to milliseconds: a shorter age counts as no wait
+_LOOK_SECONDS = 0.001  # calls that are due within this time are refused together
 _LAST_PIECE_SECONDS = 5.0  # a streamed answer over its time may take this long until its next piece, where it ends
 
 _REFUSALS = {
@@ -104,6 +105,8 @@ class Dispatcher:
         self._next_number = 0
         self._starter: asyncio.Handle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
         self._when_idle: Callable[[], None] | None = None
         self.answered = 0
         self.completed = 0
@@ -138,34 +141,51 @@ class Dispatcher:
         return not self.waiting and all(call.abandoned for call in self._running.values())
 
     def submit(
-        self, head: bytes, body: tuple[bytes, ...], size: int, start_ms: float | None
-    ) -> asyncio.Future[Answer] | Answer:
-        """Run, queue or refuse a request; `start_ms` is when the router received it (epoch, in ms)."""
+        self,
+        head: bytes,
+        body: tuple[bytes, ...],
+        size: int,
+        start_ms: float | None,
+        on_answer: Callable[[Answer], None],
+    ) -> Answer | None:
+        """Run, queue or refuse a request.
+
+        Parameters:
+            head: what the worker gets beside the body.
+            body: the body in pieces.
+            size: its size in bytes.
+            start_ms: when the router received the request (epoch, in ms); None if it did not come from the router.
+            on_answer: is called with the answer, later. It must not raise.
+
+        Returns:
+            The answer if there is one at once, which `on_answer` does not get then.
+
+        """
         if self._quarantine.refuses(head, body, size):
             self.quarantined += 1
             return Answer(502, encode_error(502, _QUARANTINED))
         age = None if start_ms is None else self._age(start_ms)
         free = self._runs < self._concurrency and self._worker is not None and not self._isolating
         if free and self._batch == 1 and not self._waiting:
-            call = self._new_call(head, body, size, age)
+            call = self._new_call(head, body, size, age, on_answer)
             if self._send([call]):
-                return call.future
+                return None
         elif free and self._batch > 1 and len(self._waiting) < self._batch:
-            call = self._new_call(head, body, size, age)
+            call = self._new_call(head, body, size, age, on_answer)
             call.routed = start_ms is not None
             self._enqueue(call)
             self._start_soon()
-            return call.future
+            return None
         max_wait = self._max_wait
         if age is not None and self._loop.time() - age < self._ready_at:
             max_wait = self._wake_wait  # it has waited for a replica to start: that has its own limit
         action, timeout, then = admit(self._load(), age, max_wait, size)
         if action is not Action.WAIT:
             return self._refusal(action)
-        call = self._new_call(head, body, size, age)
-        call.timer = self._loop.call_later(timeout, self._give_up, call, then)
+        call = self._new_call(head, body, size, age, on_answer)
+        self._limit_wait(call, timeout, then)
         self._enqueue(call)
-        return call.future
+        return None
 
     def attach(self, worker: Writer, batching: bool) -> None:
         """Send calls to this worker from now on, in batches if it takes them."""
@@ -179,11 +199,11 @@ class Dispatcher:
         """Send no more calls to the worker; it may still answer those it runs."""
         self._worker = None
         for call in self._waiting:
-            if call.timer is None:  # it would have been sent next
+            if call.due == math.inf:  # it would have been sent next
                 timeout, then = (
                     (SHORTEST_STAY_SECONDS, Action.BUSY) if call.routed else (self._max_wait, Action.OVERDUE)
                 )
-                call.timer = self._loop.call_later(timeout, self._give_up, call, then)
+                self._limit_wait(call, timeout, then)
 
     def lose(self, ending: str, deliberate: bool) -> None:
         """Fail or repeat the calls of a worker that has ended; the queue keeps waiting.
@@ -260,15 +280,14 @@ class Dispatcher:
             self._tell(PREFIX.pack(CANCEL, number, 0, 0))
             self._check_idle()
 
-        if call.future.done():  # its time was over before the first piece
+        if call.answered:  # its time was over before the first piece
             cancel()
             return
         self.streamed += 1
         self.first_piece_seconds_sum += self._loop.time() - call.arrived_at
         call.stream = AnswerStream(first, grant, cancel)
-        call.stop_waiting()
         own = head[ANSWER_HEAD.size :]
-        call.future.set_result(Answer(status, call.stream, bool(flags & RUN_FAILED), seconds, headers=own))
+        call.settle(Answer(status, call.stream, bool(flags & RUN_FAILED), seconds, headers=own))
 
     def add_piece(self, number: int, piece: bytes) -> None:
         """Pass a further piece of an answer to its client."""
@@ -295,9 +314,16 @@ class Dispatcher:
         age = time.time() - start_ms / 1000
         return age if 0 <= age <= self._wake_wait + self._timeout + _SPARE_SECONDS else 0.0
 
-    def _new_call(self, head: bytes, body: tuple[bytes, ...], size: int, age: float | None) -> Call:
+    def _new_call(
+        self,
+        head: bytes,
+        body: tuple[bytes, ...],
+        size: int,
+        age: float | None,
+        on_answer: Callable[[Answer], None],
+    ) -> Call:
         self._next_number = (self._next_number + 1) % MAX_CALL
-        call = Call(self._next_number, head, body, size, self._loop.create_future())
+        call = Call(self._next_number, head, body, size, on_answer)
         call.arrived_at = self._loop.time() - max((age or 0.0) - _STAMP_SECONDS, 0.0)
         return call
 
@@ -311,24 +337,39 @@ class Dispatcher:
     def _load(self) -> Load:
         elapsed = self._loop.time() - next(reversed(self._running.values())).sent_at if self._running else 0.0
         runs = self._concurrency if self._isolating else self._runs
-        return Load(
-            ready=self.ready,
-            running=runs,
-            waiting=self.waiting,
-            concurrency=self._concurrency,
-            usual_run=self._usual_run,
-            shortest_elapsed=elapsed,
-            batch=self._batch,
-            most_waiting=self._most_waiting,
-        )
+        waiting = len(self._waiting) + len(self._suspects)
+        ready = self._worker is not None
+        # By position: half of the time, and under load most requests wait.
+        return Load(ready, runs, waiting, self._concurrency, self._usual_run, elapsed, self._batch, self._most_waiting)
 
     def _refusal(self, action: Action) -> Answer:
         return refusal(_REFUSALS[self.ready, action], busy=action is Action.BUSY)
 
-    def _give_up(self, call: Call, action: Action) -> None:
-        self._waiting.remove(call)
-        call.settle(self._refusal(action))
-        self._check_idle()
+    def _limit_wait(self, call: Call, seconds: float, action: Action) -> None:
+        """Refuse a waiting call with this action unless it is sent before."""
+        call.due, call.then = self._loop.time() + seconds, action
+        if call.due < self._looks_at:
+            self._look_at(call.due)
+
+    def _look_at(self, due: float) -> None:
+        """Look at the waiting calls then. One timer serves all, since most are sent long before they are due."""
+        if self._look is not None:
+            self._look.cancel()
+        self._looks_at = due
+        self._look = self._loop.call_at(due, self._give_up_overdue)
+
+    def _give_up_overdue(self) -> None:
+        self._look, self._looks_at = None, math.inf
+        now = self._loop.time()
+        overdue = [call for call in self._waiting if call.due <= now + _LOOK_SECONDS]
+        if overdue:
+            self._waiting = deque(call for call in self._waiting if call.due > now + _LOOK_SECONDS)
+            for call in overdue:
+                call.settle(self._refusal(call.then))
+            self._check_idle()
+        following = min((call.due for call in self._waiting), default=math.inf)
+        if following < self._looks_at:
+            self._look_at(following)
 
     def _give_up_suspect(self, call: Call) -> None:
         self._suspects.remove(call)
@@ -383,7 +424,7 @@ class Dispatcher:
                     count = first_batch((call.size for call in self._waiting), self._batch)
             else:
                 return
-            if not self._send(list(itertools.islice(queue, count))):
+            if not self._send([queue[0]] if count == 1 else list(itertools.islice(queue, count))):
                 return
             for _ in range(count):
                 queue.popleft().stop_waiting()

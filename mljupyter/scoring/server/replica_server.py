@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import signal
 import socket
 import sys
-from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-import uvicorn
 import uvloop
 
 from mljupyter import __version__
@@ -19,7 +15,7 @@ from mljupyter.scoring import exit_codes
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.server.application import Application
-from mljupyter.scoring.server.http_protocol import Limits, cut_off, limited_protocol, watch
+from mljupyter.scoring.server.http_protocol import HttpServer, Limits
 from mljupyter.scoring.server.supervisor import Supervisor
 from mljupyter.scoring.server.worker_source import Worker
 
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
     from mljupyter.scoring.server.replica_key import ReplicaKey
 
 _SWITCH_SECONDS = 0.0005  # short, so that the log thread does not delay the HTTP loop
-_FLUSH_SECONDS = 2
+_LOGGER = "azmlinfsrv.http"
 
 
 def serve(
@@ -41,9 +37,6 @@ def serve(
 ) -> int:
     """Answer requests until a signal stops the replica or no worker can be started; return the exit status."""
     sys.setswitchinterval(_SWITCH_SECONDS)
-    logger = logging.getLogger("uvicorn")
-    logger.addHandler(_LogHandler(log))
-    logger.propagate = False
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(ReplicaServer(configuration, log, insights, key).run(listener, worker))
 
@@ -61,31 +54,31 @@ class ReplicaServer:
         self._status = exit_codes.STOPPED
         self._supervisor: Supervisor
         self._application: Application
-        self._server: _UvicornServer
+        self._server: HttpServer
 
     async def run(self, listener: socket.socket, worker: Worker) -> int:
         """Serve until the end, and return the exit status."""
         self._supervisor = Supervisor(self._configuration, self._log, self._stop)
-        self._application = Application(
-            self._configuration,
-            self._supervisor,
-            self._log,
-            self._insights,
-            self._key,
-            lambda scope: cut_off(self._server.server_state.connections, scope),
-        )
         settings = self._configuration
-        limits = Limits(settings.request_timeout, settings.max_connections, settings.max_header_bytes)
-        self._server = _UvicornServer(_server_settings(settings, self._application, limits, self._key))
+        self._application = Application(settings, self._supervisor, self._log, self._insights, self._key)
+        limits = Limits(
+            settings.request_timeout, settings.idle_timeout, settings.max_connections, settings.max_header_bytes
+        )
+        version = [(b"x-ms-server-version", f"mljupyter/{__version__}".encode())]
+        self._server = HttpServer(
+            self._application,
+            limits,
+            self._key,
+            version if settings.show_server_version else [],
+            lambda message: self._log.record("W", message, _LOGGER),
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         await self._supervisor.adopt(worker)
-        watching = loop.create_task(watch(self._server.server_state.connections, limits))
         try:
-            await self._server.serve(sockets=[listener])
+            await self._server.serve(listener)
         finally:
-            watching.cancel()
             await self._supervisor.close()
         return self._status
 
@@ -107,45 +100,7 @@ class ReplicaServer:
             self._supervisor.abandon("the replica was stopped before this request was answered")
 
     def _stop(self, status: int) -> None:
-        if not self._server.should_exit:
+        if not self._server.stopping:
             self._status = status
             self._application.draining = True
-            self._server.should_exit = True
-
-
-def _server_settings(
-    configuration: Configuration, application: Application, limits: Limits, key: ReplicaKey | None
-) -> uvicorn.Config:
-    version = [("x-ms-server-version", f"mljupyter/{__version__}")] if configuration.show_server_version else []
-    return uvicorn.Config(
-        application,
-        http=limited_protocol(limits, key),
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        headers=version,
-        timeout_keep_alive=configuration.idle_timeout,
-        timeout_graceful_shutdown=_FLUSH_SECONDS,
-    )
-
-
-class _UvicornServer(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Do not install uvicorn's signal handlers: they would not let running requests finish."""
-        yield
-
-
-class _LogHandler(logging.Handler):
-    def __init__(self, log: LogCapture) -> None:
-        super().__init__(logging.WARNING)
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a warning or error of uvicorn to the replica's log."""
-        self._log.record("W" if record.levelno < logging.ERROR else "E", self.format(record), "azmlinfsrv.http")
+            self._server.stop()

@@ -9,6 +9,9 @@ from mljupyter.scoring.protocol import Headers
 
 MAX_ID_CHARACTERS = 100
 _UNSAFE = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
+_FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # the server's own: where an answer ends
+_UNSAFE_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
+_UNSAFE_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _METHODS = ("GET", "POST")
 _ANY = b"*"
 
@@ -31,6 +34,9 @@ def answer_ids(request_id: bytes, legacy_id: bytes, client_id: bytes, trace_id: 
     if not (request_id or legacy_id or client_id or trace_id):
         generated = str(uuid4()).encode()
         return [(b"x-request-id", generated), (b"x-ms-request-id", generated)]
+    alone = not (legacy_id or client_id or trace_id)  # as nearly always from the router
+    if alone and len(request_id) <= MAX_ID_CHARACTERS and not _UNSAFE.search(request_id):
+        return [(b"x-request-id", request_id), (b"x-ms-request-id", request_id)]
     for name, value in (
         ("x-request-id", request_id),
         ("x-ms-request-id", legacy_id),
@@ -51,6 +57,17 @@ def answer_ids(request_id: bytes, legacy_id: bytes, client_id: bytes, trace_id: 
     if trace_id and not _UNSAFE.search(trace_id):
         headers.append((b"traceid", trace_id))
     return headers
+
+
+def check_own(headers: Headers) -> Headers:
+    """Return the headers of a script's answer, names in lower case; raise ValueError if one cannot be sent.
+
+    The worker has checked them, but a script can write to its worker's socket itself.
+    """
+    for name, value in headers:
+        if not name or _UNSAFE_NAME.search(name) or _UNSAFE_VALUE.search(value) or name.lower() in _FRAMING:
+            raise ValueError(f"the header {name!r} of an answer cannot be sent")
+    return [(name.lower(), value) for name, value in headers]
 
 
 class CrossOrigin:

@@ -81,7 +81,7 @@ def test_an_image_is_created_once_and_reused_without_an_engine(
     assert "requirements.txt" in stored_text(registry, first.log_digest)
     assert stored_text(registry, first.dockerfile_digest).startswith("# The base of all stages.")
     bill = json.loads(stored_text(registry, first.sbom_digest))
-    assert {"roman", "uvicorn", "scale", base} <= {component["name"] for component in bill["components"]}
+    assert {"roman", "uvloop", "scale", base} <= {component["name"] for component in bill["components"]}
     assert set(first.stages) >= {"server", "environment"}
     assert answer_of(engine, str(first.location))["seven"] == "VII"
 

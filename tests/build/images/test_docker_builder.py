@@ -53,7 +53,7 @@ def test_an_image_is_built_serves_and_is_found_again(
     )
     packages = {(package.name, package.version, package.part) for package in image.packages}
     assert ("roman", "4.2", "environment") in packages
-    assert "uvicorn" in {name for name, _, part in packages if part == "server"}
+    assert "uvloop" in {name for name, _, part in packages if part == "server"}
     assert 'GREETING=say "hi" for $5' in engine.images.get(image.reference).attrs["Config"]["Env"]
 
     found = builder.find(plan)

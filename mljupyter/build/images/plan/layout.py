@@ -36,9 +36,9 @@ LABEL_MODELS = "mljupyter/models"
 LABEL_RELAXED = "mljupyter/relaxed"
 _DIGITS = 12
 
-# The imports of the server with their dependencies, and msgspec, which its workers use (`worker/fast_json.py`). The
-# versions are those installed here.
-_SERVER_PACKAGES = ("click", "h11", "httptools", "msgspec", "uvicorn", "uvloop")
+# The imports of the server, and msgspec, which its workers use (`worker/fast_json.py`). The versions are those that are
+# installed here.
+_SERVER_PACKAGES = ("httptools", "msgspec", "uvloop")
 
 ENTRY_POINT = (
     f"{SERVER_ENVIRONMENT}/bin/python",
