@@ -36,7 +36,7 @@ from mljupyter.scoring.protocol import (
     RUN_FAILED,
     SHARED,
 )
-from mljupyter.scoring.server.admission import SHORTEST_STAY_SECONDS, Action, Load, admit
+from mljupyter.scoring.server.admission import SHORTEST_STAY_SECONDS, Action, Load, admit, keep
 from mljupyter.scoring.server.answer_stream import AnswerStream
 from mljupyter.scoring.server.batching import first_batch, seconds_to_wait
 from mljupyter.scoring.server.calls import Answer, Call, Run, failure, refusal
@@ -163,7 +163,8 @@ class Dispatcher:
         if action is not Action.WAIT:
             return self._refusal(action)
         call = self._new_call(head, body, size, age)
-        call.timer = self._loop.call_later(timeout, self._give_up, call, then)
+        latest = self._loop.time() + max_wait - (age or 0.0)
+        call.timer = self._loop.call_later(timeout, self._give_up, call, then, latest)
         self._enqueue(call)
         return call.future
 
@@ -325,7 +326,13 @@ class Dispatcher:
     def _refusal(self, action: Action) -> Answer:
         return refusal(_REFUSALS[self.ready, action], busy=action is Action.BUSY)
 
-    def _give_up(self, call: Call, action: Action) -> None:
+    def _give_up(self, call: Call, action: Action, latest: float = 0.0) -> None:
+        """Refuse a call whose time here is over. `latest` is when it has waited as long as it may; 0 if it was kept."""
+        if action is Action.BUSY and latest:
+            more = min(keep(self._load(), self._waiting.index(call)), latest - self._loop.time())
+            if more > 0:
+                call.timer = self._loop.call_later(more, self._give_up, call, action)
+                return
         self._waiting.remove(call)
         call.settle(self._refusal(action))
         self._check_idle()
