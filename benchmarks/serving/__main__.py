@@ -141,7 +141,8 @@ def _write(results: Results, output: Path, cache: Path, *, plot: bool) -> None:
         python = environment(cache, "plot", _PLOT_REQUIREMENTS)
         subprocess.run([str(python), str(Path(__file__).with_name("plot.py")), str(data), str(figure)], check=True)
     text = report.markdown(results, figure.name if plot else None)
-    (output / f"{_NAME}.md").write_text(text)
+    page = output / f"{_NAME}.md"
+    page.write_text(text + (report.by_hand(page.read_text()) if page.exists() else ""))
     print(text)
 
 

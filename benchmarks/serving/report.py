@@ -31,6 +31,9 @@ calls it once. The figures of mljupyter include the start of controller and rout
 | server | start, s | bare model, s | difference, s |
 |---|---:|---:|---:|"""
 
+BY_HAND = "## Where the time goes\n"
+"""The heading of the part that is written by hand; it stays when the page is written again."""
+
 
 def markdown(results: Results, figure: str | None = None) -> str:
     """Return the report.
@@ -52,6 +55,12 @@ def markdown(results: Results, figure: str | None = None) -> str:
         _systems(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def by_hand(page: str) -> str:
+    """Return the end of a page that is not made of results: where the time goes, and what was tried."""
+    _, heading, text = page.partition(BY_HAND)
+    return f"\n{heading}{text}" if heading else ""
 
 
 def _method(results: Results) -> str:
