@@ -19,7 +19,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade test-jupyter benchmark-side-panel
+.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale benchmark-router-filters labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade test-jupyter benchmark-side-panel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -224,6 +224,9 @@ benchmark-kubernetes-scale: $(VENV)/.dev ## measure operator and router agent wi
 benchmark-router-scale: $(VENV)/.dev ## measure what many endpoints cost a router and a control plane, without a cluster, about 8 minutes
 	@$(BIN)/python -m benchmarks.router_scale 100 300 1000
 	@$(BIN)/python -m benchmarks.idle_endpoints 100 300 1000
+
+benchmark-router-filters: $(VENV)/.dev ## measure what each piece of the router's configuration costs, about 5 minutes
+	@$(BIN)/python -m benchmarks.router_filters --write
 
 benchmark-metrics: $(VENV)/.dev ## measure what metrics cost, about 10 minutes
 	@$(BIN)/python -m benchmarks.metrics

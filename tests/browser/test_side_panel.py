@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, Notebook, serious_problems, wait_until_saved
 from tests.browser.walk import walk
-from tests.waiting import COMMAND_SECONDS
+from tests.waiting import COMMAND_SECONDS, wait_until
 
 REGISTER = """
 import sys

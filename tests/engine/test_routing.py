@@ -103,6 +103,8 @@ def clusters_of_versions(files: RouterFiles) -> list[dict[str, Any]]:
 
 
 def clusters_of(route: dict[str, Any]) -> dict[str, int]:
+    if "cluster" in route["route"]:
+        return {route["route"]["cluster"]: 1}
     return {item["name"]: item["weight"] for item in route["route"]["weighted_clusters"]["clusters"]}
 
 
@@ -137,7 +139,7 @@ def test_a_sticky_header_decides_where_there_is_a_choice(weights: tuple[int, int
     versions = tuple(version(name, weight) for name, weight in zip("ab", weights, strict=True))
     found = action(EndpointRoute("iris", versions, "a", sticky_header="x-user"))
     assert found.get("hash_policy") == ([{"header": {"header_name": "x-user"}}] if sticks else None)
-    assert found["weighted_clusters"].get("use_hash_policy", False) is sticks
+    assert found.get("weighted_clusters", {}).get("use_hash_policy", False) is sticks
     assert "hash_policy" not in action(EndpointRoute("iris", versions, "a"))
 
 
@@ -187,6 +189,22 @@ def test_the_document_of_the_interface_needs_no_key_and_is_told_its_place() -> N
             is_document = route["match"]["path"].endswith("/swagger.json")
             assert told == ([base] if is_document else [])
             assert not (is_document and set(route["typed_per_filter_config"]) - {"envoy.filters.http.buffer"})
+
+
+def test_token_and_rate_filters_act_only_on_the_routes_of_endpoints_that_have_them() -> None:
+    token, rate = "mljupyter.tokens", "mljupyter.rates"
+    with_both = EndpointRoute("both", (version("a"),), "a", tokens=True, rate_limit=RATES[0])
+    plain = EndpointRoute("plain", (version("a"),), "a", keys=("first",))
+    files = router_files(SETTINGS, [with_both, plain], LISTENING)
+    (listener,) = [item for item in with_port(files) if item["name"] == "router"]
+    for chain in listener["filter_chains"]:
+        filters = {one["name"]: one for one in chain["filters"][-1]["typed_config"]["http_filters"]}
+        assert filters[token]["disabled"]
+        assert filters[rate]["disabled"]
+    for route in routes(files):
+        acting = {token, rate} & set(route["typed_per_filter_config"])
+        is_scored = route["match"]["path"] == "/api/v1/service/both/score"
+        assert acting == ({token, rate} if is_scored else set())
 
 
 def of_open_inference(endpoint: EndpointRoute) -> list[dict[str, Any]]:
@@ -548,7 +566,8 @@ def test_the_real_router_accepts_what_is_generated(
             for number, one in enumerate(manager["http_filters"]):
                 if "config_discovery" in one:  # a file that only a running router reads
                     found = resources(files, f"ecds-{one['name']}.json")[0]
-                    manager["http_filters"][number] = {key: found[key] for key in ("name", "typed_config")}
+                    one = one | {"typed_config": found["typed_config"]}
+                    manager["http_filters"][number] = {key: one[key] for key in one if key != "config_discovery"}
             table = resources(files, f"rds-{manager.pop('rds')['route_config_name']}.json")[0]
             manager["route_config"] = {key: value for key, value in table.items() if key != "@type"}
     (directory / "static.json").write_text(json.dumps(config))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mljupyter.scoring.server.admission import (
+    LONGEST_ABSENCE_SECONDS,
     LONGEST_SEND_SECONDS,
     LONGEST_STAY_SECONDS,
     MAX_WAITING,
@@ -15,6 +17,7 @@ from mljupyter.scoring.server.admission import (
     Decision,
     Load,
     admit,
+    keep,
 )
 
 
@@ -56,6 +59,25 @@ def test_the_end_of_the_time_it_may_wait_comes_before_the_moment_it_may_stay() -
 def test_a_routed_request_over_its_time_is_refused_for_good() -> None:
     assert admit(load(), 0.5, 0.5) == Decision(Action.OVERDUE)
     assert admit(load(), 99.0, 0.5, size=10**9) == Decision(Action.OVERDUE)
+
+
+@pytest.mark.parametrize(
+    ("state", "ahead", "stays"),
+    [
+        (load(usual_run=0.3, shortest_elapsed=0.26), 0, True),
+        (load(usual_run=0.3, shortest_elapsed=0.2), 0, False),
+        (load(usual_run=0.3, shortest_elapsed=0.26), 1, False),
+        (load(usual_run=0.3, shortest_elapsed=0.26, concurrency=2, running=2), 1, True),
+        (load(usual_run=0.3, shortest_elapsed=0.26, batch=4), 3, True),
+        (load(usual_run=0.01), 3, True),
+        (load(usual_run=0.01), 6, False),
+        (load(usual_run=LONGEST_ABSENCE_SECONDS, shortest_elapsed=9.0), 0, True),
+        (load(usual_run=None), 0, False),
+        (load(usual_run=0.01, ready=False), 0, False),
+    ],
+)
+def test_a_request_is_not_sent_away_when_its_turn_comes_before_it_is_back(state: Load, ahead: int, stays: bool) -> None:
+    assert keep(state, ahead) == (LONGEST_STAY_SECONDS if stays else 0.0)
 
 
 def test_without_a_router_a_request_waits_its_whole_time() -> None:

@@ -82,6 +82,11 @@ def counted_for(endpoint: str) -> Resource:
     return {"filter_metadata": {FILTER: {_ENDPOINT: endpoint}}}
 
 
+def acts() -> dict[str, Resource]:
+    """Return the filter's setting of a route on which it acts."""
+    return {FILTER: {"@type": f"{TYPE}config.route.v3.FilterConfig", "config": {}}}
+
+
 def _bucket(limit: RateLimit) -> Resource:
     per_second = limit.requests_per_second
     most = limit.burst or per_second

@@ -181,7 +181,10 @@ def _no_private_headers() -> Resource:
 
 
 def _http_filters(placement: Placement | None) -> list[Resource]:
-    """Return the filters of a request: access from web pages, authentication, rate limit, body size, then the route."""
+    """Return the filters of a request: access from web pages, authentication, rate limit, body size, then the route.
+
+    A disabled filter acts on the routes that have a setting for it, and costs the others nothing.
+    """
     # Envoy refuses a buffer filter without a limit, even if all routes have their own.
     buffer = named("envoy.filters.http.buffer", "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=1)
     return [
@@ -194,11 +197,11 @@ def _http_filters(placement: Placement | None) -> list[Resource]:
 
 
 def _token_filter(placement: Placement) -> Resource:
-    return envoy_tokens.http_filter(placement.source("ecds", envoy_tokens.FILTER))
+    return {**envoy_tokens.http_filter(placement.source("ecds", envoy_tokens.FILTER)), "disabled": True}
 
 
 def _rate_filter(placement: Placement) -> Resource:
-    return envoy_limits.http_filter(placement.source("ecds", envoy_limits.FILTER))
+    return {**envoy_limits.http_filter(placement.source("ecds", envoy_limits.FILTER)), "disabled": True}
 
 
 def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
@@ -209,7 +212,7 @@ def route_table(name: str, virtual_hosts: Iterable[Resource]) -> Resource:
         "virtual_hosts": [{**host, "retry_policy": DEFAULT_RETRIES} for host in virtual_hosts],
         "ignore_port_in_host_matching": True,
         "validate_clusters": False,  # clusters are a separate resource, and the writer keeps the order
-        "request_headers_to_add": [_sent(START_HEADER, "%START_TIME(%s%3f)%")],
+        "request_headers_to_add": [_told(START_HEADER, "%START_TIME(%s%3f)%")],
         "response_headers_to_remove": [BUSY_HEADER, KEY_HEADER, START_HEADER],
     }
 
@@ -262,9 +265,7 @@ def route(
         "timeout": longest,
         "idle_timeout": longest,
         **({"retry_policy": again} if again != DEFAULT_RETRIES else {}),
-        "weighted_clusters": {
-            "clusters": [{"name": name, "weight": weight} for name, weight in sorted(to.clusters.items())]
-        },
+        **_split(to.clusters),
     }
     if to.sticky_header and len(to.clusters) > 1:
         # A request without the header is sent to any cluster, by weight.
@@ -284,7 +285,7 @@ def route(
         "route": action,
         **({"metadata": envoy_limits.counted_for(who.rate_limited)} if who.rate_limited is not None else {}),
         "request_body_buffer_limit": limits.max_body_bytes,  # a retry needs the body
-        **({"request_headers_to_add": [_sent(*item) for item in told.items()]} if told else {}),
+        **({"request_headers_to_add": [_told(*item) for item in told.items()]} if told else {}),
         "request_headers_to_remove": (
             ["authorization"] if who.keys is not None or who.audience or who.withheld else []
         ),
@@ -295,13 +296,25 @@ def route(
             },
             **({"envoy.filters.http.rbac": _allow_keys(who.keys)} if who.keys is not None else {}),
             **(envoy_tokens.asked_for(who.audience) if who.audience else {}),
+            **(envoy_limits.acts() if who.rate_limited is not None else {}),
             **cross_origin.policy(origins),
         },
     }
 
 
-def _sent(name: str, value: str) -> Resource:
-    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+def _split(clusters: Mapping[str, int]) -> Resource:
+    """Return where a route leads to. A split draws a random number for each request, so a single cluster is none."""
+    if len(clusters) == 1:
+        return {"cluster": next(iter(clusters))}
+    return {"weighted_clusters": {"clusters": [{"name": name, "weight": clusters[name]} for name in sorted(clusters)]}}
+
+
+def _told(name: str, value: str) -> Resource:
+    """Return a private header for replicas. It replaces none: those that clients send were removed before.
+
+    To replace it, Envoy would look for it in all headers: 2 % of what it does for a request.
+    """
+    return {"header": {"key": name, "value": value}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
 
 
 def cluster(

@@ -3,8 +3,8 @@
 A request from the router waits here for a moment and is then refused as *busy*, so that the router tries another
 replica. It must not wait long while another replica is idle; but to send it around at once would cost router and
 replicas more than a short run. The moment grows with the time the request has waited already, and with its size, since
-a large body costs more to send again. Without a router there is no other replica, so the request waits here up to the
-limit.
+a large body costs more to send again. When the moment is over, the request stays if its turn comes before it would be
+back. Without a router there is no other replica, so the request waits here up to the limit.
 
 With batching, the requests that wait while `run()` is busy form the next batch. So one batch may wait for one run,
 however long that takes: on another replica those requests would only make other batches smaller.
@@ -26,6 +26,8 @@ a body again costs the router and two replicas processor time: with 1 MB at 8 co
 2.2."""
 LONGEST_SEND_SECONDS = 1.0
 """The limit of that extra time, whatever the size."""
+LONGEST_ABSENCE_SECONDS = 0.05
+"""A request that is refused as busy is back within this time: the router waits up to 25 ms, and machines are slow."""
 MAX_WAITING = 1000
 
 
@@ -93,6 +95,23 @@ def admit(load: Load, routed_age: float | None, max_wait: float, size: int = 0) 
     if remaining <= stay:
         return Decision(Action.WAIT, remaining, Action.OVERDUE)
     return Decision(Action.WAIT, stay, Action.BUSY)
+
+
+def keep(load: Load, ahead: int) -> float:
+    """Return how many seconds more a request may wait here when its stay is over; 0 if it is refused as busy now.
+
+    A request whose turn comes while it is away loses it to one that has waited less. So it stays if its turn is near.
+
+    Parameters:
+        load: the present load of the replica.
+        ahead: the number of requests that wait before it.
+
+    """
+    if not load.ready or load.usual_run is None:
+        return 0.0
+    runs_before = ahead // (load.batch * load.concurrency)
+    until_turn = max(load.usual_run - load.shortest_elapsed, 0.0) + runs_before * load.usual_run
+    return LONGEST_STAY_SECONDS if until_turn <= LONGEST_ABSENCE_SECONDS else 0.0
 
 
 def _stay(load: Load, age: float, size: int) -> float:

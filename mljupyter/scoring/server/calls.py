@@ -54,13 +54,13 @@ class Call:
 
     `routed` says whether the router has sent it and can try another replica. `alone` marks a call that is run again
     alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
-    the clock of the event loop. A call that waits is refused with `then` at the time `due`; `timer` limits how long one
-    that is run again waits. `stream` is its answer if that comes in pieces.
+    the clock of the event loop. A call that waits is refused with `then` at the time `due`, which may be put off once,
+    until `latest` at most; `timer` limits how long one that is run again waits. `stream` is its answer if that comes in pieces.
     """
 
     __slots__ = (
-        "alone", "answered", "arrived_at", "body", "due", "head", "number", "on_answer", "routed", "run", "sent_at",
-        "size", "stream", "then", "timer",
+        "alone", "answered", "arrived_at", "body", "due", "head", "latest", "number", "on_answer", "routed", "run",
+        "sent_at", "size", "stream", "then", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,7 @@ class Call:
         self.arrived_at = 0.0
         self.sent_at = 0.0
         self.due = math.inf
+        self.latest = 0.0
         self.then = Action.OVERDUE
         self.timer: asyncio.TimerHandle | None = None
         self.run: Run | None = None

@@ -36,7 +36,7 @@ from mljupyter.scoring.protocol import (
     RUN_FAILED,
     SHARED,
 )
-from mljupyter.scoring.server.admission import SHORTEST_STAY_SECONDS, Action, Load, admit
+from mljupyter.scoring.server.admission import SHORTEST_STAY_SECONDS, Action, Load, admit, keep
 from mljupyter.scoring.server.answer_stream import AnswerStream
 from mljupyter.scoring.server.batching import first_batch, seconds_to_wait
 from mljupyter.scoring.server.calls import Answer, Call, Run, failure, refusal
@@ -183,6 +183,7 @@ class Dispatcher:
         if action is not Action.WAIT:
             return self._refusal(action)
         call = self._new_call(head, body, size, age, on_answer)
+        call.latest = self._loop.time() + max_wait - (age or 0.0)
         self._limit_wait(call, timeout, then)
         self._enqueue(call)
         return None
@@ -360,16 +361,27 @@ class Dispatcher:
 
     def _give_up_overdue(self) -> None:
         self._look, self._looks_at = None, math.inf
-        now = self._loop.time()
-        overdue = [call for call in self._waiting if call.due <= now + _LOOK_SECONDS]
+        now, load = self._loop.time(), self._load()
+        staying: deque[Call] = deque()
+        overdue: list[Call] = []
+        for call in self._waiting:
+            stays = call.due > now + _LOOK_SECONDS or self._keeps(call, load, len(staying), now)
+            (staying if stays else overdue).append(call)
         if overdue:
-            self._waiting = deque(call for call in self._waiting if call.due > now + _LOOK_SECONDS)
+            self._waiting = staying
             for call in overdue:
                 call.settle(self._refusal(call.then))
             self._check_idle()
         following = min((call.due for call in self._waiting), default=math.inf)
         if following < self._looks_at:
             self._look_at(following)
+
+    def _keeps(self, call: Call, load: Load, ahead: int, now: float) -> bool:
+        """Let a call that would go back to the router stay a little longer, once, if its turn is near."""
+        more = min(keep(load, ahead), call.latest - now) if call.then is Action.BUSY else 0.0
+        call.latest = 0.0
+        call.due = now + more
+        return more > 0
 
     def _give_up_suspect(self, call: Call) -> None:
         self._suspects.remove(call)
