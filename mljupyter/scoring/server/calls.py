@@ -55,7 +55,8 @@ class Call:
     `routed` says whether the router has sent it and can try another replica. `alone` marks a call that is run again
     alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
     the clock of the event loop. A call that waits is refused with `then` at the time `due`, which may be put off once,
-    until `latest` at most; `timer` limits how long one that is run again waits. `stream` is its answer if that comes in pieces.
+    until `latest` at most; `timer` limits how long one that is run again waits. `stream` is its answer if that comes in
+    pieces.
     """
 
     __slots__ = (
