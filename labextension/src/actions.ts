@@ -6,6 +6,7 @@ import { MLJupyterError } from './api';
 import { describing } from './arguments';
 import { chosenEndpoint } from './choice';
 import { CommandIDs } from './commands';
+import type { IEndpoint } from './documents';
 import { isOnlyOnServer } from './listing';
 import type { IMLJupyter } from './tokens';
 
@@ -125,6 +126,16 @@ function addItemActions(
   );
 }
 
+/**
+ * Return the state of an endpoint that a person looks at. Of two people who roll it back, the second one does not undo
+ * what the first one did.
+ */
+function seen(row: IEndpoint | undefined): Record<string, string> {
+  return row
+    ? { generation: String(row.generation), ...(row.rollout ? { rollout: 'true' } : {}) }
+    : {};
+}
+
 /** Add the commands that change an endpoint, or that copy how it is called. */
 export function addActions(
   commands: CommandRegistry,
@@ -169,9 +180,10 @@ export function addActions(
   add(CommandIDs.restart, trans.__('Restart'), name =>
     told(api.act(endpoints.workspace, name, 'restart'), trans.__('Restarting %1 …', name))
   );
-  add(CommandIDs.rollBack, trans.__('Roll back'), name =>
-    told(api.act(endpoints.workspace, name, 'rollback'), trans.__('Rolling back %1 …', name))
-  );
+  add(CommandIDs.rollBack, trans.__('Roll back'), name => {
+    const work = api.act(endpoints.workspace, name, 'rollback', seen(endpoints.rows.get(name)));
+    return told(work, trans.__('Rolling back %1 …', name));
+  });
   add(CommandIDs.remove, trans.__('Delete'), async name => {
     const body = trans.__(
       'Its replicas end, and its address does not answer any more. Its models stay registered.'

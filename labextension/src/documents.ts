@@ -30,6 +30,8 @@ export interface IEndpoint {
   rollout: boolean;
   ready: number;
   wanted: number;
+  /** The number of the change that made its present state. */
+  generation: number;
   updated: number;
   /** The certificate that clients see, with its problem if it ends soon; null without TLS. */
   certificate: { ends: number; problem: IProblem | null } | null;

@@ -26,6 +26,7 @@ def row_of(record: EndpointRecord) -> dict[str, Any]:
         "rollout": record.rollout is not None and record.rollout.active,
         "ready": sum(item.replicas_ready for item in status.versions.values()),
         "wanted": sum(item.replicas_wanted for item in status.versions.values()),
+        "generation": record.generation,
         "updated": record.updated_time.timestamp(),
         "certificate": _certificate(status.certificate),
         "versions": [_version(record, name, shares.get(name, 0)) for name in spec.versions],

@@ -121,8 +121,18 @@ def test_buttons_do_what_the_sdk_does_and_say_what_was_done(own_service: Webserv
     assert "secondary key" in act(workspace, "watched", "key", {"key": "Secondary"})
     assert service.get_keys()[0] == keys[0]
     assert service.get_keys()[1] != keys[1]
-    assert "is being restored" in act(workspace, "watched", "rollback", {})
-    for action, values in (("scale", {"replicas": "many"}), ("restart", {"version": "none"}), ("jump", {})):
+    seen = {"generation": str(workspace.endpoints.endpoint("watched").generation)}
+    with pytest.raises(MLJupyterError, match="The rollout of 'watched' has ended meanwhile"):
+        act(workspace, "watched", "rollback", {**seen, "rollout": "true"})
+    assert "is being restored" in act(workspace, "watched", "rollback", seen)
+    with pytest.raises(MLJupyterError, match="was changed by another operation"):
+        act(workspace, "watched", "rollback", seen)  # another person has seen the same state
+    for action, values in (
+        ("scale", {"replicas": "many"}),
+        ("restart", {"version": "none"}),
+        ("rollback", {"generation": "x"}),
+        ("jump", {}),
+    ):
         with pytest.raises(MLJupyterError):
             act(workspace, "watched", action, values)
 

@@ -81,6 +81,8 @@ interface Status {
   mark: string;
   uri: string;
   authentication: string;
+  generation: number;
+  rollout: boolean;
   levels: Record<"latency" | "errors" | "utilisation", Level[]>;
   versions: Version[];
   replicas: Replica[];
@@ -294,6 +296,9 @@ function render(view: View<MonitorTraits>): Stop {
   const act = (action: string) => (values: Record<string, string>) => {
     model.send({ kind: "act", action, values });
   };
+  // Of two people who roll back the same state, the second one does not undo what the first one did.
+  const seenState = (): Record<string, string> =>
+    status ? { generation: String(status.generation), ...(status.rollout ? { rollout: "true" } : {}) } : {};
   const actions: Action[] = [
     {
       label: "Shift traffic",
@@ -315,7 +320,7 @@ function render(view: View<MonitorTraits>): Stop {
       questions: () => [{ key: "version", label: "Restart all replicas of", options: versions() }],
       run: act("restart"),
     },
-    { label: "Roll back", confirm: "Back to what was deployed before?", run: act("rollback") },
+    { label: "Roll back", confirm: "Back to what was deployed before?", seen: seenState, run: act("rollback") },
     {
       label: "New key",
       isPossible: () => status?.authentication === "key",

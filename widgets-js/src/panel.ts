@@ -31,6 +31,8 @@ export interface Action {
   questions?: () => Question[];
   /** Return what is wrong with the answers; empty if nothing is. The form stays open until then. */
   check?: (answers: Record<string, string>) => string;
+  /** Return the state that the form is about when it opens. It is added to the answers, so that no newer one is meant. */
+  seen?: () => Record<string, string>;
   run: (answers: Record<string, string>) => void;
 }
 
@@ -128,6 +130,7 @@ export class Panel<Tick extends Message> {
         : make("input", { type: "text", name: question.key, id, value: question.value ?? "" });
       return { label: make("label", { for: id }, question.label), input };
     });
+    const seen = action.seen?.();
     const wrong = make("div", { class: "mlj-error", role: "alert" });
     const close = () => {
       this.#ask.hidden = true;
@@ -151,7 +154,7 @@ export class Panel<Tick extends Message> {
         inputs.at(0)?.input.focus();
         return;
       }
-      action.run(answers);
+      action.run({ ...answers, ...seen });
       text(this.#said, "Working …");
       close();
       this.#asksAgain = () => {

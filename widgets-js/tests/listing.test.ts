@@ -33,6 +33,7 @@ function endpoint(name: string, parts: Partial<IEndpoint> = {}): IEndpoint {
     rollout: false,
     ready: 1,
     wanted: 1,
+    generation: 1,
     updated: 0,
     certificate: null,
     versions: [],

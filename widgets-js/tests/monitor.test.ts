@@ -32,6 +32,8 @@ const status = (changed = {}) => ({
   mark: "ok",
   uri: "http://localhost/score",
   authentication: "none",
+  generation: 3,
+  rollout: false,
   levels: { latency: [], errors: [], utilisation: [{ name: "target 70 %", value: 70 }] },
   versions: [version("a")],
   replicas: [replica("churn-1")],
@@ -307,6 +309,22 @@ describe("actions", () => {
     expect(document.activeElement).toBe(button(one(shown.el, ".mlj-foot"), "Scale"));
     shown.model.receive({ kind: "said", text: "churn gets 2 replicas." });
     expect(words(one(shown.el, ".mlj-foot [role=status]"))).toBe("churn gets 2 replicas.");
+  });
+
+  it("roll back the state that was shown when they asked", () => {
+    tick();
+    button(shown.el, "Roll back").click();
+    tick({ status: status({ generation: 4 }) });
+    form().requestSubmit();
+    expect(shown.model.sentOfKind("act").at(-1)).toMatchObject({ action: "rollback", values: { generation: "3" } });
+  });
+
+  it("say that a rollout was shown when they asked for its end", () => {
+    tick({ status: status({ rollout: true }) });
+    button(shown.el, "Roll back").click();
+    form().requestSubmit();
+    const values = { generation: "3", rollout: "true" };
+    expect(shown.model.sentOfKind("act").at(-1)).toMatchObject({ values });
   });
 
   it("can be left with Escape without an effect", () => {

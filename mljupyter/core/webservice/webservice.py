@@ -1030,7 +1030,7 @@ class Webservice(EndpointAttributes):
         with as_webservice_exception():
             return self.workspace.endpoints.history(self.name)
 
-    def rollback(self, number: int | None = None) -> None:
+    def rollback(self, number: int | None = None, *, generation: int | None = None) -> None:
         """Restore the state of the web service before its last change, or that of an entry of its history.
 
         Versions, shares and tags are all restored. A rollback is a change like any other: it has an entry in the
@@ -1041,6 +1041,8 @@ class Webservice(EndpointAttributes):
 
         Parameters:
             number: the number of an entry; None for the newest one that differs from the present state.
+            generation: the generation of the state to leave, as it was seen before; None for the present one. Of two
+                people who roll back the same state, the second one gets an error, and does not undo what the first did.
 
         Raises:
             WebserviceException: there is no such entry, one of its models was deleted, or the web service was changed
@@ -1054,7 +1056,8 @@ class Webservice(EndpointAttributes):
             if number is None and record.rollout is not None and record.rollout.active:
                 self._show(client.rollback(self.name))
                 return
-            restored = deploy.apply.rollback(self.workspace.context, record, number)
+            seen = record if generation is None else record.model_copy(update={"generation": generation})
+            restored = deploy.apply.rollback(self.workspace.context, seen, number)
             self._become(restored.spec.kind)
             self._show_change(record.spec, restored)
 

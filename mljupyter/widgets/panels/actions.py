@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mljupyter.client.errors import EndpointChangedError
 from mljupyter.core import Workspace
 from mljupyter.notebook.endpoint_commands import change_traffic, replicas_of, versioned_endpoint
 from mljupyter.notebook.options.option_values import WrongInputError, near
+from mljupyter.outside import whole
 
 Values = Mapping[str, Any]
 
@@ -54,8 +56,25 @@ def _restart(workspace: Workspace, name: str, values: Values) -> str:
 
 
 def _rollback(workspace: Workspace, name: str, values: Values) -> str:
-    workspace.webservices[name].rollback()
+    service = workspace.webservices[name]
+    rollout = service.record.rollout
+    if values.get("rollout") and not (rollout is not None and rollout.active):
+        raise EndpointChangedError(
+            f"The rollout of {name!r} has ended meanwhile.\nNothing was changed now. Look at its history."
+        )
+    service.rollback(generation=_generation(values))
     return "The previous state is being restored."
+
+
+def _generation(values: Values) -> int | None:
+    """Return the generation that the person has seen; None if the panel has not told it."""
+    given = values.get("generation")
+    if given is None:
+        return None
+    found = whole(str(given))
+    if found is None:
+        raise WrongInputError(f"generation is {given!r}: it must be a whole number.")
+    return found
 
 
 def _promote(workspace: Workspace, name: str, values: Values) -> str:

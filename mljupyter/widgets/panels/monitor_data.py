@@ -80,6 +80,8 @@ def status_of(record: EndpointRecord, usage: Mapping[str, ReplicaUsage]) -> dict
         "mark": _MARKS[status.state],
         "uri": status.scoring_uri or "",
         "authentication": str(spec.authentication),
+        "generation": record.generation,
+        "rollout": record.rollout is not None and record.rollout.active,
         "levels": levels_of(record),
         "versions": [
             {
