@@ -22,6 +22,9 @@ from tests.waiting import HANG_SECONDS
 
 pytest_plugins = ["tests.fault_table", "tests.parallel", "tests.shared_cluster", "tests.docker_stages"]
 
+CHOICES = ("MLJUPYTER_WORKSPACE", "MLJUPYTER_AKS", "MLJUPYTER_PYTHON", "DOCKER_HOST", "PATH")
+"""The variables that the product sets for the rest of a process."""
+
 # gRPC would write a line about each fork into what a test reads; it looks at this when it is imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
@@ -73,6 +76,18 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["MLJUPYTER_HOME"] = str(tmp_path_factory.mktemp("home"))
     os.environ.pop("MLJUPYTER_WORKSPACE", None)
     os.environ["MLJUPYTER_MLFLOW"] = "off"  # its tables take seconds, in each workspace; its own test has them
+
+
+@pytest.fixture(autouse=True)
+def _own_choices() -> Iterator[None]:
+    """Take back what a test has chosen for its process, as `%mlj workspace` does: the next test would use it, too."""
+    before = {name: os.environ.get(name) for name in CHOICES}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session", autouse=True)

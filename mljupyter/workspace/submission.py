@@ -53,7 +53,8 @@ def log_of(context: WorkspaceContext, run_id: str) -> Path:
 
 def start(context: WorkspaceContext, run_id: str) -> RunRecord:
     """Start the supervisor of a run, which starts the script, and return the run."""
-    folder = make_folder(context.directory, *folder_of(context, run_id).relative_to(context.directory).parts)
+    folder = folder_of(context, run_id)
+    make_folder(context.directory, *log_of(context, run_id).parent.relative_to(context.directory).parts)
     log_of(context, run_id).touch(mode=0o600)
     descriptor = os.open(folder / "supervisor.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
