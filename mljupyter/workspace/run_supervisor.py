@@ -46,7 +46,7 @@ class Supervisor:
         record = runs.change(self._run_id, process=submission.process_document(Identity.of(os.getpid())))
         status: int | None = None
         try:
-            if record.status != statuses.CANCEL_REQUESTED:
+            if record.status not in {statuses.CANCEL_REQUESTED, *statuses.FINAL}:
                 status = self._script(record.submission or {}, str(record.snapshot_digest))
         except OSError as error:
             self._say(f"The script cannot be started: {error}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mljupyter.detached import start_detached
+from mljupyter.exceptions import ExperimentExecutionException
 from mljupyter.runtimes.process.processes import Identity
 from mljupyter.tracking import statuses
 from mljupyter.workspace_folders import make_folder
@@ -52,7 +53,27 @@ def log_of(context: WorkspaceContext, run_id: str) -> Path:
 
 
 def start(context: WorkspaceContext, run_id: str) -> RunRecord:
-    """Start the supervisor of a run, which starts the script, and return the run."""
+    """Start the supervisor of a run, which starts the script, and return the run.
+
+    Raises:
+        ExperimentExecutionException: it could not be started; the run has failed.
+
+    """
+    runs = context.tracking.runs
+    try:
+        child = _started(context, run_id)
+    except OSError as error:
+        reason = f"The process that supervises the script could not be started: {error.strerror or error}."
+        runs.set_status(run_id, statuses.FAILED, error={"code": "ServiceError", "message": reason})
+        raise ExperimentExecutionException(f"{reason} Run {run_id!r} has failed.") from None
+    return (
+        runs.change(run_id, process=process_document(Identity.of(child.pid)))
+        if child.poll() is None
+        else _looked(context, runs.get(run_id))
+    )
+
+
+def _started(context: WorkspaceContext, run_id: str) -> subprocess.Popen[bytes]:
     folder = folder_of(context, run_id)
     make_folder(context.directory, *log_of(context, run_id).parent.relative_to(context.directory).parts)
     log_of(context, run_id).touch(mode=0o600)
@@ -63,12 +84,7 @@ def start(context: WorkspaceContext, run_id: str) -> RunRecord:
     finally:
         os.close(descriptor)
     _CHILDREN[:] = [one for one in (*_CHILDREN, child) if one.poll() is None]  # no zombies of ended runs
-    runs = context.tracking.runs
-    return (
-        runs.change(run_id, process=process_document(Identity.of(child.pid)))
-        if child.poll() is None
-        else _looked(context, runs.get(run_id))
-    )
+    return child
 
 
 def process_document(supervisor: Identity | None, script: Identity | None = None) -> dict[str, object]:
@@ -93,9 +109,13 @@ def looked_at(context: WorkspaceContext, record: RunRecord) -> RunRecord:
 
 
 def cancel(context: WorkspaceContext, record: RunRecord) -> RunRecord:
-    """Ask a run to end, and return it. Its script gets SIGTERM, and SIGKILL ten seconds later."""
+    """Ask a run to end, and return it. Its script gets SIGTERM, and SIGKILL ten seconds later.
+
+    A run without a supervisor ends at once: the process that submitted it has ended before it started one.
+    """
     runs = context.tracking.runs
-    record = runs.set_status(record.id, statuses.CANCEL_REQUESTED if record.submission else statuses.CANCELED)
+    is_supervised = record.submission is not None and record.process is not None
+    record = runs.set_status(record.id, statuses.CANCEL_REQUESTED if is_supervised else statuses.CANCELED)
     for name in ("supervisor",) if record.process and record.process.get("host") == socket.gethostname() else ():
         if (identity := _identity(record, name)) is not None:
             identity.signal(signal.SIGTERM)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,37 @@ def test_a_run_whose_supervisor_was_killed_ends(experiment: Experiment, project:
     assert "outputs/half.txt" in run.get_file_names()
     script = processes["script"]
     wait_until(lambda: not Identity(script["pid"], script["startedTime"]).alive(), "the script is ended")
+
+
+def refusing(error: BaseException) -> Callable[..., None]:
+    def start_detached(*_: object) -> None:
+        raise error
+
+    return start_detached
+
+
+def test_a_run_that_cannot_be_started_has_failed(
+    experiment: Experiment, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(submission, "start_detached", refusing(full))
+    with pytest.raises(ExperimentExecutionException, match=r"could not be started: No space left on device\. Run '"):
+        experiment.submit(ScriptRunConfig(source(project, "print('done')\n"), "train.py"))
+    run = next(iter(experiment.get_runs()))
+    assert run.get_status() == "Failed"
+    assert "No space left" in run.get_details()["error"]["error"]["message"]
+
+
+def test_a_run_whose_submission_was_interrupted_can_be_canceled_and_holds_up_nothing(
+    experiment: Experiment, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "start_detached", refusing(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        experiment.submit(ScriptRunConfig(source(project, "print('done')\n"), "train.py"))
+    run = next(iter(experiment.get_runs()))
+    assert run.get_status() == "Starting"
+    submission.cancel_all(experiment.workspace.context)
+    assert run.get_status() == "Canceled"
 
 
 def test_a_run_goes_on_when_the_process_that_submitted_it_ends(experiment: Experiment, project: Path) -> None:
