@@ -1,4 +1,4 @@
-"""What each piece of the router's configuration costs: its CPU time for a request, with and without the piece.
+"""Measure each piece of the router's configuration: CPU time of the router for a request, with and without the piece.
 
 ``make benchmark-router-filters`` writes a section of docs/serving-benchmark.md. One Envoy has a listener with the whole
 configuration of an endpoint with keys, and one for each variant, from which a piece was removed. All lead to the same
@@ -59,7 +59,7 @@ _ANSWER = (
 
 @dataclass
 class RequestPath:
-    """What a request meets: a listener, its table of routes, and the cluster of the version."""
+    """The resources of Envoy that a request passes: a listener, its table of routes, and the cluster of the version."""
 
     listener: Resource
     table: Resource

@@ -26,7 +26,7 @@ const PASSWORD = /:\/\/[^/\s]*:[^/\s]*@/;
 /**
  * What a person has typed into a wizard, kept in the tab of the browser until the wizard is closed.
  *
- * A server that was started again makes the wizard anew, and is told this. Secrets are not kept: fields that hide what is
+ * A server that was started again creates the wizard again, and is told this. Secrets are not kept: fields that hide what is
  * typed, and addresses with a password.
  */
 export class Typed {
@@ -71,7 +71,7 @@ export class Typed {
    * Return the message that tells a wizard what was typed into an earlier one; null if nothing was, or if it is the one
    * that has heard it.
    *
-   * @param born - the mark of the wizard: one that is made anew has another
+   * @param born - the mark of the wizard: one that is created again has another
    */
   missing(born: string): object | null {
     const isAnother = this.kept.born !== born && this.kept.born !== '';

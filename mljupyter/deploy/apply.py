@@ -144,13 +144,16 @@ def replace(context: WorkspaceContext, spec: EndpointSpec, *, generation: int | 
         return context.endpoints.replace(spec, generation=generation)
 
 
-def rollback(context: WorkspaceContext, record: EndpointRecord, number: int | None) -> EndpointRecord:
+def rollback(
+    context: WorkspaceContext, record: EndpointRecord, number: int | None, generation: int | None = None
+) -> EndpointRecord:
     """Restore an entry of an endpoint's history; return at once.
 
     Parameters:
         context: the workspace.
-        record: the endpoint as it was read; if it has another generation now, the rollback is refused.
+        record: the endpoint as it was read.
         number: the number of the entry; None for the newest one that differs from the present state.
+        generation: if the endpoint has another generation now, the rollback is refused; None for that of the record.
 
     Raises:
         ControllerError: there is no such entry, or the endpoint was changed concurrently.
@@ -160,7 +163,9 @@ def rollback(context: WorkspaceContext, record: EndpointRecord, number: int | No
     entry = rollback_target(context.endpoints.history(name), record.spec, number)
     with in_use(context, name, entry.spec if entry is not None else record.spec):
         wanted = entry.number if entry is not None else number
-        return context.endpoints.rollback(name, wanted, generation=record.generation)
+        return context.endpoints.rollback(
+            name, wanted, generation=record.generation if generation is None else generation
+        )
 
 
 def delete(context: WorkspaceContext, name: str) -> None:

@@ -23,7 +23,7 @@ def row_of(record: EndpointRecord) -> dict[str, Any]:
         "problem": _problem(status.problem),
         "uri": status.scoring_uri or "",
         "authentication": str(spec.authentication),
-        "rollout": record.rollout is not None and record.rollout.active,
+        "rollout": record.rolls_out,
         "ready": sum(item.replicas_ready for item in status.versions.values()),
         "wanted": sum(item.replicas_wanted for item in status.versions.values()),
         "generation": record.generation,

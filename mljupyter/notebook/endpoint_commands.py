@@ -258,7 +258,7 @@ def roll_back(workspace: Workspace, name: str, number: int | None) -> tuple[Hist
     service.rollback(number)
     wait_until_healthy(service)
     newest = service.history()[-1]
-    rolling = number is None and before.rollout is not None and before.rollout.active
+    rolling = number is None and before.rolls_out
     if rolling:
         return newest, [f"{name}: the rollout is aborted. {shares_now(service.record)}"]
     return newest, [f"{name}: {newest.action}", *(f"  {change}" for change in newest.changes)]

@@ -132,6 +132,11 @@ class EndpointRecord(Document):
     deleting: bool = False
     rollout: Rollout | None = None
 
+    @property
+    def rolls_out(self) -> bool:
+        """Whether a rollout controls versions and shares now."""
+        return self.rollout is not None and self.rollout.active
+
 
 class EndpointChanges(Document):
     """The endpoints of a control plane that have changed since a reader has asked last.

@@ -391,6 +391,19 @@ def parted_numbers(page: Page, within: str) -> list[str]:
     return found
 
 
+def until_offered(form: Page | Locator, button: Locator, press: Callable[[Locator], None] = Locator.click) -> None:
+    """Go through the steps of the wizard in a page, or in one tab of it, until a button is there."""
+    following = form.get_by_role("button", name="Next", exact=True)
+    heading = form.locator("form.mlj h3").first
+    for _ in range(8):
+        expect(button.or_(following).first).to_be_enabled()
+        if button.is_visible():
+            break
+        before = heading.inner_text()
+        press(following)
+        expect(heading).not_to_have_text(before)
+
+
 def text_of(locator: Locator) -> str:
     """Return what a person reads there, with white space folded."""
     return re.sub(r"\s+", " ", locator.inner_text()).strip()

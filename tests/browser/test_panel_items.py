@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems, wait_until_saved
+from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, wait_until_saved
 from tests.testbed import needed
 from tests.waiting import COMMAND_SECONDS
 
@@ -100,14 +100,7 @@ def test_a_wizard_asks_a_busy_kernel(
     expect(model).to_have_value("estimator ridge")
 
     insert = page.get_by_role("button", name=f"Insert the line into {notebook.name}")
-    following = page.get_by_role("button", name="Next", exact=True)
-    for _ in range(8):
-        expect(insert.or_(following).first).to_be_enabled()
-        if insert.is_visible():
-            break
-        heading = page.locator(".mlj h3").first.inner_text()
-        following.click()
-        expect(page.locator(".mlj h3").first).not_to_have_text(heading)
+    until_offered(page, insert)
     expect(page.get_by_role("button", name="Deploy now")).to_have_attribute("aria-disabled", "true")
     shot("wizard-of-a-notebook")
     insert.click()
@@ -152,15 +145,7 @@ def test_a_dead_kernel_ends_no_panel(page: Page, lab: Lab, opened: Callable[...,
 
     model.select_option("line")
     insert = page.get_by_role("button", name=f"Insert the line into {notebook.name}")
-    following = page.get_by_role("button", name="Next", exact=True)
-    heading = page.locator("form.mlj h3")
-    for _ in range(8):
-        expect(insert.or_(following).first).to_be_enabled()
-        if insert.is_visible():
-            break
-        before = heading.inner_text()
-        following.click()
-        expect(heading).not_to_have_text(before)
+    until_offered(page, insert)
     insert.click()
     expect(page.get_by_text(f"Inserted into {notebook.name}, below its active cell.")).to_be_visible()
     page.get_by_role("tab", name="Monitor: line").click()

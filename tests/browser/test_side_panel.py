@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems, wait_until_saved
+from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, wait_until_saved
 from tests.browser.walk import walk
 from tests.waiting import COMMAND_SECONDS, wait_until
 
@@ -74,14 +74,7 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     name = page.get_by_label("Name of the endpoint")
     name.fill("line-one")
     deploy = page.get_by_role("button", name="Deploy now")
-    following = page.get_by_role("button", name="Next", exact=True)
-    for _ in range(8):
-        expect(deploy.or_(following).first).to_be_enabled()
-        if deploy.is_visible():
-            break
-        heading = page.locator(".mlj h3").first.inner_text()
-        press(page, following)
-        expect(page.locator(".mlj h3").first).not_to_have_text(heading)
+    until_offered(page, deploy, lambda button: press(page, button))
     press(page, deploy)
     line = panel.locator("li", has=page.get_by_role("button", name="line-one", exact=True))
     expect(line.first).to_contain_text("Healthy")
@@ -188,13 +181,7 @@ def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_no
     following.dblclick()
     expect(tab.get_by_text("Working …")).to_be_visible()
     expect(heading).to_have_text("Where should it run?")  # the second press has opened no further step
-    for _ in range(8):
-        expect(deploy.or_(following).first).to_be_enabled()
-        if deploy.is_visible():
-            break
-        before = heading.inner_text()
-        following.click()
-        expect(heading).not_to_have_text(before)
+    until_offered(tab, deploy)
     deploy.dblclick()
     line = panel.locator("li", has=page.get_by_role("button", name="slow-one", exact=True))
     expect(line.first).to_contain_text("Healthy")

@@ -14,6 +14,16 @@ from tests.waiting import HANG_SECONDS
 pytestmark = pytest.mark.system
 
 
+def controller(workspace: Path) -> subprocess.CompletedProcess[str]:
+    """Run a controller that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "mljupyter.controller", str(workspace)],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+
+
 def test_what_the_system_refuses_is_said_in_a_line_and_kept_with_its_traceback_in_the_log(
     short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -24,12 +34,7 @@ def test_what_the_system_refuses_is_said_in_a_line_and_kept_with_its_traceback_i
     layout.prepare()
     layout.socket().mkdir()
     (layout.socket() / "in-the-way").touch()
-    ended = subprocess.run(
-        [sys.executable, "-m", "mljupyter.controller", str(workspace)],
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-    )
+    ended = controller(workspace)
     assert ended.returncode == 1
     assert ended.stderr.startswith("the controller ends: [Errno ") and "Endpoints keep serving" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -39,12 +44,7 @@ def test_what_the_system_refuses_is_said_in_a_line_and_kept_with_its_traceback_i
 
 def test_a_controller_for_a_workspace_that_was_deleted_meanwhile_creates_nothing(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
-    ended = subprocess.run(
-        [sys.executable, "-m", "mljupyter.controller", str(workspace)],
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-    )
+    ended = controller(workspace)
     assert ended.returncode == 1
     assert "was deleted" in ended.stderr
     assert not workspace.exists()

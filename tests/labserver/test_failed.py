@@ -33,6 +33,17 @@ class Nobody(IdentityProvider):
         return None
 
 
+async def refused(application: Application, path: str) -> HTTPClientError:
+    """Ask a server for a path; return its refusal."""
+    socket, port = bind_unused_port()
+    server = HTTPServer(application)
+    server.add_socket(socket)
+    with pytest.raises(HTTPClientError) as raised:
+        await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}{path}")
+    server.stop()
+    return raised.value
+
+
 async def test_a_failure_of_a_route_is_told_to_the_page_and_no_token_gets_into_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -49,16 +60,11 @@ async def test_a_failure_of_a_route_is_told_to_the_page_and_no_token_gets_into_t
         log_function=log_request,
         **{STATE: state},
     )
-    socket, port = bind_unused_port()
-    server = HTTPServer(application)
-    server.add_socket(socket)
-    with pytest.raises(HTTPClientError) as raised:
-        await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/mljupyter/broken?token=hush-hush")
-    server.stop()
+    raised = await refused(application, "/mljupyter/broken?token=hush-hush")
     state.pool.shutdown()
-    assert raised.value.code == 500
-    assert raised.value.response is not None
-    assert "log of Jupyter Server" in json.loads(raised.value.response.body)["message"]
+    assert raised.code == 500
+    assert raised.response is not None
+    assert "log of Jupyter Server" in json.loads(raised.response.body)["message"]
     assert "ZeroDivisionError" in caplog.text
     assert "hush-hush" not in caplog.text
 
@@ -72,15 +78,10 @@ async def test_what_is_wrong_is_told_to_the_user_alone(
         base_url="/user/ada/", identity_provider=identity(), authorizer=AllowAllAuthorizer(), disable_check_xsrf=True
     )
     mljupyter.labserver._load_jupyter_server_extension(SimpleNamespace(web_app=application, log=logging.getLogger()))
-    socket, port = bind_unused_port()
-    server = HTTPServer(application)
-    server.add_socket(socket)
-    with pytest.raises(HTTPClientError) as raised:
-        await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/user/ada/mljupyter/version")
-    server.stop()
-    assert raised.value.code == status
-    assert raised.value.response is not None
+    raised = await refused(application, "/user/ada/mljupyter/version")
+    assert raised.code == status
+    assert raised.response is not None
     if status == 503:
-        answer = json.loads(raised.value.response.body)
+        answer = json.loads(raised.response.body)
         assert "ModuleNotFoundError" in answer["message"]
         assert answer["hint"].startswith("pip install")

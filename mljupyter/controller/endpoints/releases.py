@@ -86,7 +86,7 @@ class Releases:
 
         """
         record = self._service.find_changeable(name)
-        if number is None and record.rollout is not None and record.rollout.active:
+        if number is None and record.rolls_out:
             return self.abort(name, user)
         entry = _allowed(rules.choose_entry(record, self._store.history(name), number))
         change = Change(user, f"rolled back to {entry.number}")

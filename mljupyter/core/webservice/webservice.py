@@ -1053,11 +1053,10 @@ class Webservice(EndpointAttributes):
         self.update_deployment_state()
         client, record = self.workspace.endpoints, self.record
         with as_webservice_exception():
-            if number is None and record.rollout is not None and record.rollout.active:
+            if number is None and record.rolls_out:
                 self._show(client.rollback(self.name))
                 return
-            seen = record if generation is None else record.model_copy(update={"generation": generation})
-            restored = deploy.apply.rollback(self.workspace.context, seen, number)
+            restored = deploy.apply.rollback(self.workspace.context, record, number, generation)
             self._become(restored.spec.kind)
             self._show_change(record.spec, restored)
 

@@ -204,7 +204,7 @@ def _with(version: VersionRoute, addresses: Mapping[str, str | None]) -> Version
 
 
 def _at_least_unready(version: VersionRoute, unready: Mapping[str, Mapping[str, str | None]]) -> VersionRoute:
-    """Return a version with its unready pods, if it has no other ones and its requests do not wait elsewhere."""
+    """Return a version with its unready pods, if none is ready and its requests do not wait elsewhere."""
     if version.addresses or version.waiting or version.name not in unready:
         return version
     return _with(version, unready[version.name])

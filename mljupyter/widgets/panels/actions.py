@@ -57,8 +57,7 @@ def _restart(workspace: Workspace, name: str, values: Values) -> str:
 
 def _rollback(workspace: Workspace, name: str, values: Values) -> str:
     service = workspace.webservices[name]
-    rollout = service.record.rollout
-    if values.get("rollout") and not (rollout is not None and rollout.active):
+    if values.get("rollout") and not service.record.rolls_out:
         raise EndpointChangedError(
             f"The rollout of {name!r} has ended meanwhile.\nNothing was changed now. Look at its history."
         )

@@ -81,7 +81,7 @@ def status_of(record: EndpointRecord, usage: Mapping[str, ReplicaUsage]) -> dict
         "uri": status.scoring_uri or "",
         "authentication": str(spec.authentication),
         "generation": record.generation,
-        "rollout": record.rollout is not None and record.rollout.active,
+        "rollout": record.rolls_out,
         "levels": levels_of(record),
         "versions": [
             {
