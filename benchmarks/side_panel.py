@@ -19,7 +19,7 @@ from typing import Any
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from tests.browser.crowd import Crowd
-from tests.browser.lab import CHROMIUM, Lab, running
+from tests.browser.lab import Lab, launched, running
 
 PANEL = "#mljupyter-endpoints"
 _LONG_TASKS = """() => {
@@ -51,7 +51,7 @@ def main() -> None:
         home, notebooks = Path(directory) / "home", Path(directory) / "notebooks"
         home.mkdir()
         notebooks.mkdir()
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = launched(playwright)
         with running(notebooks, home) as lab:
             bare = browser.new_page()
             bare.route("**/mljupyter/version*", lambda route: route.fulfill(status=404, json={}))

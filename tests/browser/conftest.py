@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.lab import CHROMIUM, Lab, Notebook, attend, notebook, running
+from tests.browser.lab import CHROMIUM, Lab, Notebook, launched, notebook, running
 from tests.leftovers import end_what_was_started_below
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("needs Chromium; make chromium installs Debian's")
     expect.set_options(timeout=HANG_SECONDS * 1000)
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", RESOLVER])
+        found = launched(playwright, RESOLVER)
         yield found
         found.close()
 
@@ -41,7 +41,6 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         viewport={"width": 1280, "height": 1200}, device_scale_factor=1, reduced_motion="reduce"
     )
     found.set_default_timeout(HANG_SECONDS * 1000)
-    found.on("page", attend)
     yield found
     found.close()
 

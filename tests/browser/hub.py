@@ -16,7 +16,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.lab import SERVER_EXTENSION, prepared, visit
+from tests.browser.lab import SERVER_EXTENSION, prepared
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -70,7 +70,7 @@ class Hub:
 
     def log_in(self, page: Page) -> None:
         """Log in, and wait for JupyterLab."""
-        visit(page, f"{self.url}hub/login")
+        page.goto(f"{self.url}hub/login")
         page.get_by_label("Username").fill(USER)
         page.get_by_label("Password").fill("any")
         page.get_by_role("button", name="Sign in").click()

@@ -18,8 +18,7 @@ from typing import Any
 import httpx
 import psutil
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Error as PageError
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 from playwright.sync_api import TimeoutError as PageTimeoutError
 
 from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
@@ -28,7 +27,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LABEXTENSION = Path(__file__).parents[2] / "labextension" / "prebuilt"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 SERVER_EXTENSION = "mljupyter.labserver"
-_NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 _LOOK_EVERY = 100
 """Milliseconds between two looks at a page that waits for its kernel. By default, it is drawn anew for each look."""
 _SETTINGS = {
@@ -36,6 +34,15 @@ _SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
     "application-extension/sidebar": {},
 }
+
+
+def launched(playwright: Playwright, *arguments: str) -> Browser:
+    """Start Chromium without a window; it does not notice changes of this machine's network (see `chromium`)."""
+    return playwright.chromium.launch(
+        executable_path=Path(__file__).with_name("chromium"),
+        args=["--no-sandbox", *arguments],
+        env={**os.environ, "MLJUPYTER_CHROMIUM": str(CHROMIUM)},
+    )
 
 
 @dataclass(frozen=True)
@@ -180,44 +187,6 @@ def notebook(cells: list[str], path: Path) -> None:
     path.write_text(json.dumps(document))
 
 
-def attend(page: Page) -> None:
-    """Close JupyterLab's message that the server is away whenever it is in the way, as people do.
-
-    Chromium fails all requests that are under way, also to this machine, whenever a network address is added: a
-    container that starts at that moment is enough.
-    """
-    lost = page.locator(".jp-Dialog", has_text="Server Connection Error")
-    page.add_locator_handler(lost, lambda dialog: dialog.get_by_role("button", name="Close").click())
-
-
-def visit(page: Page, address: str | None = None) -> None:
-    """Open an address, by default that of the page; do it again if a change of the network has cut it off.
-
-    See `attend` for such a change.
-    """
-    for _ in range(5):
-        failed: list[str] = []
-
-        def note(request: Request, failed: list[str] = failed) -> None:
-            failed.append(request.failure or "")
-
-        page.on("requestfailed", note)
-        try:
-            if address is None:
-                page.reload()
-            else:
-                page.goto(address)
-        except PageError as error:
-            if _NETWORK_CHANGED not in str(error):
-                raise
-            failed.append(_NETWORK_CHANGED)
-        finally:
-            page.remove_listener("requestfailed", note)
-        if _NETWORK_CHANGED not in failed:
-            return
-    raise AssertionError("the network of this machine has changed five times while a page was loaded")
-
-
 class Notebook:
     """One notebook in a page, driven as a person does: by what is to be seen, and by the keyboard."""
 
@@ -228,11 +197,11 @@ class Notebook:
 
     def open(self) -> None:
         """Open the notebook in the light theme, and wait until its kernel is there."""
-        visit(self.page, self.lab.address(self.name))
+        self.page.goto(self.lab.address(self.name))
         try:
             self.wait_idle(60)
         except PageTimeoutError:  # Jupyter misses a kernel that starts too slowly; people load the page again
-            visit(self.page)
+            self.page.reload()
             self.wait_idle()
         self.command("application:toggle-left-area")
         self.theme("light")
@@ -245,7 +214,7 @@ class Notebook:
         """
         lost = self.page.get_by_text("Error displaying widget")
         for _ in range(3):
-            visit(self.page)
+            self.page.reload()
             self.wait_idle()
             expect(shown.filter(visible=True).or_(lost).first).to_be_attached()
             if shown.first.is_visible():

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import THEMES, Lab, Notebook, visit
+from tests.browser.lab import THEMES, Lab, Notebook
 from tests.browser.test_panels import LOAD, PREPARE, STOP, VERSIONS
 from tests.browser.test_side_panel import PANEL
 from tests.quickstart import code
@@ -166,7 +166,7 @@ def test_side_panel(page: Page, lab: Lab, tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as load:
         assert load.stdout is not None
         assert "ready\n" in iter(load.stdout.readline, "")
-        visit(page, f"{lab.url}lab?token={lab.token}&reset")
+        page.goto(f"{lab.url}lab?token={lab.token}&reset")
         page.wait_for_selector(PANEL, state="attached")
         page.keyboard.press("Control+Alt+e")
         panel = page.locator(PANEL)

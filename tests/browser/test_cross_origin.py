@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from mljupyter.spec import Authentication
-from tests.browser.lab import visit
 from tests.system.conftest import Machine, machine, machines, shared_machine  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.system
@@ -50,7 +49,7 @@ def test_a_page_scores_with_a_key_where_its_origin_is_allowed_and_can_read_error
         return str(machine.healthy(spec).status.scoring_uri), machine.client.keys(name)[0]
 
     page = context.new_page()
-    visit(page, origin)
+    page.goto(origin)
 
     def ask(uri: str, key: str) -> Any:
         return page.evaluate(ASKS, [uri, key])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.lab import Lab, notebook, visit
+from tests.browser.lab import Lab, notebook
 from tests.browser.test_side_panel import PANEL
 
 
@@ -12,7 +12,7 @@ def test_the_panel_is_beside_a_notebook_and_its_views_are_tabs_of_a_page_that_is
     page: Page, lab: Lab, context: BrowserContext
 ) -> None:
     notebook(["1 + 1"], lab.directory / "beside.ipynb")
-    visit(page, f"{lab.url}notebooks/beside.ipynb?token={lab.token}")
+    page.goto(f"{lab.url}notebooks/beside.ipynb?token={lab.token}")
     check_notebook(page, context)
 
 
@@ -31,7 +31,7 @@ def check_notebook(page: Page, context: BrowserContext) -> None:
         expect(other.get_by_role("tab", name="Deploy a model")).to_be_visible()
         name.fill("kept-name")
         name.press("Tab")
-        visit(other)
+        other.reload()
         expect(other.get_by_label("Name of the endpoint")).to_have_value("kept-name")
     finally:
         other.close()

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 
 from tests.browser.hub import HOST, USER, Hub, running_hub
-from tests.browser.lab import notebook, visit
+from tests.browser.lab import notebook
 from tests.browser.test_jupyter_notebook import check_notebook
 from tests.browser.test_side_panel import PANEL, choose, press
 from tests.leftovers import end_what_was_started_below
@@ -152,6 +152,6 @@ def test_an_open_panel_is_no_activity_that_keeps_the_server_alive(hub_page: Page
 def test_the_oldest_jupyter_notebook_has_the_panel_too(hub: Hub, hub_page: Page, context: BrowserContext) -> None:
     notebook(["1 + 1"], hub.directory / "beside.ipynb")
     page = context.new_page()  # it has the login of the other one
-    visit(page, f"{hub.url}user/{USER}/notebooks/beside.ipynb")
+    page.goto(f"{hub.url}user/{USER}/notebooks/beside.ipynb")
     check_notebook(page, context)
     page.close()

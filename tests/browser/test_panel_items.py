@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, visit, wait_until_saved
+from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, wait_until_saved
 from tests.testbed import needed
 from tests.waiting import COMMAND_SECONDS
 
@@ -67,7 +67,7 @@ def sdk(lab: Lab, place: Path, code: str) -> None:
 
 def show_panel(page: Page, lab: Lab) -> None:
     """Open JupyterLab with the side panel and nothing else."""
-    visit(page, f"{lab.url}lab?token={lab.token}&reset")
+    page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function(HAS_PANEL)
     page.wait_for_selector(PANEL, state="attached")
     page.evaluate(OPEN, "mljupyter:show-panel")
@@ -189,7 +189,7 @@ def test_a_model_in_use_is_downloaded_but_not_deleted_and_the_history_of_its_end
     in_both_themes(page, shot, "panel-history", PANEL, ".mljlab-View")
 
     wait_until_saved(lab, page)
-    visit(page, f"{lab.url}lab?token={lab.token}")
+    page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page.get_by_role("tab", name="History: line")).to_be_visible()
     expect(events.last).to_contain_text("created (1)")
 
@@ -217,7 +217,7 @@ def test_an_image_is_listed_its_build_log_is_a_tab_and_it_is_deleted_after_a_que
 
 
 def test_every_command_says_which_arguments_it_takes(page: Page, lab: Lab) -> None:
-    visit(page, f"{lab.url}lab?token={lab.token}&reset")
+    page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function(HAS_PANEL)
     described = page.evaluate(
         """async () => {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, visit, wait_until_saved
+from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, wait_until_saved
 from tests.browser.walk import walk
 from tests.waiting import COMMAND_SECONDS, wait_until
 
@@ -36,7 +36,7 @@ def lab_page(page: Page, lab: Lab, line_model: Path) -> Page:
     environment = {**os.environ, "MLJUPYTER_HOME": str(lab.home / "mljupyter")}
     command = [sys.executable, "-c", REGISTER, str(line_model)]
     subprocess.run(command, cwd=line_model.parent, env=environment, check=True, timeout=COMMAND_SECONDS)
-    visit(page, f"{lab.url}lab?token={lab.token}&reset")
+    page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
     page.wait_for_selector(PANEL, state="attached")
     return page
@@ -126,7 +126,7 @@ def test_tabs_come_back_with_what_was_typed_after_the_page_was_loaded_again(lab_
     page.get_by_label("Name of the endpoint").press("Tab")
     expect(page.get_by_role("tab", name="Deploy a model")).to_be_visible()
     wait_until_saved(lab, page)
-    visit(page, f"{lab.url}lab?token={lab.token}")
+    page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page.get_by_label("Name of the endpoint")).to_have_value("kept-name")
 
 
@@ -140,6 +140,8 @@ def test_what_was_typed_into_a_wizard_is_there_again_after_the_server_was_restar
         page.get_by_role("button", name="Next", exact=True).click()
         expect(heading).to_have_text(words)
     memory.fill("1.5")
+    # JupyterLab says in a dialog of its own that the server is away.
+    page.add_locator_handler(page.locator(".jp-Dialog"), lambda: page.keyboard.press("Escape"))
     lab.restart()
     expect(page.get_by_text("This is what was typed before.")).to_be_visible()
     expect(heading).to_have_text("How large, and how many?")
@@ -274,7 +276,7 @@ def test_without_a_websocket_the_panel_asks_at_intervals(lab_page: Page, lab: La
             constructor(url, ...more) { super(String(url).replace('mljupyter/channel', 'mljupyter/nothing'), ...more); }
         };"""
     )
-    visit(page, f"{lab.url}lab?token={lab.token}&reset")
+    page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
     page.wait_for_selector(PANEL, state="attached")
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")

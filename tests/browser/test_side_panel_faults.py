@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.crowd import Crowd
-from tests.browser.lab import Lab, serious_problems, visit
+from tests.browser.lab import Lab, serious_problems
 from tests.waiting import HANG_SECONDS
 
 PANEL = "#mljupyter-endpoints"
@@ -43,7 +43,7 @@ class Shown:
 def shown(context: BrowserContext, lab: Lab) -> Iterator[Shown]:
     page = context.new_page()
     crowd = Crowd(page, COUNT)
-    visit(page, f"{lab.url}lab?token={lab.token}&reset")
+    page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
     page.wait_for_selector(PANEL, state="attached")
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")

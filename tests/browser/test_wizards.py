@@ -11,7 +11,7 @@ from functools import partial
 from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, Notebook, narrow_problems, serious_problems, visit
+from tests.browser.lab import Lab, Notebook, narrow_problems, serious_problems
 from tests.testbed import needed
 
 LOAD = "%load_ext mljupyter\n%mlj workspace others --create -o ws"
@@ -274,12 +274,12 @@ def test_a_saved_form_keeps_its_last_state_for_every_reader(
         shot(f"saved-form-{theme}")
         assert serious_problems(page, ".jp-OutputArea-child:has(.mlj-static)") == []
     saved = lab.directory / notebook.name
-    visit(page, f"{lab.url}notebooks/{notebook.name}?token={lab.token}")
+    page.goto(f"{lab.url}notebooks/{notebook.name}?token={lab.token}")
     shows_the_last_state_only(page)
     document = json.loads(saved.read_text())
     document["cells"][2]["outputs"][0]["data"]["text/html"] = ["<!-- changed by somebody else -->"]
     saved.write_text(json.dumps(document))
-    visit(page, lab.address(notebook.name))  # not trusted any more: without styles of its own
+    page.goto(lab.address(notebook.name))  # not trusted any more: without styles of its own
     shows_the_last_state_only(page)
     html, _ = HTMLExporter().from_filename(str(saved))  # nbviewer shows the same
     page.set_content(html, wait_until="commit")
@@ -299,7 +299,7 @@ def test_code_goes_into_a_new_cell_of_notebook_7_and_is_not_run(page: Page, lab:
     from tests.browser.lab import notebook as write
 
     write([LOAD, MODEL, "%mlj register", "x = 1"], lab.directory / "classic.ipynb")
-    visit(page, f"{lab.url}notebooks/classic.ipynb?token={lab.token}")
+    page.goto(f"{lab.url}notebooks/classic.ipynb?token={lab.token}")
     notebook = Notebook(page, lab, "classic.ipynb")
     notebook.wait_idle()
     for cell in range(3):

@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from mljupyter.core import Environment, Model
 from mljupyter.notebook.scripts import KeptScripts
-from tests.browser.lab import CHROMIUM, running
+from tests.browser.lab import CHROMIUM, launched, running
 from tests.browser.walk import PANEL, walk
 from tests.conformance.conftest import CLUSTER, Site
 from tests.waiting import HANG_SECONDS
@@ -54,7 +54,7 @@ def test_an_endpoint_on_a_cluster_is_lived_through_with_the_keyboard_alone(
     expect.set_options(timeout=HANG_SECONDS * 1000)
     try:
         with sync_playwright() as playwright, running(notebooks, home) as lab:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            browser = launched(playwright)
             page = browser.new_page(viewport={"width": 1280, "height": 1200}, reduced_motion="reduce")
             page.set_default_timeout(HANG_SECONDS * 1000)
             page.goto(f"{lab.url}lab?token={lab.token}&reset")
