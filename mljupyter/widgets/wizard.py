@@ -119,6 +119,7 @@ class Wizard(anywidget.AnyWidget):
         self._goal: int | None = None  # a step that is opened as soon as a check on the way has ended
         self._kept: dict[str, list[tuple[str, Any]]] = {}  # typed into an earlier form, by the step; see _bring_back
         self._answered: dict[str, int] = {}
+        self._is_over = False
         self._worker = Worker(f"mljupyter {title}", self._failed)
         for page in pages:
             page.refresh = self.refresh
@@ -129,6 +130,7 @@ class Wizard(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Close the wizard, and end the operations of its pages."""
+        self._is_over = True
         for page in self._opened:
             page.close()
         self._worker.close()
@@ -284,7 +286,10 @@ class Wizard(anywidget.AnyWidget):
         """Show an error on the current page."""
         known = isinstance(error, MLJupyterError)
         self._status = str(error) if known else f"{type(error).__name__}: {error}"
-        self._show()
+        try:
+            self._show()
+        except Exception:  # noqa: BLE001 (the page cannot be shown at all, for the same reason)
+            self.view = {**self.view, "status": self._status, "answered": dict(self._answered)}
 
     def _catch_up(self) -> None:
         self._due.release()
@@ -294,6 +299,8 @@ class Wizard(anywidget.AnyWidget):
         self._show()
 
     def _show(self) -> None:
+        if self._is_over:  # the files that pages read may be gone
+            return
         self._shown_at = time.monotonic()
         view = self._view()
         if view != self.view:

@@ -126,7 +126,8 @@ def test_each_request_counts_once_in_its_version_and_class_with_its_latency(mach
     streaming = summary["version"].index("other")
     assert summary["streamed"][streaming] == 1
     first_byte = summary["first_byte_mean_ms"][streaming]
-    assert 95 <= first_byte <= summary["run_mean_ms"][streaming] * 4 - 390, "the first piece, not the whole answer"
+    # The first piece comes 400 ms before the end of run(), and later on a busy machine.
+    assert 95 <= first_byte <= summary["run_mean_ms"][streaming] * 4 - 100, "the first piece, not the whole answer"
     assert summary["traffic_configured"] == [100 if name == "pair" else 0 for name in summary["version"]]
     busiest = max(value for value in table["busy_mean"] if value is not None)
     assert 0.5 <= busiest <= 1.3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from mljupyter.widgets import fields
 from mljupyter.widgets.wizard import Page, Wizard
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 
 class Asked(Page):
@@ -57,6 +58,57 @@ def test_a_view_says_up_to_which_change_it_has_come_for_each_sender(wizard: Wiza
 def test_a_change_that_is_refused_is_answered_as_well(wizard: Wizard) -> None:
     view = receive(wizard, "refused")
     assert view["answered"] == {"first": 1} and "refused" in view["status"]
+
+
+class Unreadable(Asked):
+    """A page that cannot be shown for a while: the files that it reads are gone."""
+
+    gone = False
+
+    def fields(self) -> list[fields.Field]:
+        if self.gone:
+            raise FileNotFoundError("registry.db")
+        return super().fields()
+
+
+@pytest.fixture
+def unreadable() -> Iterator[tuple[Wizard, Unreadable]]:
+    page = Unreadable()
+    found = Wizard("Ask", [page, Page()])
+    yield found, page
+    found.close()
+
+
+def test_a_page_that_cannot_be_shown_leaves_the_last_view_with_the_reason_and_goes_on_later(
+    unreadable: tuple[Wizard, Unreadable],
+) -> None:
+    wizard, page = unreadable
+    page.gone = True
+    view = receive(wizard, True)
+    assert view["status"] == "FileNotFoundError: registry.db"
+    assert view["answered"] == {"first": 1} and len(view["fields"]) == 1
+    page.gone = False
+    view = receive(wizard, True, number=2)
+    assert view["status"] == "" and view["fields"][0]["value"] is True
+
+
+def test_a_closed_wizard_looks_at_nothing_any_more(unreadable: tuple[Wizard, Unreadable]) -> None:
+    wizard, page = unreadable
+    begun, released = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert released.wait(HANG_SECONDS)
+        page.gone = True  # as a folder is that is deleted behind the wizard
+        raise ValueError("too late")
+
+    wizard._worker.put(hold)
+    assert begun.wait(HANG_SECONDS)
+    wizard.close()
+    before = dict(wizard.view)
+    released.set()
+    wait_until(lambda: "mljupyter Ask" not in {thread.name for thread in threading.enumerate()}, "its thread has ended")
+    assert wizard.view == before
 
 
 def test_only_the_newest_senders_are_kept(wizard: Wizard) -> None:
