@@ -53,6 +53,7 @@ class Configuration(NamedTuple):
     max_wake_wait_ms: float
     max_queue_length: int
     scoring_timeout_ms: float
+    stream_idle_ms: float
     startup_timeout: float
     max_body_bytes: int
     grace_seconds: float
@@ -135,6 +136,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
     if level not in LOG_LEVELS:
         raise ConfigurationError(f"AZUREML_LOG_LEVEL is {level!r}; use one of {', '.join(LOG_LEVELS)}")
     timeout = text(flags.scoring_timeout_ms, "SCORING_TIMEOUT_MS", "60000")
+    stream_idle = text(None, "MLJUPYTER_STREAM_IDLE_MS", "0")
     wake_wait = text(None, "MLJUPYTER_MAX_WAKE_WAIT_MS", "0")
     batch_size = text(flags.max_batch_size, "MLJUPYTER_MAX_BATCH_SIZE", "64")
     return Configuration(
@@ -154,6 +156,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Configura
         max_wake_wait_ms=_within("MLJUPYTER_MAX_WAKE_WAIT_MS", wake_wait, 0, 86_400_000),
         max_queue_length=_within("--max-queue-length", flags.max_queue_length, 0, 100_000, int),
         scoring_timeout_ms=_within("--scoring-timeout-ms or SCORING_TIMEOUT_MS", timeout, 1, 86_400_000),
+        stream_idle_ms=_within("MLJUPYTER_STREAM_IDLE_MS", stream_idle, 0, 86_400_000),
         startup_timeout=_within("--startup-timeout", flags.startup_timeout, 0.001, 86_400),
         max_body_bytes=_within("--max-body-bytes", flags.max_body_bytes, 1, 2**40, int),
         grace_seconds=_within("--grace-seconds", flags.grace_seconds, 0, 86_400),

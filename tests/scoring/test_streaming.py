@@ -215,6 +215,39 @@ def test_a_generator_that_never_comes_back_costs_its_worker(serve: Serve) -> Non
     wait_until(lambda: replica.state()["worker_pid"] not in (None, worker), "another worker")
 
 
+def test_a_generator_that_goes_silent_is_cut_off_long_before_its_time_and_one_that_goes_on_is_not(
+    serve: Serve,
+) -> None:
+    limit = round(400 * promised(1))
+    replica = serve(RESPONDS, "--concurrency", "2", environment={"MLJUPYTER_STREAM_IDLE_MS": str(limit)})
+    worker = replica.worker_pid()
+    with replica.client.stream("POST", "/score", content="slow x") as slow:
+        pieces = slow.iter_raw()
+        with (
+            pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
+            replica.client.stream("POST", "/score", content="pieces silent") as answer,
+        ):
+            answer.read()
+        replica.wait_log(f"the answer has not gone on for {limit} ms")
+        began = time.monotonic()
+        while time.monotonic() < began + 2 * limit / 1000:
+            assert b"more" in next(pieces) + next(pieces)
+    open_gate(replica, "silent")
+    settled(replica)
+    assert replica.worker_pid() == worker
+
+
+def test_a_silent_generator_that_never_comes_back_costs_its_worker(serve: Serve) -> None:
+    replica = serve(RESPONDS, environment={"MLJUPYTER_STREAM_IDLE_MS": "100"})
+    worker = replica.worker_pid()
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        replica.client.stream("POST", "/score", content="silent x") as answer,
+    ):
+        answer.read()
+    wait_until(lambda: replica.state()["worker_pid"] not in (None, worker), "another worker")
+
+
 def test_a_streamed_answer_is_finished_while_the_replica_drains(serve: Serve) -> None:
     replica = serve(RESPONDS)
     with replica.client.stream("POST", "/score", content="pieces drain") as answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -29,6 +30,8 @@ class AnswerStream:
         self._cancel = cancel
         self._more = asyncio.Event()
         self._taken = 0
+        self.moved_at = time.monotonic()
+        """When the last piece came, or the client has last taken bytes; on the clock of `time.monotonic`."""
         self.over = False
         """Whether the worker has sent everything, or nobody takes the rest."""
         self.error = b""
@@ -40,6 +43,7 @@ class AnswerStream:
         """Add a piece of the worker."""
         if not self.over:
             self._pieces.append(piece)
+            self.moved_at = time.monotonic()
             self._more.set()
 
     def end(self, error: bytes = b"") -> None:
@@ -79,6 +83,7 @@ class AnswerStream:
     def taken(self, size: int) -> None:
         """Note that the client has taken bytes; the worker hears of it from time to time."""
         self._taken += size
+        self.moved_at = time.monotonic()
         if self._taken >= _GRANT_BYTES and not self.over:
             self._grant(self._taken)
             self._taken = 0

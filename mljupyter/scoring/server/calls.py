@@ -56,12 +56,12 @@ class Call:
     alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
     the clock of the event loop. A call that waits is refused with `then` at the time `due`, which may be put off once,
     until `latest` at most; `timer` limits how long one that is run again waits. `stream` is its answer if that comes in
-    pieces.
+    pieces. `stuck` marks a call whose client has its answer, but whose run goes on long after its time.
     """
 
     __slots__ = (
         "alone", "answered", "arrived_at", "body", "due", "head", "latest", "number", "on_answer", "routed", "run",
-        "sent_at", "size", "stream", "then", "timer",
+        "sent_at", "size", "stream", "stuck", "then", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +83,7 @@ class Call:
         self.stream: AnswerStream | None = None
         self.routed = False
         self.alone = False
+        self.stuck = False
 
     @property
     def abandoned(self) -> bool:

@@ -90,6 +90,7 @@ class Dispatcher:
         self._ready_at = math.inf  # on the loop's clock
         self._most_waiting = configuration.max_queue_length
         self._timeout = configuration.scoring_timeout_ms / 1000
+        self._most_idle = configuration.stream_idle_ms / 1000  # of answers in pieces; 0 for no limit
         self._on_stuck = on_stuck
         self._quarantine = Quarantine(configuration.quarantine_after)
         self._worker: Writer | None = None
@@ -287,6 +288,8 @@ class Dispatcher:
         self.streamed += 1
         self.first_piece_seconds_sum += self._loop.time() - call.arrived_at
         call.stream = AnswerStream(first, grant, cancel)
+        if self._most_idle:
+            self._loop.call_later(self._most_idle, self._check_progress, call, call.stream)
         own = head[ANSWER_HEAD.size :]
         call.settle(Answer(status, call.stream, bool(flags & RUN_FAILED), seconds, headers=own))
 
@@ -476,7 +479,6 @@ class Dispatcher:
         """Answer calls over the time limit with 504. One timer, set for the oldest call, serves all of them."""
         self._watchdog = None
         now = self._loop.time()
-        overdue: list[Call] = []
         following = math.inf
         for call in self._running.values():
             due = call.sent_at + self._timeout
@@ -490,12 +492,35 @@ class Dispatcher:
             if ends > now + 0.001:
                 following = min(following, ends)
             else:
-                overdue.append(call)
+                call.stuck = True
         if following < math.inf:
             self._watchdog = self._loop.call_at(following, self._check_timeouts)
-        if len({call.run for call in overdue}) >= self._concurrency or any(call.alone for call in overdue):
-            self._on_stuck(f"run() takes longer than {self._timeout * 1000:g} ms and cannot be interrupted")
+        self._replace_stuck(f"run() takes longer than {self._timeout * 1000:g} ms")
         self._check_idle()
+
+    def _check_progress(self, call: Call, stream: AnswerStream) -> None:
+        """Cut an answer in pieces off if for too long no piece has come and its client has taken nothing."""
+        if stream.over:
+            return
+        left = stream.moved_at + self._most_idle - time.monotonic()
+        if left > 0.001:
+            self._loop.call_later(left, self._check_progress, call, stream)
+            return
+        self.failed += 1
+        stream.stop(encode_error(504, f"the answer has not gone on for {self._most_idle * 1000:g} ms"))
+        self._loop.call_later(_LAST_PIECE_SECONDS, self._note_stuck, call)
+        self._check_idle()
+
+    def _note_stuck(self, call: Call) -> None:
+        if self._running.get(call.number) is call:
+            call.stuck = True
+            self._replace_stuck(f"run() has given no piece for {self._most_idle * 1000:g} ms")
+
+    def _replace_stuck(self, reason: str) -> None:
+        """Ask for another worker if stuck runs take all places of this one."""
+        stuck = [call for call in self._running.values() if call.stuck]
+        if len({call.run for call in stuck}) >= self._concurrency or any(call.alone for call in stuck):
+            self._on_stuck(f"{reason} and cannot be interrupted")
 
     def _end_overdue(self, call: Call) -> None:
         """Answer a call over the time limit; a streamed answer is cut off, and the worker ends it at its next piece."""
