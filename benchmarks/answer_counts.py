@@ -65,7 +65,7 @@ async def _measured(replica: Server, directory: Path, pairs: int, requests: int,
                 process, url = routers[counts]
                 before, began = _cpu(process), time.perf_counter()
                 share = requests // connections
-                await asyncio.gather(*(_send(url, str(replica.body), share) for _ in range(connections)))
+                await asyncio.gather(*(_send(url, replica.request.body, share) for _ in range(connections)))
                 speed[counts].append(share * connections / (time.perf_counter() - began))
                 cpu[counts].append((_cpu(process) - before) / (share * connections))
     shown = {}
@@ -100,13 +100,12 @@ async def _router(directory: Path, replica: str, counts: bool) -> AsyncIterator[
             await stream.close()
 
 
-async def _send(url: str, body: str, number: int) -> None:
+async def _send(url: str, body: bytes, number: int) -> None:
     """Send requests over one connection, each as soon as the one before is answered."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    request = (
-        f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
-    )
+    head = f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-length: {len(body)}\r\n\r\n"
+    request = head.encode() + body
     for _ in range(number):
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")

@@ -17,15 +17,17 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.client import Figures
 from benchmarks.serving import load as loads
+from benchmarks.serving.exchange import Exchange, Form
 from benchmarks.serving.peer import SHARED_REQUIREMENTS, Peer, Site
 from benchmarks.serving.peers import PEERS
+from benchmarks.serving.scripts import EXCHANGES
 from benchmarks.serving.server import Server
 from benchmarks.serving.workloads import MODEL_FILE, SERVED, WORKLOADS
 from mljupyter.core import (
@@ -101,8 +103,8 @@ def measure(directory: Path, kubeconfig: str, rounds: int, seconds: float) -> di
                 turn = number % len(systems)
                 for system in [*systems[turn:], *systems[:turn]]:
                     server = system.server
-                    loads.load(server.url, server.body, connections, 1.0, server.key, directory)  # warms up
-                    figures = loads.load(server.url, server.body, connections, seconds, server.key, directory)
+                    loads.load(server.url, server.request, connections, 1.0, directory)  # warms up
+                    figures = loads.load(server.url, server.request, connections, seconds, directory)
                     wrong = server.check(workload)
                     assert wrong is None, (system.title, wrong)
                     assert system.title != OURS or not figures.failed, figures  # others may refuse what is too much
@@ -162,16 +164,16 @@ def running(directory: Path, kubeconfig: str) -> Iterator[list[System]]:
         ours = deployed(workspace, directory)
         address = ours.url.rpartition(":")[0]
         systems = [System(OURS, ours)]
-        body, read = ours.body, ours.read
         plain = pods.of_endpoint()
         cpu = plain["containers"][0]["resources"]["requests"]["cpu"]
-        systems.append(System(PLAIN, pods.server(address, "plain", "/score", body, read, plain)))
+        systems.append(System(PLAIN, pods.server(address, "plain", "/score", EXCHANGES[Form.ROWS], plain)))
         for peer in (peer for peer in PEERS if peer.name in _PEERS):
             pod = peer_pod(peer, directory)
             # The same share of a busy processor for all replicas. Peers need more memory.
             pod["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
-            document = json.dumps(peer.body(WORKLOADS["sklearn"].rows))
-            systems.append(System(peer.title, pods.server(address, peer.name, peer.route, document, peer.answer, pod)))
+            exchange = peer.exchanges[Form.ROWS]
+            assert isinstance(exchange, Exchange)
+            systems.append(System(peer.title, pods.server(address, peer.name, peer.route, exchange, pod)))
         yield systems
     finally:
         for record in workspace.context.target(_TARGET).endpoints().endpoints():
@@ -194,12 +196,11 @@ def deployed(workspace: Workspace, directory: Path) -> Server:
     service.wait_for_deployment(show_output=True)
     return Server(
         url=str(service.scoring_uri),
-        body=json.dumps({"data": workload.rows}),
-        read=lambda answer: answer,
+        request=EXCHANGES[workload.form].request(workload.data, service.get_keys()[0]),
+        read=EXCHANGES[workload.form].decode,
         began=began,
         processes=list,
         ended=lambda: None,
-        key=service.get_keys()[0],
     )
 
 
@@ -227,8 +228,7 @@ class Pods:
         address: str,
         name: str,
         route: str,
-        body: str,
-        read: Callable[[Any], Any],
+        exchange: Exchange,
         pod: dict[str, Any],
     ) -> Server:
         """Run a pod behind a Service with a node port, and return how it is asked."""
@@ -262,8 +262,8 @@ class Pods:
         )
         return Server(
             url=f"{address}:{service['spec']['ports'][0]['nodePort']}{route}",
-            body=body,
-            read=read,
+            request=exchange.request(WORKLOADS["sklearn"].data),
+            read=exchange.decode,
             began=began,
             processes=list,
             ended=lambda: None,
@@ -277,7 +277,7 @@ def peer_pod(peer: Peer, directory: Path) -> dict[str, Any]:
     context = directory / f"image-{peer.name}"
     inside = Path("/opt/site")
     # The peer writes its files for one directory, which is the same here and in the container.
-    site = Site(_PYTHON, context / "site", inside / MODEL_FILE, _PORT, batching=False, host="0.0.0.0")
+    site = Site(_PYTHON, context / "site", inside / MODEL_FILE, _PORT, batching=False, form=Form.ROWS, host="0.0.0.0")
     site.directory.mkdir(parents=True)
     WORKLOADS["sklearn"].save(site.directory)
     command = [part.replace(str(site.directory), str(inside)) for part in peer.command(site)]

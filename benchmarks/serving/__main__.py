@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -42,10 +43,15 @@ def main(given: Sequence[str] | None = None) -> None:
             "workloads": {workload.name: workload.title for workload in workloads},
         },
     )
+    first = 0
+    if arguments.add:
+        before = Results.read((arguments.output or _DOCS) / f"{_NAME}.json")
+        first = before.settings["rounds"]
+        results = dataclasses.replace(before, settings=before.settings | {"rounds": first + arguments.rounds})
     systems = _prepared(arguments.only, arguments.cache, results)
     runs = [
         (number, workload, system)
-        for number in range(arguments.rounds)
+        for number in range(first, first + arguments.rounds)
         for workload in workloads
         for system in _rotated(systems, number)
         if workload.batching or not system.batching or arguments.batch_all
@@ -75,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=8.0, help="length of each load (8)")
     add("--warm-up", type=float, default=2.0, help="seconds of load before the first, half of it before each other (2)")
     add("--rounds", type=int, default=1, help="how often everything is measured; medians are shown (1)")
+    add("--add", action="store_true", help="add the rounds to those of the last report, measured in the same way")
     add("--batch-all", action="store_true", help="batching with every model, not only with scikit-learn's")
     add("--no-path", action="store_true", help="leave out what the parts of our path cost")
     add("--no-plot", action="store_true", help="leave out the plot")
@@ -110,6 +117,8 @@ def _prepared(only: list[str] | None, cache: Path, results: Results) -> list[Sys
             "version": system.version(),
             "setting": system.setting,
             "batching": system.batching,
+            "runs_at_once": system.runs_at_once,
+            "proxy": system.proxy,
             "packages": system.packages(),
         }
     return ready

@@ -1,42 +1,100 @@
-"""Write the aims and the results as lines of Markdown, missed aims included."""
+"""Write the aims and whether they are reached, as lines of Markdown."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 
+from benchmarks.serving.path_cost import ROUTER
 from benchmarks.serving.results import Cell, Results, is_ours
 
-_WORKLOAD = "sklearn"
+_MODEL = "sklearn"
+_UNBATCHED, _BATCHED = "ours", "ours-batching"
 
 
 def aim_lines(results: Results) -> list[str]:
     """Return the aims with their results; nothing if mljupyter or the others were not measured."""
     return [
-        *_throughput(results, 8, 3, batching=False),
-        *_throughput(results, 64, 8, batching=True),
-        *_latency(results),
+        *_rates(results),
+        *_unbatched(results),
+        *_batched(results),
+        *_largest_body(results),
+        *_latencies(results),
+        *_start(results),
+        *_router(results),
     ]
 
 
-def _throughput(results: Results, connections: int, times: int, *, batching: bool) -> Iterator[str]:
-    """Compare our requests per second with the best peer's without batching, and with batching if ours has it."""
-    ours = results.medians().get(("ours-batching" if batching else "ours", _WORKLOAD, connections))
-    for peers_batch in sorted({False, batching}):
-        peers = _peers(results, _WORKLOAD, connections, batching=peers_batch)
-        if ours is None or not peers:
-            continue
-        best = max(peers, key=lambda cell: cell.per_second)
-        aim = "" if peers_batch else f"; the aim is {times} times"
+def _rates(results: Results) -> Iterator[str]:
+    """Compare our requests per second with those of the best server with as many runs at a time."""
+    cells = []
+    for (system, workload, connections), ours in results.medians().items():
+        if system == _UNBATCHED and (best := _best(results, workload, connections)) is not None:
+            cells.append((workload, connections, ours, best))
+    if not cells:
+        return
+    won = sum(ours.per_second >= best.per_second for _, _, ours, best in cells)
+    yield (
+        f"- {_said(won == len(cells))}: no server with as many runs at a time has more requests per second. "
+        f"True in {won} of {len(cells)} cases:"
+    )
+    yield ""
+    yield "| model | connections | the best other server | times its rate |"
+    yield "|---|---:|---|---:|"
+    for workload, connections, ours, best in cells:
+        yield f"| {workload} | {connections} | {_title(results, best)} | {_ratio(ours, best):.2f} |"
+    yield ""
+
+
+def _unbatched(results: Results) -> Iterator[str]:
+    peers = [cell for cell in _peers(results, _MODEL, 8) if not results.systems[cell.system]["proxy"]]
+    medians = results.medians()
+    ours, alone = medians.get((_UNBATCHED, _MODEL, 8)), medians.get((_UNBATCHED, _MODEL, 1))
+    if ours is None or alone is None or not peers:
+        return
+    best = max(peers, key=lambda cell: cell.per_second)
+    times = _ratio(ours, best)
+    yield (
+        f"- {_said(times >= 1.5)}: scikit-learn, 8 connections, without batching: at least 1.5 times the best server "
+        f"without a proxy. {times:.2f} times {_title(results, best)}."
+    )
+    other = medians.get((best.system, _MODEL, 1))
+    if other is not None:
         yield (
-            f"- scikit-learn, {connections} connections: mljupyter {_with(batching)} batching reaches "
-            f"{ours.per_second / best.per_second:.2f} times the rate of the best other server "
-            f"{_with(peers_batch)} batching "
-            f"({results.systems[best.system]['title']}, {best.per_second:,.0f} requests/s){aim}."
+            f"- {_said(alone.p50 <= other.p50)}: at 1 connection, its p50 is no worse than that of this server. "
+            f"{alone.p50:.3g} and {other.p50:.3g} ms."
         )
 
 
-def _latency(results: Results) -> Iterator[str]:
-    """Compare our p99 with each peer's at as many connections."""
+def _batched(results: Results) -> Iterator[str]:
+    ours = results.medians().get((_BATCHED, _MODEL, 64))
+    for least, batching, words in ((3, False, "without batching"), (2, True, "with batching")):
+        best = _best(results, _MODEL, 64, batching=batching)
+        if ours is None or best is None:
+            continue
+        times = _ratio(ours, best)
+        yield (
+            f"- {_said(times >= least)}: scikit-learn, 64 connections, with batching: at least {least} times the best "
+            f"server {words}. {times:.2f} times {_title(results, best)}."
+        )
+
+
+def _largest_body(results: Results) -> Iterator[str]:
+    medians = results.medians()
+    ratios = [
+        _ratio(ours, medians["kserve", workload, connections])
+        for (system, workload, connections), ours in medians.items()
+        if (system, workload) == (_UNBATCHED, "body") and ("kserve", workload, connections) in medians
+    ]
+    if ratios:
+        yield (
+            f"- {_said(min(ratios) >= 1)}: bodies of 1 MB, at least the rate of KServe. "
+            f"{', '.join(f'{ratio:.2f}' for ratio in ratios)} times."
+        )
+
+
+def _latencies(results: Results) -> Iterator[str]:
+    """Compare our p99 with each other server's, at as many connections and runs at a time."""
     compared, worse = 0, []
     for (system, workload, connections), ours in results.medians().items():
         if is_ours(system):
@@ -46,26 +104,66 @@ def _latency(results: Results) -> Iterator[str]:
     if compared:
         true = compared - len(worse)
         yield (
-            "- The aim for p99: no other server is better at the same number of connections. "
-            f"This is true in {true} of {compared} comparisons."
+            f"- {_said(not worse)}: no server with as many runs at a time has a better p99. "
+            f"True in {true} of {compared} comparisons:"
         )
-    for ours, peer in worse:
+    for ours, peer in sorted(worse, key=lambda pair: (pair[0].workload, pair[0].connections, pair[1].p99)):
         yield (
-            f"  - worse: {ours.workload}, {ours.connections} connections, {results.systems[ours.system]['title']}: "
-            f"{ours.p99:.3g} ms, {results.systems[peer.system]['title']}: {peer.p99:.3g} ms, "
-            f"at {peer.per_second / max(ours.per_second, 1e-9):.2f} times the rate of mljupyter."
+            f"  - {ours.workload}, {ours.connections} connections, {_title(results, ours)}: "
+            f"{ours.p99:.3g} ms, {_title(results, peer)}: {peer.p99:.3g} ms, "
+            f"at {_ratio(peer, ours):.2f} times the rate of mljupyter"
         )
 
 
-def _peers(results: Results, workload: str, connections: int, *, batching: bool) -> list[Cell]:
+def _start(results: Results) -> Iterator[str]:
+    added = [
+        start.seconds - start.import_seconds
+        for start in results.starts
+        if (start.system, start.workload) == (_UNBATCHED, _MODEL)
+    ]
+    if added:
+        seconds = statistics.median(added)
+        yield (
+            f"- {_said(seconds <= 0.5)}: the first answer comes at most 0.5 s after that of the bare model, "
+            f"the start of controller and router included. {seconds:.2f} s."
+        )
+
+
+def _router(results: Results) -> Iterator[str]:
+    for part, milliseconds in results.path:
+        if part == ROUTER:
+            yield (
+                f"- {_said(milliseconds <= 0.2)}: the router adds at most 0.2 ms to the p50 at one connection. "
+                f"{milliseconds:.2f} ms."
+            )
+
+
+def _best(results: Results, workload: str, connections: int, *, batching: bool = False) -> Cell | None:
+    return max(
+        _peers(results, workload, connections, batching=batching), key=lambda cell: cell.per_second, default=None
+    )
+
+
+def _peers(results: Results, workload: str, connections: int, *, batching: bool = False) -> list[Cell]:
+    """Return the medians of the other servers, with as many runs at a time as ours."""
     return [
         cell
         for cell in results.medians().values()
         if not is_ours(cell.system)
         and (cell.workload, cell.connections) == (workload, connections)
         and results.systems[cell.system]["batching"] == batching
+        and results.systems[cell.system]["runs_at_once"] == 1
     ]
 
 
-def _with(batching: bool) -> str:
-    return "with" if batching else "without"
+def _ratio(one: Cell, other: Cell) -> float:
+    return one.per_second / max(other.per_second, 1e-9)
+
+
+def _title(results: Results, cell: Cell) -> str:
+    title: str = results.systems[cell.system]["title"]
+    return title
+
+
+def _said(reached: bool) -> str:
+    return "**yes**" if reached else "**no**"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DEFAULT_CACHE = Path.home() / ".cache" / "mljupyter-benchmarks"
-NEWEST = "2026-11-20"  # nothing published later is installed, so that what is not pinned stays what it was
+NEWEST = "2026-11-29"  # nothing published later is installed, so that what is not pinned stays what it was
 _INSTALL_SECONDS = 900
 _COMPLETE = "complete"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from benchmarks import client
 from benchmarks.client import Figures
+from benchmarks.serving.exchange import Request
 
 LONGEST_ANSWER = 60  # seconds; wrk's own limit of 2 would count slow answers as errors
 _SPARE = 30
 _SCRIPT = """
 wrk.method = "POST"
 wrk.body = io.open("{body}", "rb"):read("*a")
-wrk.headers["Content-Type"] = "application/json"
-{key}
+{headers}
 function done(summary, latency)
   local failed = summary.errors
   io.write(string.format(
@@ -36,24 +36,25 @@ def name() -> str:
     ]
 
 
-def load(url: str, body: str, connections: int, seconds: float, key: str | None, directory: Path) -> Figures:
+def load(url: str, request: Request, connections: int, seconds: float, directory: Path) -> Figures:
     """Send requests for some seconds, one at a time on each connection, and return what was measured.
 
     Parameters:
         url: where to; on this machine.
-        body: what to post.
+        request: what to post.
         connections: how many keep-alive connections.
         seconds: how long.
-        key: a key to send with each request.
         directory: for the client's files.
 
     """
     if shutil.which("wrk") is None:
-        return client.load(url, body, connections, seconds, key)
-    (directory / "body.json").write_text(body)
+        return client.load(url, request.body, connections, seconds, headers=request.headers)
+    (directory / "body").write_bytes(request.body)
     script = directory / "load.lua"
-    header = f'wrk.headers["Authorization"] = "Bearer {key}"' if key else ""
-    script.write_text(_SCRIPT.format(body=directory / "body.json", key=header))
+    sent = "\n".join(
+        f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in request.headers.items()
+    )
+    script.write_text(_SCRIPT.format(body=directory / "body", headers=sent))
     script.chmod(0o600)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", f"--timeout={LONGEST_ANSWER}s"]
     done = subprocess.run(

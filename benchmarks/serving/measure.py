@@ -57,16 +57,17 @@ def measure(system: System, workload: Workload, plan: Plan, number: int) -> tupl
 def _cells(
     system: System, workload: Workload, server: Server, plan: Plan, number: int, directory: Path
 ) -> Iterable[Cell]:
+    seconds = max(plan.seconds, workload.least_seconds)
     for position, connections in enumerate(plan.connections):
         warm_up = plan.warm_up if position == 0 else plan.warm_up / 2
-        load(server.url, server.body, connections, warm_up, server.key, directory)
+        load(server.url, server.request, connections, warm_up, directory)
         _must_be_right(server, workload)  # and what the warm-up left in queues is worked off before it is answered
         before = processes.cpu_seconds(server.processes())
         with processes.PeakMemory(server.processes) as memory:
-            figures = load(server.url, server.body, connections, plan.seconds, server.key, directory)
+            figures = load(server.url, server.request, connections, seconds, directory)
         used = processes.cpu_seconds(server.processes()) - before
         _must_be_right(server, workload)
-        answers = max(figures.per_second * plan.seconds, 1.0)
+        answers = max(figures.per_second * seconds, 1.0)
         yield Cell(
             system=system.name,
             workload=workload.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import psutil
 import mljupyter
 from benchmarks.serving import environments, processes
 from benchmarks.serving.environments import UnavailableError
+from benchmarks.serving.scripts import EXCHANGES, script
 from benchmarks.serving.server import READY_SECONDS, Server
 from benchmarks.serving.systems import import_seconds
 from benchmarks.serving.workloads import SERVED, Workload
@@ -34,6 +34,8 @@ class OurSystem:
 
     def __init__(self, *, batching: bool = False) -> None:
         self.batching = batching
+        self.runs_at_once: int | None = 1
+        self.proxy = True
         self.name = "ours-batching" if batching else "ours"
         self.title = "mljupyter, batching" if batching else "mljupyter"
         self.setting = "router with key authentication, 1 replica, 1 run() at a time"
@@ -64,12 +66,13 @@ class OurSystem:
         from mljupyter.core import AksWebservice, InferenceConfig, Model, Workspace
         from mljupyter.exceptions import WebserviceException
 
+        exchange = EXCHANGES[workload.form]
         os.environ.update(MLJUPYTER_HOME=str(directory), OMP_NUM_THREADS="1")
         workspace = Workspace.create(_ENDPOINT, path=directory / "workspace")
         with contextlib.redirect_stdout(sys.stderr):  # where progress goes; the report has the other to itself
             model = Model.register(workspace, str(workload.save(directory)), "model")
-        script = "score_batching.py" if self.batching else "score.py"
-        inference = InferenceConfig(script, source_directory=str(SERVED))
+        entry = script(workload.form, batching=self.batching)
+        inference = InferenceConfig(entry.name, source_directory=str(SERVED))
         config = AksWebservice.deploy_configuration(num_replicas=1, max_request_wait_time=_LONGEST_WAIT_MS)
         began = time.perf_counter()
         try:
@@ -81,12 +84,11 @@ class OurSystem:
             roots = _processes_of(directory)
             yield Server(
                 url=str(service.scoring_uri),
-                body=json.dumps({"data": workload.rows}),
-                read=lambda answer: answer,
+                request=exchange.request(workload.data, service.get_keys()[0]),
+                read=exchange.decode,
                 began=began,
                 processes=lambda: processes.tree(roots),
                 ended=lambda: None,
-                key=service.get_keys()[0],
             )
         finally:
             members = processes.tree(_processes_of(directory))
@@ -101,7 +103,7 @@ def replica_alone(workload: Workload, directory: Path) -> Iterator[Server]:
     model = workload.save(directory)
     command = [
         sys.executable, "-m", "mljupyter.scoring",
-        "--entry-script", "score.py",
+        "--entry-script", script(workload.form).name,
         "--app-root", str(SERVED),
         "--model-dir", str(model.parent),
         "--port", str(port),
@@ -112,8 +114,8 @@ def replica_alone(workload: Workload, directory: Path) -> Iterator[Server]:
     try:
         yield Server(
             url=f"http://127.0.0.1:{port}/score",
-            body=json.dumps({"data": workload.rows}),
-            read=lambda answer: answer,
+            request=EXCHANGES[workload.form].request(workload.data),
+            read=EXCHANGES[workload.form].decode,
             began=began,
             processes=lambda: processes.tree([psutil.Process(child.pid)]),
             ended=lambda: None if child.poll() is None else f"exit status {child.returncode}",

@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from benchmarks.serving.exchange import Exchange, Form
 from benchmarks.serving.workloads import SERVED
 
 BATCH_SIZE = 64  # the largest number of connections: whoever can, may answer all of them with one call
 BATCH_SECONDS = 0.002
 
 # The same libraries under every server, so that only the servers differ.
-SHARED_REQUIREMENTS = tuple(f"{name}=={version(name)}" for name in ("scikit-learn", "numpy", "joblib"))
+_SHARED = ("scikit-learn", "numpy", "joblib", "onnxruntime")
+SHARED_REQUIREMENTS = (*(f"{name}=={version(name)}" for name in _SHARED), "pandas")  # some forbid the newest pandas
 
 # One thread for numeric libraries, no statistics sent to anybody, no proxy between client and server.
 _QUIET = {
@@ -42,6 +43,7 @@ class Site:
     model: Path
     port: int
     batching: bool
+    form: Form
     host: str = "127.0.0.1"
 
     def tool(self, name: str) -> str:
@@ -59,19 +61,12 @@ class Site:
             "PATH": f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(SERVED),
             "BENCHMARK_MODEL": str(self.model),
+            "BENCHMARK_FORM": self.form,
             "BENCHMARK_PORT": str(self.port),
             "BENCHMARK_BATCH_SIZE": str(BATCH_SIZE if self.batching else 0),
             "BENCHMARK_BATCH_SECONDS": str(BATCH_SECONDS),
             **extra,
         }
-
-
-def _rows(rows: list[list[float]]) -> dict[str, Any]:
-    return {"data": rows}
-
-
-def _itself(answer: Any) -> Any:
-    return answer
 
 
 @dataclass(frozen=True)
@@ -85,10 +80,11 @@ class Peer:
         setting: how it runs here, one line for the report.
         route: path of the scoring URL.
         command: the command line for a site.
-        body: from rows to the document of a request.
-        answer: from the document of an answer to its numbers.
+        exchanges: how requests and answers look, for each form of data, or the reason why it does not take the form.
         prepare: a command line to run before the start, not counted as start.
         variables: environment variables on top of what all get.
+        runs_at_once: how many requests the model works on at a time; None for as many as there are.
+        proxy: whether it runs behind a proxy, as ours does.
         batching: whether requests are merged; None where the server cannot, and `no_batching` says why.
 
     """
@@ -99,10 +95,11 @@ class Peer:
     setting: str
     route: str
     command: Callable[[Site], list[str]]
-    body: Callable[[list[list[float]]], dict[str, Any]] = _rows
-    answer: Callable[[Any], Any] = _itself
+    exchanges: Mapping[Form, Exchange | str]
     prepare: Callable[[Site], list[str] | None] = lambda site: None
     variables: Mapping[str, str] = field(default_factory=dict)
+    runs_at_once: int | None = 1
+    proxy: bool = False
     batching: bool = False
     batching_setting: str | None = None
     no_batching: str | None = None

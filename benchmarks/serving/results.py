@@ -81,6 +81,15 @@ class Results:
         """Write everything as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """Read what `write` has written."""
+        document = json.loads(path.read_text())
+        for name, kind in (("cells", Cell), ("starts", Start), ("skipped", Skipped)):
+            document[name] = [kind(**item) for item in document[name]]
+        document["path"] = [(part, milliseconds) for part, milliseconds in document["path"]]
+        return cls(**document)
+
     def medians(self) -> dict[tuple[str, str, int], Cell]:
         """Return for each system, workload and number of connections the medians of its rounds; errors are summed."""
         groups: dict[tuple[str, str, int], list[Cell]] = defaultdict(list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import httpx
 import psutil
 
 from benchmarks.serving.environments import UnavailableError
+from benchmarks.serving.exchange import Request
 from benchmarks.serving.load import LONGEST_ANSWER
 from benchmarks.serving.workloads import Workload
 
@@ -26,28 +26,28 @@ class Server:
 
     Attributes:
         url: the scoring URL.
-        body: the request of the workload, as this server wants it.
-        read: from the document of an answer to its numbers.
+        request: that of the workload, as this server wants it.
+        read: from the body of an answer to its numbers.
         began: when its start began, on the clock of `time.perf_counter`.
         processes: returns the processes it is made of.
         ended: returns why it ended, or None while it runs.
-        key: a key to send along.
 
     """
 
     url: str
-    body: str
+    request: Request
     read: Callable[[Any], Any]
     began: float
     processes: Callable[[], list[psutil.Process]]
     ended: Callable[[], str | None]
-    key: str | None = None
 
     def ask(self, within: float = LONGEST_ANSWER) -> httpx.Response:
         """Send one request, and wait some seconds for its answer."""
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         # Without verify=False httpx reads all root certificates each time, which takes processor time from the server.
-        return httpx.post(self.url, content=self.body, headers=headers, timeout=within, trust_env=False, verify=False)
+        sent = self.request
+        return httpx.post(
+            self.url, content=sent.body, headers=sent.headers, timeout=within, trust_env=False, verify=False
+        )
 
     def check(self, workload: Workload, within: float = LONGEST_ANSWER) -> str | None:
         """Send one request; return what is wrong with the answer, or None when it is right."""
@@ -55,7 +55,7 @@ class Server:
             response = self.ask(within)
             if response.status_code != httpx.codes.OK:
                 return f"status {response.status_code}: {response.text[:200]}"
-            answer = self.read(json.loads(response.content))
+            answer = self.read(response.content)
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
             return f"{type(error).__name__}: {error}"
         return None if workload.right(answer) else f"wrong answer: {str(answer)[:200]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import statistics
 import subprocess
 import time
@@ -15,7 +14,7 @@ from typing import Protocol
 import psutil
 
 from benchmarks.serving import processes
-from benchmarks.serving.environments import environment, packages
+from benchmarks.serving.environments import UnavailableError, environment, packages
 from benchmarks.serving.peer import SHARED_REQUIREMENTS, Peer, Site
 from benchmarks.serving.server import Server
 from benchmarks.serving.workloads import SERVED, Workload
@@ -23,7 +22,7 @@ from benchmarks.serving.workloads import SERVED, Workload
 _GRACE_SECONDS = 3.0
 _LOG_LINES = 4
 _IMPORTS = 3
-_BARE = "import sys, joblib; joblib.load(sys.argv[1]).predict([[5.1, 3.5, 1.4, 0.2]])"
+_BARE = "import sys, stand_in_models; stand_in_models.once(sys.argv[1], sys.argv[2])"
 
 
 class System(Protocol):
@@ -33,6 +32,8 @@ class System(Protocol):
     title: str
     setting: str
     batching: bool
+    runs_at_once: int | None
+    proxy: bool
 
     def prepare(self) -> None:
         """Install what is needed, or raise `UnavailableError`."""
@@ -60,7 +61,7 @@ def import_seconds(python: Path, workload: Workload, directory: Path) -> float:
     """
     key = (python, workload.name)
     if key not in _measured_imports:
-        command = [str(python), "-c", _BARE, str(workload.save(directory))]
+        command = [str(python), "-c", _BARE, str(workload.save(directory)), workload.form]
         variables = {"PYTHONPATH": str(SERVED), "OMP_NUM_THREADS": "1"}
         times = []
         for _ in range(_IMPORTS):
@@ -82,6 +83,7 @@ class PeerSystem:
 
     def __init__(self, peer: Peer, cache: Path) -> None:
         self.name, self.title, self.setting, self.batching = peer.name, peer.title, peer.setting, peer.batching
+        self.runs_at_once, self.proxy = peer.runs_at_once, peer.proxy
         self._peer = peer
         self._cache = cache
 
@@ -105,7 +107,12 @@ class PeerSystem:
     def serve(self, workload: Workload, directory: Path) -> Iterator[Server]:
         """Start the server as one child process; end that and all its descendants with the block."""
         peer, log = self._peer, directory / "server.log"
-        site = Site(self._python(), directory, workload.save(directory), processes.free_port(), peer.batching)
+        exchange = peer.exchanges[workload.form]
+        if isinstance(exchange, str):
+            raise UnavailableError(exchange)
+        site = Site(
+            self._python(), directory, workload.save(directory), processes.free_port(), peer.batching, workload.form
+        )
         variables = site.environment(peer.variables)
         if (preparation := peer.prepare(site)) is not None:
             subprocess.run(preparation, cwd=directory, env=variables, check=True, capture_output=True)
@@ -122,9 +129,9 @@ class PeerSystem:
 
         try:
             yield Server(
-                url=f"http://127.0.0.1:{site.port}{peer.route}",
-                body=json.dumps(peer.body(workload.rows)),
-                read=peer.answer,
+                url=f"http://127.0.0.1:{site.port}{exchange.route or peer.route}",
+                request=exchange.request(workload.data),
+                read=exchange.decode,
                 began=began,
                 processes=members,
                 ended=lambda: None if child.poll() is None else _last_lines(log, child.returncode),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from benchmarks.serving.peer import Peer, Site
-from benchmarks.serving.workloads import SERVED
+from benchmarks.serving.scripts import EXCHANGES, script
 
 
 def _command(site: Site) -> list[str]:
     return [
         site.tool("azmlinfsrv"),
-        "--entry_script", str(SERVED / "score.py"),
+        "--entry_script", str(script(site.form)),
         "--model_dir", str(site.model.parent),
         "--port", str(site.port),
         "--worker_count", "1",
@@ -23,5 +23,6 @@ AZUREML = Peer(
     setting="azmlinfsrv, 1 worker (gunicorn closes each connection after its answer)",
     route="/score",
     command=_command,
+    exchanges=EXCHANGES,
     no_batching="it has none",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.serving.exchange import Exchange, Form, document, lines, multipart, numbers
 from benchmarks.serving.peer import BATCH_SIZE, Peer, Site
 from benchmarks.serving.workloads import SERVED
 
@@ -15,12 +16,20 @@ def _command(site: Site) -> list[str]:
     ]  # fmt: skip
 
 
+_ENCODE, _CONTENT_TYPE = multipart("data")
+
 BENTOML = Peer(
     name="bentoml",
     title="BentoML",
-    requirements=("bentoml==1.4.39",),
+    requirements=("bentoml==1.4.40",),
     setting="bentoml serve, 1 worker",
     route="/predict",
     command=_command,
+    exchanges={
+        Form.ROWS: Exchange(document("data"), numbers()),
+        Form.RECORDS: Exchange(document("data"), numbers()),
+        Form.IMAGE: Exchange(_ENCODE, numbers(), _CONTENT_TYPE),
+        Form.STREAM: Exchange(document("data"), lines),
+    },
     batching_setting=f"batchable, at most {BATCH_SIZE}, the wait adapts",
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
+from benchmarks.serving.exchange import BYTES, Exchange, Form, document, lines, numbers
 from benchmarks.serving.peer import Peer, Site
 from benchmarks.serving.workloads import SERVED
 
@@ -17,8 +18,14 @@ def _command(site: Site) -> list[str]:
     ]  # fmt: skip
 
 
-def _body(rows: list[list[float]]) -> dict[str, Any]:
-    return {"instances": rows}
+def _head(size: int) -> bytes:
+    # Of the type BYTES it takes text only.
+    tensor = {"name": "image", "shape": [size], "datatype": "UINT8", "parameters": {"binary_data_size": size}}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def _binary(content: bytes) -> bytes:
+    return _head(len(content)) + content
 
 
 KSERVE = Peer(
@@ -28,7 +35,17 @@ KSERVE = Peer(
     setting="kserve.ModelServer, 1 worker, protocol v1",
     route="/v1/models/model:predict",
     command=_command,
-    body=_body,
-    answer=lambda document: document["predictions"],
+    exchanges={
+        Form.ROWS: Exchange(document("instances"), numbers("predictions")),
+        Form.RECORDS: Exchange(document("instances"), numbers("predictions")),
+        Form.IMAGE: Exchange(
+            _binary,
+            numbers("outputs", 0, "data"),
+            BYTES,
+            lambda content: {"Inference-Header-Content-Length": str(len(_head(len(content))))},
+            "/v2/models/model/infer",
+        ),
+        Form.STREAM: Exchange(document("instances"), lines),
+    },
     no_batching="its batcher is a sidecar of a Kubernetes pod, not part of the model server",
 )

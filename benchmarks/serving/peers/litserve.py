@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
+from benchmarks.serving.exchange import Exchange, Form, document, lines, numbers
 from benchmarks.serving.peer import BATCH_SECONDS, BATCH_SIZE, Peer, Site
 from benchmarks.serving.workloads import SERVED
 
 
 def _command(site: Site) -> list[str]:
     return [str(site.python), str(SERVED / "litserve_server.py")]
+
+
+def _base64(content: bytes) -> bytes:
+    return json.dumps({"data": base64.b64encode(content).decode()}).encode()
 
 
 LITSERVE = Peer(
@@ -17,5 +25,11 @@ LITSERVE = Peer(
     setting="1 API server, 1 worker, fast_queue",
     route="/predict",
     command=_command,
+    exchanges={
+        Form.ROWS: Exchange(document("data"), numbers()),
+        Form.RECORDS: Exchange(document("data"), numbers()),
+        Form.IMAGE: Exchange(_base64, numbers()),
+        Form.STREAM: Exchange(document("data"), lines),
+    },
     batching_setting=f"max_batch_size={BATCH_SIZE}, batch_timeout={BATCH_SECONDS} s",
 )

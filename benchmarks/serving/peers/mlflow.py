@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+import json
 
+from benchmarks.serving.exchange import Exchange, Form, document, numbers
 from benchmarks.serving.peer import Peer, Site
 from benchmarks.serving.workloads import SERVED
 
@@ -23,8 +25,8 @@ def _command(site: Site) -> list[str]:
     ]  # fmt: skip
 
 
-def _body(rows: list[list[float]]) -> dict[str, Any]:
-    return {"inputs": rows}
+def _base64(content: bytes) -> bytes:
+    return json.dumps({"dataframe_records": [{"image": base64.b64encode(content).decode()}]}).encode()
 
 
 MLFLOW = Peer(
@@ -35,7 +37,12 @@ MLFLOW = Peer(
     route="/invocations",
     command=_command,
     prepare=_prepare,
-    body=_body,
-    answer=lambda document: document["predictions"],
+    exchanges={
+        Form.ROWS: Exchange(document("inputs"), numbers("predictions")),
+        Form.RECORDS: Exchange(document("dataframe_records"), numbers("predictions")),
+        Form.IMAGE: Exchange(_base64, numbers("predictions")),
+        Form.STREAM: "its server streams the answers of chat models only",
+    },
+    runs_at_once=None,
     no_batching="it has none",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from benchmarks.serving.exchange import BYTES, Exchange, Form, document, lines, numbers
 from benchmarks.serving.peer import BATCH_SECONDS, BATCH_SIZE, Peer, Site
 
 
@@ -24,6 +25,13 @@ RAY = Peer(
     setting="serve run, 1 replica, HAProxy and throughput mode on",
     route="/",
     command=_command,
+    exchanges={
+        Form.ROWS: Exchange(document("data"), numbers()),
+        Form.RECORDS: Exchange(document("data"), numbers()),
+        Form.IMAGE: Exchange(lambda content: content, numbers(), BYTES),
+        Form.STREAM: Exchange(document("data"), lines),
+    },
+    proxy=True,
     variables={"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"},
     batching_setting=f"serve.batch, max_batch_size={BATCH_SIZE}, batch_wait_timeout_s={BATCH_SECONDS}",
 )

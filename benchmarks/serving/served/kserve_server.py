@@ -3,8 +3,11 @@
 import os
 
 import joblib
+import pandas
 from kserve import Model, ModelServer
 from kserve.utils.utils import get_predict_input, get_predict_response
+
+FORM = os.environ["BENCHMARK_FORM"]
 
 
 class JoblibModel(Model):
@@ -14,8 +17,19 @@ class JoblibModel(Model):
         return self.ready
 
     def predict(self, payload, headers=None, response_headers=None):
-        instances = get_predict_input(payload)
+        if FORM == "stream":
+            return self._parts()
+        if FORM == "image":
+            instances = [payload.inputs[0].as_numpy().tobytes()]
+        elif FORM == "records":  # its own function wants a list for each column
+            instances = pandas.DataFrame(payload["instances"])
+        else:
+            instances = get_predict_input(payload)
         return get_predict_response(payload, self._model.predict(instances), self.name)
+
+    async def _parts(self):
+        for part in self._model.parts():
+            yield part
 
 
 if __name__ == "__main__":

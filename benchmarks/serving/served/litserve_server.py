@@ -1,10 +1,13 @@
 """LitServe: one worker, one API server, the queue its documentation names for production; with or without batching."""
 
+import base64
 import os
 
 import joblib
 import litserve
+import pandas
 
+FORM = os.environ["BENCHMARK_FORM"]
 BATCH_SIZE = int(os.environ["BENCHMARK_BATCH_SIZE"])
 
 
@@ -22,6 +25,24 @@ class Predictor(litserve.LitAPI):
         return output
 
 
+class RecordsPredictor(Predictor):
+    def decode_request(self, request):
+        return pandas.DataFrame(request["data"])
+
+
+class ImagePredictor(Predictor):
+    def decode_request(self, request):
+        return [base64.b64decode(request["data"])]  # files of forms do not reach its workers
+
+
+class StreamPredictor(Predictor):
+    def predict(self, rows):
+        yield from self.model.parts()
+
+    def encode_response(self, output):
+        yield from output
+
+
 class BatchingPredictor(Predictor):
     def batch(self, inputs):
         self.lengths = [len(rows) for rows in inputs]
@@ -36,7 +57,8 @@ if __name__ == "__main__":
     if BATCH_SIZE:
         api = BatchingPredictor(max_batch_size=BATCH_SIZE, batch_timeout=float(os.environ["BENCHMARK_BATCH_SECONDS"]))
     else:
-        api = Predictor()
+        forms = {"records": RecordsPredictor, "image": ImagePredictor, "stream": StreamPredictor}
+        api = forms.get(FORM, Predictor)(stream=FORM == "stream")
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True, timeout=120)
     server.run(
         host="127.0.0.1",

@@ -3,9 +3,12 @@
 import os
 
 import joblib
+import pandas
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
+FORM = os.environ["BENCHMARK_FORM"]
 BATCH_SIZE = int(os.environ["BENCHMARK_BATCH_SIZE"])
 
 
@@ -15,7 +18,12 @@ class Predictor:
         self.model = joblib.load(os.environ["BENCHMARK_MODEL"])
 
     async def __call__(self, request: Request):
-        return self.model.predict((await request.json())["data"]).tolist()
+        if FORM == "stream":
+            return StreamingResponse(self.model.parts(), media_type="text/plain")
+        if FORM == "image":
+            return self.model.predict([await request.body()]).tolist()
+        data = (await request.json())["data"]
+        return self.model.predict(pandas.DataFrame(data) if FORM == "records" else data).tolist()
 
 
 @serve.deployment(num_replicas=1, max_ongoing_requests=100)
