@@ -19,7 +19,7 @@ SCREENSHOTS := docs/images/wizards
 # The tests start thousands of processes. Without bytecode files, each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale benchmark-router-filters labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade test-jupyter benchmark-side-panel
+.PHONY: demo test test-frameworks test-gpu lab docs docs-serve check style bandit audit compiled unit alone test-faults test-fuzz fuzz notebooks browser chromium benchmark benchmark-panels benchmark-serving benchmark-memory benchmark-mirror benchmark-images benchmark-metrics benchmark-kubernetes-path benchmark-kubernetes-scale benchmark-router-scale benchmark-router-filters labextension widgets test-js wheel binder screenshots clean help fuzz-json benchmark-json soak soak-report test-upgrade test-jupyter benchmark-side-panel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -203,8 +203,11 @@ chromium: ## install Debian's Chromium for the tests in a browser, if there is n
 benchmark: $(VENV)/.dev ## measure start-up, deployment and the data path
 	@$(BIN)/python -m benchmarks.spine
 
-benchmark-serving: $(VENV)/.dev ## measure the scoring server beside seven others, about 25 minutes
-	@$(BIN)/python -m benchmarks.serving
+benchmark-serving: $(VENV)/.dev ## measure the scoring server beside seven others, ROUNDS rounds (5) of 22 minutes
+	@$(BIN)/python -m benchmarks.serving --rounds $(or $(ROUNDS),5)
+
+benchmark-memory: $(VENV)/.dev ## measure the memory of 1, 50 and 500 idle endpoints, about 10 minutes
+	@$(BIN)/python -m benchmarks.memory 1 50 500
 
 benchmark-json: $(VENV)/.dev ## measure what fast JSON saves in a replica, 2 minutes
 	@$(BIN)/python -W ignore -m benchmarks.fast_json

@@ -1,0 +1,88 @@
+"""How much memory idle endpoints take: one replica each, with a script that imports nothing.
+
+``python -m benchmarks.memory 1 50`` prints, for each number of endpoints, the memory of all processes of a workspace
+and of one replica, as PSS: pages that several processes share count in parts. ``--preload`` shares templates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from benchmarks.preloading import proportional
+from mljupyter.registry.artifacts.store import ArtifactStore
+from mljupyter.spec import CodeReference, EndpointSpec, EndpointState
+from mljupyter.targets.machine.client import ControllerClient
+
+SCRIPT = "def init():\n    pass\n\n\ndef run(data):\n    return data\n"
+_SETTLES = 5.0
+
+
+def main() -> None:
+    """Print a table, a line for each number of endpoints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("numbers", type=int, nargs="*", default=[1, 50])
+    parser.add_argument("--preload", action="store_true")
+    given = parser.parse_args()
+    print("| endpoints | controller | router | server of a replica | its worker | all | all started after |")
+    print("|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    for number in given.numbers:
+        with tempfile.TemporaryDirectory(prefix="mlj") as directory:
+            print(measured(Path(directory), number, preload=given.preload), flush=True)
+
+
+def measured(directory: Path, number: int, *, preload: bool) -> str:
+    """Deploy endpoints, wait until all are idle, and return a line of the table."""
+    client = ControllerClient(directory)
+    script = directory / "score.py"
+    script.write_text(SCRIPT)
+    digest = ArtifactStore(directory / "artifacts").put(script).digest
+    code = CodeReference(digest=digest, entry_script="score.py")
+    version = {"code": code.document(), "interpreter": sys.executable, "preload": preload}
+    began = time.monotonic()
+    try:
+        for index in range(number):
+            name = f"bare-{index:03}"
+            client.create(EndpointSpec.parse({"name": name, "defaultVersion": name, "versions": {name: version}}))
+        while any(record.status.state is not EndpointState.HEALTHY for record in client.endpoints()):
+            time.sleep(0.5)
+        seconds = time.monotonic() - began
+        time.sleep(_SETTLES)
+        found: dict[str, list[int]] = {}
+        for kind, pid in family(directory):
+            found.setdefault(kind, []).append(proportional(pid))
+    finally:
+        client.stop(force=True)
+    megabytes = {kind: sum(sizes) / 1e6 for kind, sizes in found.items()}
+    each = [f"{megabytes.get(kind, 0) / number:.1f} MB" for kind in ("server", "worker")]
+    alone = [f"{megabytes.get(kind, 0):.0f} MB" for kind in ("controller", "router")]
+    cells = [str(number), *alone, *each, f"{sum(megabytes.values()):,.0f} MB", f"{seconds:.0f} s"]
+    return f"| {' | '.join(cells)} |"
+
+
+def family(directory: Path) -> Iterator[tuple[str, int]]:
+    """Yield kind and id of each process of a workspace."""
+    seen = set()
+    for process in psutil.process_iter():
+        try:
+            command, children = process.cmdline(), process.children(recursive=True)
+        except psutil.Error:  # it has just ended
+            continue
+        if not any(str(directory) in part for part in command):
+            continue
+        servers = "mljupyter.scoring" in command
+        kind = "server" if servers else "router" if "envoy" in Path(command[0]).name else "controller"
+        for member in [process, *(children if servers else [])]:
+            if member.pid not in seen:
+                seen.add(member.pid)
+                yield (kind if member is process or not servers else "worker"), member.pid
+
+
+if __name__ == "__main__":
+    main()
