@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
@@ -10,6 +11,8 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from inference_schema.parameter_types import pandas_parameter_type
 from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
 from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
@@ -110,6 +113,55 @@ def test_a_frame_is_that_of_the_type_alone(orient: Any) -> None:
         assert pandas_parameter_type.json is not before
         pd.testing.assert_frame_equal(kind.deserialize_input(wanted_rows), wanted, check_exact=True)
         pandas_parameter_type.json = before
+
+
+_VALUES = st.one_of(
+    st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=5), st.booleans(), st.none(), st.just("2020-01-01")
+)
+_NAMES = st.sampled_from(["a", "b", "1", "2020", "date", "sold_at", "2021-05-06", ""])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.dictionaries(_NAMES, _VALUES, max_size=3), max_size=3)
+    | st.dictionaries(_NAMES, _VALUES, min_size=1, max_size=3).map(lambda row: [row, dict(row)]),
+    st.sampled_from([{"a": [1.5], "b": ["x"]}, {"a": [1], "date": ["x"]}, {"1": [True], "sold_at": [1.5]}]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_frames_of_any_records_or_their_errors_are_those_of_the_type_alone(
+    rows: list[dict[str, Any]], sample: dict[str, list[Any]], enforce_type: bool, enforce_shape: bool
+) -> None:
+    def told(kind: Any) -> Any:
+        try:
+            return kind.deserialize_input(json.loads(json.dumps(rows)))
+        except Exception as error:
+            return type(error), str(error)
+
+    def kind() -> Any:
+        return PandasParameterType(pd.DataFrame(sample), enforce_type, enforce_shape)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = told(kind())
+        quick = faster(kind())
+        for _ in range(2):  # the second one knows the names
+            found = told(quick)
+            if isinstance(wanted, tuple):
+                assert found == wanted
+            else:
+                pd.testing.assert_frame_equal(found, wanted, check_exact=True)
+
+
+def test_a_frame_whose_names_are_known_is_made_without_the_slow_way() -> None:
+    rows = [{"a": 0.1234567890123456, "b": 3, "c": "x"}, {"b": 4, "a": 1, "c": "y"}]
+    kind = PandasParameterType(pd.DataFrame({"a": [1.5], "b": [1], "c": ["x"]}))
+    wanted = kind.deserialize_input(rows)
+    faster(kind).deserialize_input(rows)
+    with patch.object(pd, "read_json", side_effect=AssertionError):
+        pd.testing.assert_frame_equal(kind.deserialize_input(rows), wanted, check_exact=True)
+        with pytest.raises(AssertionError):
+            kind.deserialize_input([{"b": 3, "a": 0.5, "c": "x"}])  # another order of the columns
 
 
 def test_without_fast_json_the_types_stay_as_they_are() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
-from benchmarks.serving.exchange import BYTES, Exchange, Form, document, lines, numbers
+from benchmarks.serving.exchange import Exchange, Form, document, lines, numbers
 from benchmarks.serving.peer import Peer, Site
 from benchmarks.serving.workloads import SERVED
 
@@ -18,14 +19,10 @@ def _command(site: Site) -> list[str]:
     ]  # fmt: skip
 
 
-def _head(size: int) -> bytes:
-    # Of the type BYTES it takes text only.
-    tensor = {"name": "image", "shape": [size], "datatype": "UINT8", "parameters": {"binary_data_size": size}}
-    return json.dumps({"inputs": [tensor]}).encode()
-
-
-def _binary(content: bytes) -> bytes:
-    return _head(len(content)) + content
+def _base64(content: bytes) -> bytes:
+    # It takes tensors of text or numbers as bytes, too. Of the type BYTES they must be UTF-8, and of the type UINT8
+    # it makes a list of numbers: 33 requests/s where this form has 10 times as many.
+    return json.dumps({"instances": [base64.b64encode(content).decode()]}).encode()
 
 
 KSERVE = Peer(
@@ -38,13 +35,7 @@ KSERVE = Peer(
     exchanges={
         Form.ROWS: Exchange(document("instances"), numbers("predictions")),
         Form.RECORDS: Exchange(document("instances"), numbers("predictions")),
-        Form.IMAGE: Exchange(
-            _binary,
-            numbers("outputs", 0, "data"),
-            BYTES,
-            lambda content: {"Inference-Header-Content-Length": str(len(_head(len(content))))},
-            "/v2/models/model/infer",
-        ),
+        Form.IMAGE: Exchange(_base64, numbers("predictions")),
         Form.STREAM: Exchange(document("instances"), lines),
     },
     no_batching="its batcher is a sidecar of a Kubernetes pod, not part of the model server",

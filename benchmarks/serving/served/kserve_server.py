@@ -1,5 +1,6 @@
 """KServe: its model server with a model class that does what KServe's own sklearnserver does (not on PyPI)."""
 
+import base64
 import os
 
 import joblib
@@ -20,7 +21,7 @@ class JoblibModel(Model):
         if FORM == "stream":
             return self._parts()
         if FORM == "image":
-            instances = [payload.inputs[0].as_numpy().tobytes()]
+            instances = [base64.b64decode(text) for text in payload["instances"]]
         elif FORM == "records":  # its own function wants a list for each column
             instances = pandas.DataFrame(payload["instances"])
         else:
