@@ -40,7 +40,8 @@ def make_faster(types: Iterable[Any]) -> None:
         if type(kind) is numpy_type:
             kind.deserialize_input = _array_of(kind, kind.deserialize_input)
         elif pandas_module is not None and type(kind) is pandas_module.PandasParameterType:
-            kind.deserialize_input = _frame_of(kind, kind.deserialize_input) or kind.deserialize_input
+            dumps = pandas_module.json.dumps
+            kind.deserialize_input = _frame_of(kind, kind.deserialize_input, dumps) or kind.deserialize_input
 
 
 def _array_of(kind: Any, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -63,7 +64,7 @@ def _array_of(kind: Any, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return deserialize_input
 
 
-def _frame_of(kind: Any, convert: Callable[[Any], Any]) -> Callable[[Any], Any] | None:
+def _frame_of(kind: Any, convert: Callable[[Any], Any], dumps: Callable[[Any], str]) -> Callable[[Any], Any] | None:
     """Return a conversion by a `PandasParameterType` that leaves only what it cannot do to the type's own.
 
     It does records whose values are numbers, texts and truth values. `pandas.read_json` makes a frame of what its
@@ -91,7 +92,7 @@ def _frame_of(kind: Any, convert: Callable[[Any], Any]) -> Callable[[Any], Any] 
         if kind.enforce_shape and len(names) != kind.sample_input.shape[1]:
             return convert(input_data)
         try:
-            frame = pandas.DataFrame(parse(json.dumps(input_data), precise_float=False), dtype=None)
+            frame = pandas.DataFrame(parse(dumps(input_data), precise_float=False), dtype=None)
             if kind.enforce_column_type:
                 found = zip(names, frame.dtypes)  # noqa: B905 (Python 3.9 has no strict)
                 wrong = {name: types.get(name, object) for name, one in found if one != types.get(name, object)}
