@@ -494,7 +494,9 @@ def test_requests_are_divided_by_percentiles_unless_they_name_a_version(site: Si
 def test_a_rollout_raises_the_share_step_by_step_and_promotes(site: Site, name: str) -> None:
     record = site.healthy(two(site, name))
     with Load(str(record.status.scoring_uri)) as load:
-        started = site.client.start_rollout(name, plan(10, 60, 100, guard="errors<5%", leastRequests=10, promote=True))
+        started = site.client.start_rollout(
+            name, plan(10, 60, 100, every=2, guard="errors<5%", leastRequests=10, promote=True)
+        )
         assert (started.rollout.phase, started.rollout.share) == (RolloutPhase.RUNNING, 10)
         shares = [started.rollout.share]
         while (record := site.client.watch(name, record.resource_version, 5)).rollout.active:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mljupyter.controller.endpoints.workqueue import WorkQueue
+from tests.fakes.clock import on_fake_clock
 from tests.waiting import HANG_SECONDS
 
 
@@ -61,6 +62,7 @@ async def test_different_keys_are_worked_on_side_by_side() -> None:
     await run(work, "a", "b", until=lambda: len(done) == 2)
 
 
+@on_fake_clock
 async def test_a_failure_comes_back_after_a_growing_pause_and_holds_up_nobody() -> None:
     loop = asyncio.get_running_loop()
     times: list[float] = []
@@ -81,6 +83,7 @@ async def test_a_failure_comes_back_after_a_growing_pause_and_holds_up_nobody() 
     assert queue.failures("bad") in (0, 3)
 
 
+@on_fake_clock
 async def test_of_two_later_times_the_sooner_counts() -> None:
     done: list[float] = []
     loop = asyncio.get_running_loop()

@@ -202,7 +202,7 @@ def test_an_operator_recovers_an_endpoint_whose_state_was_damaged(
 def no_more_secrets(cluster: Cluster) -> Iterator[None]:
     """Let the API server refuse each new Secret of the namespace, as with a full quota."""
     quotas = f"/api/v1/namespaces/{cluster.namespace}/resourcequotas"
-    hard = {"count/secrets": str(len(cluster.api.items(names.secrets(cluster.namespace))))}
+    hard = {"count/secrets": "0"}  # those that are there stay
     cluster.api.create(quotas, {"metadata": {"name": "full"}, "spec": {"hard": hard}})
     try:
         until(lambda: cluster.api.get(f"{quotas}/full").get("status", {}).get("used"), "the quota is in force")
@@ -385,8 +385,8 @@ def test_a_second_version_gets_its_share_and_as_a_mirror_slows_nobody(
         docker("pause", cluster.container(mirror))
         with httpx.Client(headers={"authorization": f"Bearer {key}"}) as client:
             assert {client.post(uri, content=b"x").json() for _ in range(40)} == {"one"}
-        docker("unpause", cluster.container(mirror))
-        docker("kill", cluster.container(mirror))
+        for command in ("unpause", "kill"):  # on a slow machine, the node has ended it by now
+            subprocess.run(["docker", command, cluster.container(mirror)], check=False, capture_output=True)
         with httpx.Client(headers={"authorization": f"Bearer {key}"}) as client:
             assert {client.post(uri, content=b"x").json() for _ in range(40)} == {"one"}
         put(cluster, endpoint.spec)

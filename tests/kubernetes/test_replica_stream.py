@@ -159,8 +159,10 @@ async def test_an_envoy_that_connects_again_gets_what_it_asks_for(
 
 
 async def test_a_router_has_more_versions_than_a_user_has_inotify_instances(
-    stream: ReplicaStream, short_path: Path
+    stream: ReplicaStream, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mljupyter.controller.router.files._IN_FORCE_WITHIN", HANG_SECONDS)
+    monkeypatch.setattr("mljupyter.controller.router.router._READY_WITHIN", HANG_SECONDS)
     (short_path / "router").mkdir()
     settings = RouterSettings(
         short_path / "router", short_path / "admin.sock", free_port(), stream=short_path / "replicas.sock"

@@ -72,8 +72,8 @@ class Site:
     def controllers(self) -> list[psutil.Process]:
         return [
             process
-            for process in psutil.process_iter(["cmdline"])
-            if process.status() != psutil.STATUS_ZOMBIE
+            for process in psutil.process_iter(["cmdline", "status"])
+            if process.info["status"] != psutil.STATUS_ZOMBIE
             and "mljupyter.controller" in (words := process.info["cmdline"] or ())
             and any(str(self.server.home) in word for word in words)
         ]
@@ -175,7 +175,7 @@ def test_many_changes_in_a_moment_are_few_messages_and_the_last_one_is_not_lost(
         while not times or times[-1] < last:
             times.append(rows(page.hear(lambda found: found["is"] == "endpoints"))[NAME]["updated"])
         assert len(times) <= MOST_PER_SECOND * (time.monotonic() - began) + 2  # however slow the machine is
-        assert times == sorted(set(times))
+        assert times == sorted(times), "none is older than the one before; a change of the status alone keeps the time"
 
 
 def test_two_pages_that_change_one_endpoint_end_with_the_same_state(site: Site) -> None:
@@ -232,7 +232,7 @@ def test_two_servers_on_one_workspace_see_what_the_other_does_and_do_nothing_twi
         for page in pages:
             again = page.hear(lambda found: NAME in rows(found) and found["whole"] and not found["problems"])
             assert rows(again)[NAME]["versions"][0]["replicas"] == now[0]
-        assert len(site.controllers) == 1
+        wait_until(lambda: len(site.controllers) == 1, "of those that pages have started one is left")
 
 
 def test_a_change_that_a_page_sends_again_is_made_once(site: Site) -> None:

@@ -286,10 +286,11 @@ def test_an_image_that_is_missing_is_named(machine, engine) -> None:
 
 def test_moving_from_a_process_to_a_container_loses_no_request(machine, engine, echo_image) -> None:
     script = "import os\ndef init(): pass\ndef run(data): return 1"
-    record = machine.healthy(machine.spec(script=script))
+    many = {"maxConcurrentRequests": 4}
+    record = machine.healthy(machine.spec(script=script, limits=many))
     with Load(record.status.scoring_uri) as load:
         wait_until(lambda: load.sent > 50, "the load runs")
-        moved = spec(echo_image).model_copy(update={"authentication": Authentication.NONE})
+        moved = spec(echo_image, limits=many).model_copy(update={"authentication": Authentication.NONE})
         machine.settle(machine.client.create(moved, overwrite=True))
         wait_until(lambda: not machine.replicas(), "the process has ended")
         sent = load.sent

@@ -92,13 +92,18 @@ def raw(uri: str, *pieces: bytes) -> httpx.Response:
 
 def at_once(uri: str, count: int) -> httpx.Response:
     """Send requests that take a while side by side; return the answer of one that did not get its turn."""
-    answers: list[httpx.Response] = []
-    threads = [threading.Thread(target=lambda: answers.append(httpx.post(uri, content=b"0.3"))) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return next(answer for answer in answers if answer.status_code != 200)
+
+    def refused() -> httpx.Response | None:
+        answers: list[httpx.Response] = []
+        send = lambda: answers.append(httpx.post(uri, content=b"0.3"))  # noqa: E731
+        threads = [threading.Thread(target=send) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return next((answer for answer in answers if answer.status_code not in (200, 504)), None)
+
+    return wait_until(refused, "a request does not get its turn")
 
 
 def typed(served: dict[str, str], body: bytes, content_type: str) -> httpx.Response:

@@ -166,6 +166,7 @@ def test_clients_that_start_at_once_find_one_controller(machines: Callable[[], M
         for _ in range(4)
     ]
     found = {client.communicate(timeout=HANG_SECONDS)[0].strip() for client in clients}
+    wait_until(lambda: len(machine.controllers()) == 1, "those that came second have ended")
     assert found == {str(only(machine.controllers()))}
 
 

@@ -78,8 +78,10 @@ def test_a_silent_connection_is_closed_and_slow_clients_do_not_slow_others(machi
             received += chunk
         assert received.startswith(b"HTTP/1.1 200")
         assert time.monotonic() - began < promised(8)
-    slow = [connect(router.port) for _ in range(100)]
-    for number, one in enumerate(slow):
+    machine.client.put_router(RouterSpec(limits=limits.model_copy(update={"idle_seconds": 600})))
+    slow = []
+    for number in range(100):
+        slow.append(one := connect(router.port))
         one.sendall(b"POST %s HTTP/1.1\r\n" % path)
         if number % 2:
             one.sendall(b"host: localhost\r\ncontent-length: 9\r\n\r\n1")

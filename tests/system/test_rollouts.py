@@ -62,7 +62,7 @@ def test_a_version_that_keeps_the_guard_gets_all_requests_step_by_step_and_none_
     uri = machine.healthy(spec).status.scoring_uri
     seen: list[tuple[int, int]] = []
     with Load(uri, body=b"0.002") as load:  # the router measures in whole milliseconds
-        wanted = plan(10, 60, 100, every=0.5, guard="p95<5s, errors<5%", leastRequests=10, promote=True)
+        wanted = plan(10, 60, 100, every=2, guard="p95<5s, errors<5%", leastRequests=10, promote=True)
         seen.append((machine.client.start_rollout("shared", wanted).rollout.share, 0))
         while (record := machine.client.endpoint("shared")).rollout.active:
             record = machine.client.watch("shared", record.resource_version, 5)
@@ -115,7 +115,8 @@ def test_the_guard_uses_only_latencies_of_the_current_step_as_measured_by_the_ro
     answers(uri, 20, 10, lambda _: header, b"2.5")
     record = ended(machine)
     assert record.rollout.phase is RolloutPhase.RETURNED
-    assert "p90 is 2" in record.rollout.reason
+    assert "p90 is " in record.rollout.reason
+    assert record.rollout.values["p90"] >= 2000
     in_force(machine, {"aaa": 50, "bbb": 50})
 
 
@@ -134,12 +135,12 @@ def test_a_version_without_a_ready_replica_is_taken_back(machine: Machine, targe
 def test_a_killed_controller_goes_on_from_the_step_it_was_in(machine: Machine, target: Target) -> None:
     record = machine.healthy(endpoint(target, {"aaa": 0, "bbb": 0}))
     uri = record.status.scoring_uri
+    header = {"azureml-model-deployment": "bbb"}
+    machine.client.start_rollout("shared", plan(20, 70, guard="errors<50%", leastRequests=10))
+    answers(uri, 10, 1, lambda _: header)  # the second step waits for ten requests of its own
+    wait_until(lambda: machine.client.endpoint("shared").rollout.step == 1, "the second step")
+    machine.client.control_rollout("shared", "pause")
     with Load(uri) as load:
-        machine.client.start_rollout(
-            "shared", plan(20, 70, every=1.5, guard="errors<50%", leastRequests=10)
-        )  # time to pause it
-        wait_until(lambda: machine.client.endpoint("shared").rollout.step == 1, "the second step")
-        machine.client.control_rollout("shared", "pause")
         in_force(machine, {"aaa": 30, "bbb": 70})
         (controller,) = machine.controllers()
         os.kill(controller, signal.SIGKILL)

@@ -21,6 +21,7 @@ from tests.waiting import HANG_SECONDS, wait_until
 pytestmark = pytest.mark.system
 SHARES_MACHINE = True
 WAKES_SLOWLY = "import time\ndef init(): time.sleep(1)\ndef run(data): time.sleep(0.02); return data\n"
+PATIENT = {"maxQueueWaitMs": 20_000}  # for several clients of one replica on a busy machine
 NEVER_STARTS = """
 import os, time
 def init():
@@ -58,7 +59,7 @@ def test_requests_wake_it_under_load_and_none_is_lost(machine: Machine) -> None:
 
 
 def test_requests_wait_without_a_controller_and_the_next_one_wakes_it(machine: Machine) -> None:
-    record = machine.healthy(machine.spec(script=WAKES_SLOWLY, scaling=may_sleep()))
+    record = machine.healthy(machine.spec(script=WAKES_SLOWLY, scaling=may_sleep(), limits=PATIENT))
     asleep(machine)
     os.kill(next(iter(machine.controllers())), signal.SIGKILL)
     wait_until(lambda: not machine.controllers(), "the controller is gone")
@@ -113,7 +114,7 @@ def test_a_new_revision_is_started_once_even_with_a_minimum_of_zero(machine: Mac
 
 def test_containers_sleep_and_wake_too(machine: Machine, engine) -> None:  # noqa: F811
     needed("MLJUPYTER_TEST_DOCKER")
-    record = machine.client.create(container_spec(build(WAKES_SLOWLY), scaling=may_sleep()))
+    record = machine.client.create(container_spec(build(WAKES_SLOWLY), scaling=may_sleep(), limits=PATIENT))
     assert machine.settle(record).status.state is EndpointState.HEALTHY
     asleep(machine)
     uri = machine.client.endpoint("echo").status.scoring_uri

@@ -62,7 +62,7 @@ def test_a_draining_replica_finishes_its_running_request(machine: Machine, targe
     uri = machine.healthy(spec).status.scoring_uri
     old = target.replicas()
     found: list[str] = []
-    seconds = min(promised(4), LONGEST_RUN)  # longer than the update takes here and now
+    seconds = min(promised(8), LONGEST_RUN)  # longer than the update takes here and now
     thread = threading.Thread(target=lambda: found.append(httpx.post(uri, content=str(seconds)).text))
     thread.start()
     wait_until(lambda: "began" in machine.client.logs("shared"), "the request runs")
@@ -76,7 +76,7 @@ def test_a_draining_replica_finishes_its_running_request(machine: Machine, targe
 
 
 def test_the_other_key_passes_while_one_is_regenerated_again_and_again(machine: Machine) -> None:
-    record = machine.healthy(machine.spec(authentication="key"))
+    record = machine.healthy(machine.spec(authentication="key", limits={"maxConcurrentRequests": 4}))
     primary, _ = machine.client.keys("echo")
     with Load(record.status.scoring_uri, key=primary) as load:
         for _ in range(10):

@@ -131,7 +131,12 @@ def test_requests_are_divided_by_percentile_and_the_rest_goes_to_the_default(
 ) -> None:
     record = machine.healthy(endpoint(target, percentiles))
     assert {name: status.weight for name, status in record.status.versions.items()} == expected
-    close(answers(record.status.scoring_uri, target.measured), expected, target.points)
+    found = answers(record.status.scoring_uri, target.measured)
+    try:
+        close(found, expected, target.points)
+    except AssertionError:  # one sample of a few hundred is that far off by chance; one of four times the size is not
+        more = answers(record.status.scoring_uri, 3 * target.measured)
+        close([*found, *more], expected, target.points)
 
 
 @ONE_TARGET

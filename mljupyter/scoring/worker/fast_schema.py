@@ -78,6 +78,8 @@ def _frame_of(kind: Any, convert: Callable[[Any], Any], dumps: Callable[[Any], s
         return None
     import pandas  # the script has it, since its schema has a frame
 
+    if int(pandas.__version__.split(".")[0]) < 3:  # it makes dates of columns by their names
+        return None
     known: set[tuple[str, ...]] = set()
 
     def deserialize_input(input_data: Any) -> Any:

@@ -126,7 +126,9 @@ import os, sys
 from mljupyter.core import AksWebservice, InferenceConfig, Model, Workspace
 
 workspace = Workspace.get("left")
-configuration = AksWebservice.deploy_configuration(autoscale_enabled=False, num_replicas=1, auth_enabled=False)
+configuration = AksWebservice.deploy_configuration(
+    autoscale_enabled=False, num_replicas=1, auth_enabled=False, replica_max_concurrent_requests=4
+)
 service = Model.deploy(workspace, "left", [], InferenceConfig(sys.argv[1]), configuration)
 service.wait_for_deployment()
 print(service.scoring_uri, flush=True)
