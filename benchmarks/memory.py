@@ -1,4 +1,4 @@
-"""How much memory idle endpoints take: one replica each, with a script that imports nothing.
+"""Measure the memory of idle endpoints: one replica each, with a script that imports nothing.
 
 ``python -m benchmarks.memory 1 50`` prints, for each number of endpoints, the memory of all processes of a workspace
 and of one replica, as PSS: pages that several processes share count in parts. ``--preload`` shares templates.

@@ -61,7 +61,7 @@ def _unbatched(results: Results) -> Iterator[str]:
     other = medians.get((best.system, _MODEL, 1))
     if other is not None:
         yield (
-            f"- {_said(alone.p50 <= other.p50)}: at 1 connection, its p50 is no worse than that of this server. "
+            f"- {_said(alone.p50 <= other.p50)}: at 1 connection, the p50 of mljupyter is at most that of this server. "
             f"{alone.p50:.3g} and {other.p50:.3g} ms."
         )
 

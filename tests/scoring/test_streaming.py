@@ -204,8 +204,9 @@ def test_the_time_limit_is_for_the_whole_and_needs_no_new_worker(serve: Serve) -
     assert replica.score("broken x").status_code == 500
 
 
-def test_a_generator_that_never_comes_back_costs_its_worker(serve: Serve) -> None:
-    replica = serve(RESPONDS, "--scoring-timeout-ms", str(round(300 * promised(1))))
+@pytest.mark.parametrize("limit", ["SCORING_TIMEOUT_MS", "MLJUPYTER_STREAM_IDLE_MS"])
+def test_a_generator_that_never_comes_back_costs_its_worker(serve: Serve, limit: str) -> None:
+    replica = serve(RESPONDS, environment={limit: str(round(300 * promised(1)))})
     worker = replica.worker_pid()
     with (
         pytest.raises(httpx.RemoteProtocolError),
@@ -235,17 +236,6 @@ def test_a_generator_that_goes_silent_is_cut_off_long_before_its_time_and_one_th
     open_gate(replica, "silent")
     settled(replica)
     assert replica.worker_pid() == worker
-
-
-def test_a_silent_generator_that_never_comes_back_costs_its_worker(serve: Serve) -> None:
-    replica = serve(RESPONDS, environment={"MLJUPYTER_STREAM_IDLE_MS": "100"})
-    worker = replica.worker_pid()
-    with (
-        pytest.raises(httpx.RemoteProtocolError),
-        replica.client.stream("POST", "/score", content="silent x") as answer,
-    ):
-        answer.read()
-    wait_until(lambda: replica.state()["worker_pid"] not in (None, worker), "another worker")
 
 
 def test_a_streamed_answer_is_finished_while_the_replica_drains(serve: Serve) -> None:

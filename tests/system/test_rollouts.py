@@ -115,8 +115,7 @@ def test_the_guard_uses_only_latencies_of_the_current_step_as_measured_by_the_ro
     answers(uri, 20, 10, lambda _: header, b"2.5")
     record = ended(machine)
     assert record.rollout.phase is RolloutPhase.RETURNED
-    assert "p90 is " in record.rollout.reason
-    assert record.rollout.values["p90"] >= 2000
+    assert "p90 is 2" in record.rollout.reason
     in_force(machine, {"aaa": 50, "bbb": 50})
 
 

@@ -56,7 +56,7 @@ class Call:
     alone, since the worker died while it ran this and others. `arrived_at` is the time when the router received it, on
     the clock of the event loop. A call that waits is refused with `then` at the time `due`, which may be put off once,
     until `latest` at most; `timer` limits how long one that is run again waits. `stream` is its answer if that comes in
-    pieces. `stuck` marks a call whose client has its answer, but whose run goes on long after its time.
+    pieces. `stuck` marks a call that the worker still runs long after its time.
     """
 
     __slots__ = (

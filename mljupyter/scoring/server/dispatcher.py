@@ -289,7 +289,7 @@ class Dispatcher:
         self.first_piece_seconds_sum += self._loop.time() - call.arrived_at
         call.stream = AnswerStream(first, grant, cancel)
         if self._most_idle:
-            self._loop.call_later(self._most_idle, self._check_progress, call, call.stream)
+            self._loop.call_later(self._most_idle, self._check_progress, number, call.stream)
         own = head[ANSWER_HEAD.size :]
         call.settle(Answer(status, call.stream, bool(flags & RUN_FAILED), seconds, headers=own))
 
@@ -498,21 +498,31 @@ class Dispatcher:
         self._replace_stuck(f"run() takes longer than {self._timeout * 1000:g} ms")
         self._check_idle()
 
-    def _check_progress(self, call: Call, stream: AnswerStream) -> None:
-        """Cut an answer in pieces off if for too long no piece has come and its client has taken nothing."""
-        if stream.over:
-            return
+    def _check_progress(self, number: int, stream: AnswerStream) -> None:
+        """Cut off an answer in pieces if no piece has come and its client has taken nothing for the limit.
+
+        The timer has the number of the call and not the call, which would keep the body of an answered request.
+        """
         left = stream.moved_at + self._most_idle - time.monotonic()
-        if left > 0.001:
-            self._loop.call_later(left, self._check_progress, call, stream)
+        if self._running_stream(number, stream) is None:
             return
-        self.failed += 1
-        stream.stop(encode_error(504, f"the answer has not gone on for {self._most_idle * 1000:g} ms"))
-        self._loop.call_later(_LAST_PIECE_SECONDS, self._note_stuck, call)
+        if left > 0.001:
+            self._loop.call_later(left, self._check_progress, number, stream)
+            return
+        if not stream.over:  # else its client has left, and the run goes on
+            self.failed += 1
+            stream.stop(encode_error(504, f"the answer has not gone on for {self._most_idle * 1000:g} ms"))
+        self._loop.call_later(_LAST_PIECE_SECONDS, self._note_stuck, number, stream)
         self._check_idle()
 
-    def _note_stuck(self, call: Call) -> None:
-        if self._running.get(call.number) is call:
+    def _running_stream(self, number: int, stream: AnswerStream) -> Call | None:
+        """Return the call that still makes this answer; None if it has ended. Numbers are used again."""
+        call = self._running.get(number)
+        return call if call is not None and call.stream is stream else None
+
+    def _note_stuck(self, number: int, stream: AnswerStream) -> None:
+        call = self._running_stream(number, stream)
+        if call is not None:
             call.stuck = True
             self._replace_stuck(f"run() has given no piece for {self._most_idle * 1000:g} ms")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.fault_table import Fault
 from tests.steady_load import SteadyLoad
 from tests.system.conftest import Machine
-from tests.waiting import HANG_SECONDS, promised, wait_until
+from tests.waiting import HANG_SECONDS, promised, slowness, wait_until
 
 pytestmark = pytest.mark.system
 BUSY = "import time\ndef init(): pass\ndef run(data): time.sleep(0.05); return 1"
@@ -40,7 +40,7 @@ def test_in_a_burst_queues_stay_bounded_and_the_autoscaler_decides_once(machine:
     assert int(refused.headers["retry-after"]) >= 1
     assert set(burst.results) <= {"200", "429", "503"}, burst.results
     expected = 3 * 0.5 * (BURST_SECONDS - 3) / 0.05
-    assert burst.results["200"] > expected / promised(1.0), "the replicas are busy with what they can do"
+    assert burst.results["200"] > expected / slowness(), "the replicas are busy with what they can do"
     decisions = [item for item in machine.client.scaling_history("echo") if item.time.timestamp() < sent]
     up = decisions[0].time.timestamp() - began
     fault.recovered(up, "until decided; refused requests get `Retry-After`")

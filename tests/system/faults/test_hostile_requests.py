@@ -184,7 +184,7 @@ def test_a_request_past_its_time_is_504_at_once_and_its_neighbours_do_not_notice
         load.runs(50)
     assert load.failed == 0, load.failures
     fault.recovered(min(over), "after the limit")
-    assert min(over) < 0.25 * promised(1.0), "50 ms are the rule; the request may have waited for its turn before"
+    assert min(over) < promised(0.25), "50 ms are the rule; the request may have waited for its turn before"
 
 
 @pytest.mark.faults(11, "requests that segfault, exit and ask for all memory")
@@ -295,7 +295,6 @@ def test_requests_that_never_complete_time_out_and_slow_no_other_client(place: P
             slow = measured()
             answers = {one.recv(100)[:12] for one in unfinished}
             fault.recovered(time.monotonic() - began, "until 408")
-        alone = max(alone, measured())  # other programs may have begun meanwhile
     assert answers == {b"HTTP/1.1 408"}
     assert min(crowded, slow) <= 2 * alone + 20, (alone, crowded, slow)
 
