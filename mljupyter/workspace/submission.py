@@ -92,7 +92,7 @@ def process_document(supervisor: Identity | None, script: Identity | None = None
     found: dict[str, object] = {"host": socket.gethostname()}
     for name, identity in (("supervisor", supervisor), ("script", script)):
         if identity is not None:
-            found[name] = {"pid": identity.pid, "startedTime": identity.started_time}
+            found[name] = {"pid": identity.pid, "start": identity.start}
     return found
 
 
@@ -208,7 +208,7 @@ def _alive(record: RunRecord, name: str) -> bool:
 
 def _identity(record: RunRecord, name: str) -> Identity | None:
     found = (record.process or {}).get(name)
-    return Identity(int(found["pid"]), float(found["startedTime"])) if found else None
+    return Identity(int(found["pid"]), str(found.get("start"))) if found else None
 
 
 def _grown(path: Path) -> Iterator[str]:

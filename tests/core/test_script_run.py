@@ -128,7 +128,7 @@ def test_a_cancelled_script_ends_and_keeps_its_outputs(experiment: Experiment, p
     script = run._read().process["script"]  # type: ignore[index]
     run.cancel()
     assert run.wait_for_completion()["status"] == "Canceled"
-    assert not Identity(script["pid"], script["startedTime"]).alive()
+    assert not Identity(script["pid"], script["start"]).alive()
     assert "outputs/half.txt" in run.get_file_names()
 
 
@@ -146,7 +146,7 @@ def test_a_run_whose_supervisor_was_killed_ends(experiment: Experiment, project:
     wait_until(lambda: run.get_status() == "Failed", "the run fails")
     assert "outputs/half.txt" in run.get_file_names()
     script = processes["script"]
-    wait_until(lambda: not Identity(script["pid"], script["startedTime"]).alive(), "the script is ended")
+    wait_until(lambda: not Identity(script["pid"], script["start"]).alive(), "the script is ended")
 
 
 def refusing(error: BaseException) -> Callable[..., None]:
@@ -324,5 +324,5 @@ def test_deleting_a_workspace_ends_its_scripts(workspace: Workspace, project: Pa
     started(run)
     script = run._read().process["script"]  # type: ignore[index]
     workspace.delete()
-    assert not Identity(script["pid"], script["startedTime"]).alive()
+    assert not Identity(script["pid"], script["start"]).alive()
     assert not workspace.directory.exists()

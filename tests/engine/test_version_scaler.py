@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mljupyter.engine.scaling.demand import Reading
 from mljupyter.engine.scaling.version_scaler import ASLEEP_EVERY, VersionScaler, claim_of
 from mljupyter.spec import AutoscalePolicy, EndpointSpec, VersionSpec
@@ -60,6 +62,21 @@ def test_a_version_above_its_minimum_does_not_rest() -> None:
     for at in (1.0, 2.0, 3.0):
         look(scaler, at, active=0)
     assert not scaler.rests(POLICY)
+
+
+@pytest.mark.parametrize("earlier", [(), ((1.0, 0, 7), (1.5, 0, 7))], ids=["of a controller", "of a router"])
+@pytest.mark.parametrize(("present", "replicas"), [(0, 1), (1, 1), (2, 3), (10, 15)])
+def test_one_request_at_the_first_reading_is_no_load_and_more_are(earlier, present, replicas) -> None:
+    policy = AutoscalePolicy(min_replicas=1, max_replicas=20)
+    scaler = VersionScaler.begin(policy, running=1, now=0.0)
+    for at, active, finished in (*earlier, (2.0, present, 0), (2.5, present, 0)):
+        reading = Reading(at, active, finished=((1.0, finished),), seconds=finished / 10)
+        scaler.look({"iris.iris": reading}, SPEC, policy, at)
+    assert scaler.wanted == replicas
+
+
+def test_one_request_at_the_first_reading_wakes_a_version_without_replicas() -> None:
+    assert look(VersionScaler.begin(POLICY, running=0, now=0.0), 1.0, active=1) == 1
 
 
 def test_after_a_rest_a_load_counts_from_the_last_reading_on_and_not_from_the_begin_of_the_rest() -> None:

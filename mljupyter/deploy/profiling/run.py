@@ -20,6 +20,7 @@ from mljupyter.deploy.wait import problem_text
 from mljupyter.engine.scaling.recommender import peak_cpu, percentile, recommended
 from mljupyter.errors import MLJupyterError
 from mljupyter.exceptions import WebserviceException
+from mljupyter.process_start import start_mark
 from mljupyter.runtimes.process.processes import Identity
 from mljupyter.spec import EndpointRecord, EndpointState
 
@@ -144,18 +145,14 @@ def _remove(context: WorkspaceContext, name: str) -> None:
 
 
 def owner() -> str:
-    """Return an identifier of this process: its id and start time."""
-    identity = Identity.of(os.getpid())
-    return f"{os.getpid()}:{identity.started_time if identity else 0.0}"
+    """Return an identifier of this process: its id and the mark of its start."""
+    return f"{os.getpid()}:{start_mark(os.getpid())}"
 
 
 def is_alive(text: str) -> bool:
     """Return whether the process with this identifier, from `owner`, is still running."""
-    pid, _, started = text.partition(":")
-    try:
-        return Identity(int(pid), float(started)).alive()
-    except ValueError:
-        return False
+    pid, _, start = text.partition(":")
+    return pid.isdecimal() and Identity(int(pid), start).alive()
 
 
 def _deploy(context: WorkspaceContext, request: ProfileRequest) -> None:

@@ -57,7 +57,9 @@ class VersionScaler:
         """Return whether only another request can change the number: it is the minimum, and none is on its way."""
         if self.wanted != policy.min_replicas:
             return False
-        return not self.wanted or all(len(kept) > 1 and not asked(kept) for kept in self._readings.values())
+        return not self.wanted or (
+            len(self._samples.listed()) > 1 and not any(asked(kept) for kept in self._readings.values())
+        )
 
     def rested_until(self, time: float, policy: AutoscalePolicy) -> None:
         """Record that nothing has changed until a time, as readings until then would have.
@@ -111,6 +113,11 @@ class VersionScaler:
         measured = 0.0
         for name, reading in readings.items():
             kept = self._readings.setdefault(name, deque())
+            if not kept or reading.count < kept[-1].count:
+                # The first reading of this controller or of a router. The time before is unknown, and counts as quiet:
+                # one request that happens to be there is no reason for another replica, a greater number is.
+                kept.clear()
+                kept.append(replace(reading, time=reading.time - look_every(policy), active=0, again=0))
             kept.append(reading)
             while len(kept) > _FEWEST_READINGS and kept[0].time < now - MEAN_SECONDS:
                 kept.popleft()

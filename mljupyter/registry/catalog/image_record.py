@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from mljupyter.process_start import start_mark
 from mljupyter.registry.catalog.row_check import check_row
 from mljupyter.spec import names
 
@@ -69,23 +70,19 @@ def from_row(row: Row[Any]) -> ImageRecord:
 
 @cache
 def this_builder() -> str:
-    """Return the identity of this process: its machine, process id and start time."""
+    """Return the identity of this process: its machine, process id and the mark of its start."""
     return _identity(os.getpid())
 
 
 def _identity(pid: int) -> str:
-    import psutil
-
-    return f"{socket.gethostname()} {pid} {psutil.Process(pid).create_time():.2f}"
+    return f"{socket.gethostname()} {pid} {start_mark(pid)}"
 
 
 def _has_died(builder: str) -> bool:
-    import psutil
-
     machine, _, rest = builder.rpartition(" ")[0].rpartition(" ")
     if machine != socket.gethostname() or not rest.isdigit():
         return False  # unknown from here
     try:
         return _identity(int(rest)) != builder
-    except psutil.NoSuchProcess:
+    except ProcessLookupError:
         return True

@@ -1,44 +1,53 @@
-"""Processes of this user: find them by command line, identify them by start time, and wait for their end."""
+"""Processes of this user: find them by command line, identify them by their start, and wait for their end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import psutil
+
+from mljupyter.process_start import start_mark
 
 _LOOK_EVERY = 0.25
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process: its pid and its start time, since the system uses pids again."""
+    """A process: its pid and the mark of its start, since the system uses pids again. No process has the mark ''."""
 
     pid: int
-    started_time: float
+    start: str
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
         """Return the identity of a running process, or None when there is none."""
         try:
-            return cls(pid, psutil.Process(pid).create_time())
-        except psutil.Error:
+            return cls(pid, start_mark(pid))
+        except ProcessLookupError:
             return None
+
+    @property
+    def started_time(self) -> float:
+        """The start in seconds since the epoch, by the present clock of the machine; now if it has ended."""
+        try:
+            return psutil.Process(self.pid).create_time()
+        except psutil.Error:
+            return time.time()
 
     def __str__(self) -> str:
         """Return it as text, for example to tell counters of two processes apart."""
-        return f"{self.pid}@{self.started_time}"
+        return f"{self.pid}@{self.start}"
 
     def alive(self) -> bool:
         """Return whether this process still runs, and its pid was not reused by another one."""
         try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started_time) < 0.01
-            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.Error:
+            return start_mark(self.pid) == self.start and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, psutil.Error):
             return False
 
     def signal(self, number: int) -> None:
@@ -71,8 +80,8 @@ def find(
                 continue
             ours = process.uids().real == user and process.status() != psutil.STATUS_ZOMBIE
             if ours and (also_in_containers or _depth(process.pid) == depth):
-                yield Identity(process.pid, process.create_time()), command
-        except psutil.Error:
+                yield Identity(process.pid, start_mark(process.pid)), command
+        except (ProcessLookupError, psutil.Error):
             continue
 
 

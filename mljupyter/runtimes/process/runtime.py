@@ -105,7 +105,7 @@ class ProcessRuntime:
         self._accelerators = accelerators if accelerators is not None else AcceleratorPool()
         self._zygotes = Zygotes()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._running_ids: set[str] = set()  # not known from sockets, which may have been removed
+        self._processes: dict[str, processes.Identity] = {}  # by replica
         self._usage = ProcessUsage()
 
     async def adopt(self) -> list[RunningReplica]:
@@ -163,13 +163,13 @@ class ProcessRuntime:
             places += ["--fork-from", str(self._socket(forked_from))]
         child = self._spawn(order, record, root, places)
         self._children[order.id] = child
-        return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, 0.0), places[1])
+        return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, ""), places[1])
 
     async def ended(self, replica: RunningReplica) -> Ending:
         """Wait until a replica has ended. Its exit status is known only if this process has started it."""
-        status = await processes.ended(_identity(replica), self._children.get(replica.id))
+        status = await processes.ended(self._identity(replica), self._children.get(replica.id))
         self._children.pop(replica.id, None)
-        self._running_ids.discard(replica.id)
+        self._processes.pop(replica.id, None)
         self._zygotes.reap()
         self._usage.forget(replica.id)
         self._accelerators.release(replica.id)
@@ -178,11 +178,11 @@ class ProcessRuntime:
 
     def stop(self, replica: RunningReplica) -> None:
         """Ask the replica to finish its requests and end (SIGTERM)."""
-        _identity(replica).signal(signal.SIGTERM)
+        self._identity(replica).signal(signal.SIGTERM)
 
     def kill(self, replica: RunningReplica) -> None:
         """End the replica at once (SIGKILL)."""
-        _identity(replica).signal(signal.SIGKILL)
+        self._identity(replica).signal(signal.SIGKILL)
 
     async def forget(self, endpoint: str, version: str | None = None) -> None:
         """Remove records, logs and app roots of an endpoint's ended replicas.
@@ -197,7 +197,7 @@ class ProcessRuntime:
             for directory, record in self._records()
             if record.endpoint == endpoint
             and version in (None, record.version)
-            and directory.name not in self._running_ids
+            and directory.name not in self._processes
             and not self._socket(directory.name).exists()
         ]
         newest_first = sorted(ended, key=lambda directory: directory.stat().st_mtime, reverse=True)
@@ -304,7 +304,7 @@ class ProcessRuntime:
             )
 
     def _running(self, record: ReplicaRecord, identity: processes.Identity, socket: str | None) -> RunningReplica:
-        self._running_ids.add(record.id)
+        self._processes[record.id] = identity
         holding = Holding(record.accelerators, (record.endpoint, record.version), record.revision)
         self._accelerators.hold(record.id, holding)
         return RunningReplica(
@@ -318,6 +318,9 @@ class ProcessRuntime:
             started_time=identity.started_time,
             accelerators=record.accelerators,
         )
+
+    def _identity(self, replica: RunningReplica) -> processes.Identity:
+        return self._processes.get(replica.id) or processes.Identity(replica.pid or 0, "")
 
     def _socket(self, replica_id: str) -> Path:
         return self._sockets() / f"{replica_id.rpartition('-')[2]}.sock"
@@ -401,10 +404,6 @@ def _remove_socket(replica: RunningReplica) -> None:
 def _other_python(spec: VersionSpec) -> str | None:
     """Return the interpreter that runs the script; None when it is the one that runs this."""
     return spec.interpreter if spec.interpreter not in (None, "", sys.executable) else None
-
-
-def _identity(replica: RunningReplica) -> processes.Identity:
-    return processes.Identity(replica.pid or 0, replica.started_time)
 
 
 def _make(context: RuntimeContext) -> Runtime:

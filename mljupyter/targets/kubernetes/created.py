@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.kubernetes.objects import names
+from mljupyter.process_start import start_mark
 from mljupyter.targets.kubernetes.attached import FOLDER, AttachedCluster
 from mljupyter.targets.records import RecordStore
 from mljupyter.workspace_folders import make_folder
 
 _CREATED = "created"
-_SAME_START_SECONDS = 1.0
 _MOST_CHARACTERS = 4000
 
 
@@ -52,7 +52,7 @@ class CreatedCluster:
         how_to_delete: the command with which people delete it themselves.
         state: its state; see `now`.
         error: the reason of a failure, with the last lines.
-        process, started: the process that creates or deletes it, and when it was started.
+        process, start: the process that creates or deletes it, and the mark of its start.
         detached: whether it was detached, and is no compute target.
 
     """
@@ -65,7 +65,7 @@ class CreatedCluster:
     state: str = CreationState.CREATING.value
     error: str = ""
     process: int = 0
-    started: float = 0.0
+    start: str = ""
     detached: bool = False
 
     @property
@@ -73,11 +73,9 @@ class CreatedCluster:
         """Whether a process creates or deletes it now."""
         if self.state in (CreationState.CREATED, CreationState.FAILED):
             return False
-        import psutil  # only while a cluster is created or deleted
-
         try:
-            return abs(psutil.Process(self.process).create_time() - self.started) < _SAME_START_SECONDS
-        except psutil.Error:
+            return start_mark(self.process) == self.start
+        except ProcessLookupError:
             return False
 
     @property
@@ -129,10 +127,8 @@ class CreatedCluster:
 
     def by_this_process(self, state: CreationState) -> CreatedCluster:
         """Return it in a state into which this process brings it."""
-        import psutil  # as above
-
-        started = psutil.Process().create_time()
-        return replace(self, state=state.value, error="", process=os.getpid(), started=started)
+        pid = os.getpid()
+        return replace(self, state=state.value, error="", process=pid, start=start_mark(pid))
 
     def failed(self, state: CreationState, error: str) -> CreatedCluster:
         """Return it in a state, with the reason of a failure."""

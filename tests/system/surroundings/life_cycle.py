@@ -72,14 +72,14 @@ def set_clock(file: Path, started: int, seconds: int) -> None:
         present.write(text)
 
 
-def serving() -> set[int]:
-    """Return the processes of router and replicas."""
-    found = set()
+def serving() -> dict[int, str]:
+    """Return the processes of router and replicas, with their command lines."""
+    found = {}
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             line = (directory / "cmdline").read_bytes()
             if b"mljupyter.scoring" in line or b"--config-path" in line:
-                found.add(int(directory.name))
+                found[int(directory.name)] = line.replace(b"\0", b" ").decode(errors="replace")
     return found
 
 
@@ -97,6 +97,7 @@ def main() -> None:
 
     from mljupyter.core import InferenceConfig, Model, Workspace
     from mljupyter.core.webservice import AksWebservice
+    from mljupyter.runtimes.process.processes import Identity
 
     workspace = Workspace.create("world")
     model = Model.register(workspace, str(model_file), "greeting", tags={"größe": "☃"}, description=TEXT)
@@ -105,7 +106,9 @@ def main() -> None:
         "plain",
         [model],
         InferenceConfig(entry_script="score.py", source_directory=str(source)),
-        AksWebservice.deploy_configuration(token_auth_enabled=True, auth_enabled=False),
+        AksWebservice.deploy_configuration(
+            token_auth_enabled=True, auth_enabled=False, autoscale_enabled=False, num_replicas=1
+        ),
         deployment_target=workspace.compute_targets["local"],
     )
     service.wait_for_deployment(show_output=True)
@@ -116,15 +119,19 @@ def main() -> None:
         found = re.search(r"(?m)^btime (\d+)", Path("/proc/stat").read_text(encoding="ascii"))
         assert found is not None
         processes, before = serving(), time.time() - time.monotonic()
+        known = [Identity.of(pid) for pid in processes]
         for seconds in (DAY, -DAY // 2):  # a clock that is ahead by a day, and one that is set back by more than a day
             set_clock(clock, int(found[1]), seconds)
             assert abs(time.time() - time.monotonic() - before - seconds) < 60
+            assert all(identity is not None and identity.alive() for identity in known), "their starts are known"
             workspace.controller.stop()  # the next one sees other start times of the same processes
             workspace.controller.ensure()
             service.update_deployment_state()
             assert service.run(body) == {"text": TEXT, "data": body}
             service.wait_for_deployment()
-            assert serving() == processes, "router and replicas are those of before"
+            now = serving()
+            changed = {pid: line for pid, line in {**processes, **now}.items() if (pid in processes) != (pid in now)}
+            assert not changed, f"router and replicas are those of before, but for {changed}"
 
     ends_at = time.monotonic() + float(os.environ["HANG_SECONDS"])
     while f"run says {TEXT}" not in service.get_logs() and time.monotonic() < ends_at:
