@@ -145,10 +145,11 @@ class ClusterTransport:
         return self._secret
 
     def _not_ready(self, answer: Answer) -> OperatorNotReadyError:
+        reason = one_line(str((status_of(answer) or answer.json()).get("message", "")))
         try:
-            state = self._state()
+            state = f"{self._state()}; {reason}"
         except ControllerError:  # the rights to read pods may be missing
-            state = one_line(str((status_of(answer) or {}).get("message", "")))
+            state = reason
         return OperatorNotReadyError(
             f"the operator of compute target {self._target!r} is not ready: {state}\n"
             "Endpoints keep serving. Look at it: mljupyter computetarget show " + self._target
