@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import math
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from benchmarks.serving.environments import DEFAULT_CACHE, UnavailableError, env
 from benchmarks.serving.measure import Plan, measure
 from benchmarks.serving.ours import OurSystem
 from benchmarks.serving.path_cost import path_cost
+from benchmarks.serving.peer import INFERENCE_SCHEMA, SHARED_REQUIREMENTS
 from benchmarks.serving.peers import PEERS
 from benchmarks.serving.results import Results, Skipped
 from benchmarks.serving.systems import PeerSystem, System
@@ -36,39 +38,36 @@ def main(given: Sequence[str] | None = None) -> None:
     results = Results(
         machine.facts(),
         {
-            "rounds": arguments.rounds,
             "seconds": plan.seconds,
             "warm_up": plan.warm_up,
             "connections": list(plan.connections),
             "workloads": {workload.name: workload.title for workload in workloads},
         },
     )
-    first = 0
-    if arguments.add:
-        before = Results.read((arguments.output or _DOCS) / f"{_NAME}.json")
-        first = before.settings["rounds"]
-        results = dataclasses.replace(before, settings=before.settings | {"rounds": first + arguments.rounds})
-    systems = _prepared(arguments.only, arguments.cache, results)
-    runs = [
-        (number, workload, system)
-        for number in range(first, first + arguments.rounds)
-        for workload in workloads
-        for system in _rotated(systems, number)
-        if workload.batching or not system.batching or arguments.batch_all
-    ]
-    _say(
-        f"about {len(runs) * (_START_SECONDS + len(plan.connections) * (plan.seconds + plan.warm_up)) / 60:.0f} minutes"
-    )
-    for number, workload, system in runs:
-        _run(system, workload, plan, number, results)
-    if not arguments.no_path:
-        results.path = path_cost(plan.seconds)
     filtered = arguments.only or arguments.workload or arguments.connections != _CONNECTIONS
     output = arguments.output or (None if filtered else _DOCS)
-    if output is None:
-        print(report.markdown(results))
-    else:
-        _write(results, output, arguments.cache, plot=not arguments.no_plot)
+    systems = _prepared(arguments.only, arguments.cache, results)
+    if arguments.add:
+        path = (arguments.output or _DOCS) / f"{_NAME}.json"
+        if not path.exists():
+            sys.exit(f"--add: there is no {path} with earlier rounds. Measure without --add first.")
+        before = Results.read(path)
+        if differences := results.differences(before):
+            sys.exit("--add: the earlier rounds were measured in another way: " + "; ".join(differences))
+        results = before
+    loads = [(workload, system) for workload in workloads for system in systems if _is_measured(workload, system)]
+    _say(f"about {sum(_START_SECONDS + _seconds(plan, workload) for workload, _ in loads) / 60:.0f} minutes a round")
+    for number in range(results.rounds, results.rounds + arguments.rounds):
+        for workload in workloads:
+            for system in _rotated(systems, number):
+                if _is_measured(workload, system) or arguments.batch_all:
+                    _run(system, workload, plan, number, results)
+        if not arguments.no_path:
+            results.paths.append(path_cost(plan.seconds))
+        results.rounds = number + 1
+        if output is not None:  # after each round, since the next ones may be interrupted
+            _write(results, output, arguments.cache, plot=not arguments.no_plot)
+    print(report.markdown(results))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=3.0, help="length of each load (3)")
     add("--warm-up", type=float, default=1.0, help="seconds of load before the first, half of it before each other (1)")
     add("--rounds", type=int, default=1, help="how often everything is measured; medians are shown (1)")
-    add("--add", action="store_true", help="add the rounds to those of the last report, measured in the same way")
+    add(
+        "--add",
+        action="store_true",
+        help="add the rounds to those of the last report, which must have been measured in the same way",
+    )
     add("--batch-all", action="store_true", help="batching with every model, not only with scikit-learn's")
     add("--no-path", action="store_true", help="leave out what the parts of our path cost")
     add("--no-plot", action="store_true", help="leave out the plot")
@@ -124,8 +127,20 @@ def _prepared(only: list[str] | None, cache: Path, results: Results) -> list[Sys
     return ready
 
 
+def _is_measured(workload: Workload, system: System) -> bool:
+    return workload.batching or not system.batching
+
+
+def _seconds(plan: Plan, workload: Workload) -> float:
+    """Return the seconds of the loads of one system with a workload."""
+    return sum(max(plan.seconds, workload.least_seconds) + plan.warm_up for _ in plan.connections)
+
+
 def _rotated(systems: list[System], number: int) -> list[System]:
-    first = number * len(systems) // 3 % max(len(systems), 1)
+    """Return the systems in the order of a round: as many rounds as there are systems each begin with another one."""
+    count = max(len(systems), 1)
+    step = next(step for step in range(max(count // 3, 1), count + 1) if math.gcd(step, count) == 1)
+    first = number * step % count
     return systems[first:] + systems[:first]
 
 
@@ -152,12 +167,26 @@ def _write(results: Results, output: Path, cache: Path, *, plot: bool) -> None:
     text = report.markdown(results, figure.name if plot else None)
     page = output / f"{_NAME}.md"
     page.write_text(text + (report.by_hand(page.read_text()) if page.exists() else ""))
-    print(text)
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _in_own_environment() -> None:
+    """Go on in an environment of mljupyter and the packages that the other servers have, unless this is the one.
+
+    That of development has more packages, and some of them make others slower: with PyArrow, pandas keeps texts in
+    Arrow's arrays.
+    """
+    sources = Path(__file__).parents[2]
+    requirements = (f"--editable={sources}", "uv", INFERENCE_SCHEMA, *SHARED_REQUIREMENTS)
+    python = environment(_parser().parse_args().cache, "ours", requirements)
+    if Path(sys.executable) != python:
+        os.chdir(sources)
+        os.execv(python, [str(python), "-m", "benchmarks.serving", *sys.argv[1:]])
+
+
 if __name__ == "__main__":
+    _in_own_environment()
     main()

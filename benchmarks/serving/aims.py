@@ -33,7 +33,7 @@ def _rates(results: Results) -> Iterator[str]:
             cells.append((workload, connections, ours, best))
     if not cells:
         return
-    won = sum(ours.per_second >= best.per_second for _, _, ours, best in cells)
+    won = sum(not ours.errors and ours.per_second >= best.per_second for _, _, ours, best in cells)
     yield (
         f"- {_said(won == len(cells))}: no server with as many runs at a time has more requests per second. "
         f"True in {won} of {len(cells)} cases:"
@@ -95,7 +95,7 @@ def _largest_body(results: Results) -> Iterator[str]:
 
 def _latencies(results: Results) -> Iterator[str]:
     """Compare our p99 with each other server's, at as many connections and runs at a time."""
-    compared, worse = 0, []
+    compared, worse = 0, []  # an answer that is an error is no fast answer
     for (system, workload, connections), ours in results.medians().items():
         if is_ours(system):
             peers = _peers(results, workload, connections, batching=results.systems[system]["batching"])
@@ -145,11 +145,12 @@ def _best(results: Results, workload: str, connections: int, *, batching: bool =
 
 
 def _peers(results: Results, workload: str, connections: int, *, batching: bool = False) -> list[Cell]:
-    """Return the medians of the other servers, with as many runs at a time as ours."""
+    """Return the medians of the other servers that answered all requests, with as many runs at a time as ours."""
     return [
         cell
         for cell in results.medians().values()
         if not is_ours(cell.system)
+        and not cell.errors
         and (cell.workload, cell.connections) == (workload, connections)
         and results.systems[cell.system]["batching"] == batching
         and results.systems[cell.system]["runs_at_once"] == 1

@@ -11,6 +11,9 @@ import psutil
 
 from benchmarks.serving import load
 
+OF_THE_DAY = ("load average before", "date")
+"""The facts that differ from one run to the next on the same machine."""
+
 
 def facts() -> dict[str, str]:
     """Return what matters for the figures: processor, cores, memory, kernel, Python, client, load, date."""

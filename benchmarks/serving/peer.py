@@ -16,6 +16,7 @@ BATCH_SECONDS = 0.002
 
 # The same libraries under every server, so that only the servers differ.
 _SHARED = ("scikit-learn", "numpy", "joblib", "onnxruntime")
+INFERENCE_SCHEMA = f"inference-schema=={version('inference-schema')}"
 SHARED_REQUIREMENTS = (*(f"{name}=={version(name)}" for name in _SHARED), "pandas")  # some forbid the newest pandas
 
 # One thread for numeric libraries, no statistics sent to anybody, no proxy between client and server.

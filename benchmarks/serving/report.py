@@ -14,13 +14,15 @@ _METHOD = """\
 Written by `{command}`. Client and server share one machine: {machine}.
 
 Every server runs in its own environment, with the same saved model, the same scikit-learn and NumPy, one worker or
-replica, and one numeric thread. The figures of mljupyter are for the whole path: router, key authentication, replica.
-The others have no router and no authentication, except for Ray Serve's proxy. Each figure is the median of rounds
-({rounds}) of {seconds:g} s, after {warm_up:g} s of warm-up, or half of that if the server has just been loaded, with
-one request at a time on each connection. Each round has another order of servers. The content of an answer is checked
-before and after each load. Errors are answers other than 2xx, and lost connections. CPU is that of all processes of a
-server for 1,000 requests, at 8 connections if those were measured. Memory is the peak of their resident memory; pages
-that several processes share count for each of them."""
+replica, and one numeric thread. The DataFrame is one of pandas 3, except where a server forbids it (KServe); mljupyter
+and azureml-inference-server-http check it against a schema, the others do not. The figures of mljupyter are for the
+whole path: router, key authentication, replica. The others have no router and no authentication, except for Ray Serve's
+proxy. Each figure is the median of rounds ({rounds}) of {seconds:g} s (8 s for large bodies and for waiting), after
+{warm_up:g} s of warm-up, or half of that if the server has just been loaded, with one request at a time on each
+connection. Each round has another order of servers. The content of an answer is checked before and after each load.
+Errors are answers other than 2xx, and lost connections. CPU is that of all processes of a server for 1,000 requests, at
+8 connections if those were measured. Memory is the peak of their resident memory; pages that several processes share
+count for each of them."""
 
 _STARTS = """\
 ## Start to first right answer
@@ -68,7 +70,8 @@ def _method(results: Results) -> str:
     return _METHOD.format(
         command=_COMMAND,
         machine="; ".join(f"{name} {value}" for name, value in results.machine.items()),
-        **{name: settings[name] for name in ("rounds", "seconds", "warm_up")},
+        rounds=results.rounds,
+        **{name: settings[name] for name in ("seconds", "warm_up")},
     )
 
 

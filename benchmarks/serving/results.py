@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving.machine import OF_THE_DAY
+
 
 def is_ours(system: str) -> bool:
     """Return whether a system's name is one of ours."""
@@ -65,7 +67,8 @@ class Results:
         machine: facts of the machine and the client.
         settings: how it was measured.
         systems: by name: title, version, setting, batching, packages.
-        path: the parts of our path: what, and milliseconds.
+        rounds: how often everything was measured.
+        paths: for each round, the parts of our path: what, and milliseconds.
 
     """
 
@@ -75,7 +78,33 @@ class Results:
     cells: list[Cell] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    path: list[tuple[str, float]] = field(default_factory=list)
+    rounds: int = 0
+    paths: list[list[tuple[str, float]]] = field(default_factory=list)
+
+    @property
+    def path(self) -> list[tuple[str, float]]:
+        """The parts of our path, and the median of their milliseconds."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for part, milliseconds in (pair for path in self.paths for pair in path):
+            found[part].append(milliseconds)
+        return [(part, statistics.median(times)) for part, times in found.items()]
+
+    def differences(self, other: Results) -> list[str]:
+        """Return what differs in the way that two results were measured: machine, settings, versions of servers."""
+        sides = [
+            {
+                **{name: value for name, value in one.machine.items() if name not in OF_THE_DAY},
+                **one.settings,
+                **{facts["title"]: [facts["version"], facts["setting"]] for facts in one.systems.values()},
+                **{f"packages of {facts['title']}": facts["packages"] for facts in one.systems.values()},
+            }
+            for one in (other, self)
+        ]
+        return [
+            f"{name}" if name.startswith("packages") else f"{name}: {sides[0].get(name)} and {sides[1].get(name)}"
+            for name in dict.fromkeys([*sides[0], *sides[1]])
+            if sides[0].get(name) != sides[1].get(name)
+        ]
 
     def write(self, path: Path) -> None:
         """Write everything as JSON."""
@@ -87,7 +116,7 @@ class Results:
         document = json.loads(path.read_text())
         for name, kind in (("cells", Cell), ("starts", Start), ("skipped", Skipped)):
             document[name] = [kind(**item) for item in document[name]]
-        document["path"] = [(part, milliseconds) for part, milliseconds in document["path"]]
+        document["paths"] = [[(part, milliseconds) for part, milliseconds in path] for path in document["paths"]]
         return cls(**document)
 
     def medians(self) -> dict[tuple[str, str, int], Cell]:

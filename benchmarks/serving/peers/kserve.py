@@ -29,7 +29,7 @@ KSERVE = Peer(
     name="kserve",
     title="KServe model server",
     requirements=("kserve==0.21.0",),
-    setting="kserve.ModelServer, 1 worker, protocol v1",
+    setting="kserve.ModelServer, 1 worker, protocol v1, images in base64",
     route="/v1/models/model:predict",
     command=_command,
     exchanges={

@@ -22,7 +22,7 @@ LITSERVE = Peer(
     name="litserve",
     title="LitServe",
     requirements=("litserve==0.2.19",),
-    setting="1 API server, 1 worker, fast_queue",
+    setting="1 API server, 1 worker, fast_queue; images in base64",
     route="/predict",
     command=_command,
     exchanges={

@@ -33,7 +33,7 @@ MLFLOW = Peer(
     name="mlflow",
     title="MLflow",
     requirements=("mlflow==3.17.2",),
-    setting="mlflow models serve, 1 worker, which runs requests in threads",
+    setting="mlflow models serve, 1 worker, which runs requests in threads; images in base64",
     route="/invocations",
     command=_command,
     prepare=_prepare,

@@ -69,7 +69,7 @@ MLSERVER = Peer(
     name="mlserver",
     title="MLServer",
     requirements=("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop==0.21.0"),  # its workers die with later uvloops
-    setting="mlserver start, 1 inference worker, protocol v2",
+    setting="mlserver start, 1 inference worker, none for streams; protocol v2, images in base64",
     route="/v2/models/model/infer",
     command=_command,
     exchanges={

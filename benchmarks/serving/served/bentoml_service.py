@@ -1,7 +1,7 @@
 """BentoML: one worker; adaptive batching is a matter of the decorator."""
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import bentoml
@@ -39,5 +39,6 @@ class Predictor:
     else:
 
         @bentoml.api
-        def predict(self, data: list[list[float]]) -> Generator[str, None, None]:
-            yield from self.model.parts()
+        async def predict(self, data: list[list[float]]) -> AsyncGenerator[str, None]:
+            for part in self.model.parts():  # of its two ways the sooner one: the other takes a thread for each part
+                yield part

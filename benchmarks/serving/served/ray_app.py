@@ -19,11 +19,15 @@ class Predictor:
 
     async def __call__(self, request: Request):
         if FORM == "stream":
-            return StreamingResponse(self.model.parts(), media_type="text/plain")
+            return StreamingResponse(self.parts(), media_type="text/plain")
         if FORM == "image":
             return self.model.predict([await request.body()]).tolist()
         data = (await request.json())["data"]
         return self.model.predict(pandas.DataFrame(data) if FORM == "records" else data).tolist()
+
+    async def parts(self):
+        for part in self.model.parts():  # Starlette would take a thread for each part of another generator
+            yield part
 
 
 @serve.deployment(num_replicas=1, max_ongoing_requests=100)

@@ -72,7 +72,9 @@ def test_endpoints_can_be_read_while_the_operator_is_down_and_not_changed(
         assert client.watch("iris", 0, 30).resource_version > 0
         with pytest.raises(EndpointNotFoundError, match="'other' on compute target 'team'"):
             client.endpoint("other")
-        with pytest.raises(ControllerStartError, match="operator of compute target .team. is not ready: .*; no endpoints available"):
+        with pytest.raises(
+            ControllerStartError, match="operator of compute target .team. is not ready: .*; no endpoints available"
+        ):
             client._transport.ask("GET", "/v1/status", start=False)
     finally:
         monkeypatch.undo()
