@@ -167,8 +167,10 @@ def test_a_frame_whose_names_are_known_is_made_without_the_slow_way() -> None:
 
 @pytest.mark.parametrize(
     ("version", "compared"),
-    [("1.8", True), ("1.5.1", True), ("1.10rc1", True), ("2", True), ("1.5", False), ("1.5.0", False), ("1.3.9", False)]
-    + [("unknown", False), (None, False)],
+    [
+        *(("1.8", True), ("1.5.1", True), ("1.10rc1", True), ("2", True)),
+        *(("1.5", False), ("1.5.0", False), ("1.3.9", False), ("unknown", False), (None, False)),
+    ],
 )
 def test_frames_are_made_the_fast_way_only_by_versions_that_it_was_compared_with(
     version: str | None, compared: bool

@@ -177,13 +177,21 @@ def test_a_callers_trace_goes_on(serve: Serve) -> None:
 def test_what_the_router_asks_elsewhere_is_no_request_of_the_client(serve: Serve) -> None:
     import threading
 
-    slow = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(0.5)\n    return 1\n"
+    slow = """
+        import os, time
+        def init(): pass
+        def run(data):
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+            return 1
+    """
     recorded = Recorded(serve, slow)
     thread = threading.Thread(target=lambda: recorded.replica.new_client().post("/score"))
     thread.start()
     wait_until(lambda: recorded.replica.state()["running"] == 1, "it runs")
     busy = recorded.replica.score("", x_request_id="busy", x_mlj_start=now_ms())
     assert busy.headers["x-mlj-busy"] == "1"
+    (recorded.replica.directory / "go").touch()
     thread.join(HANG_SECONDS)
     recorded.replica.score("", x_request_id="last")
     recorded.of("last")
