@@ -239,7 +239,7 @@ def test_a_generator_that_goes_silent_is_cut_off_long_before_its_time_and_one_th
 
 
 def test_a_client_that_takes_large_pieces_slowly_is_not_taken_for_an_idle_one(serve: Serve) -> None:
-    limit = 2 * promised(1)  # in seconds
+    limit = promised(1)  # in seconds
     replica = serve(RESPONDS, environment={"MLJUPYTER_STREAM_IDLE_MS": str(round(limit * 1000))})
     received = 0
     with replica.client.stream("POST", "/score", content="big x") as answer:
