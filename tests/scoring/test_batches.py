@@ -296,7 +296,7 @@ def test_a_script_that_declares_batching_but_cannot_ends_with_a_reason(launch: S
 def test_batching_for_a_script_without_rows_is_said_to_have_no_effect(serve: Serve) -> None:
     replica = serve("def init(): pass\ndef run(data): return data\n", "--batching")
     assert replica.score("x").json() == "x"
-    assert "batching is on, but has no effect" in replica.log()
+    replica.wait_log("batching is on, but has no effect")
 
 
 def test_threads_take_batches_too(serve: Serve) -> None:

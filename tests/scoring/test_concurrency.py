@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.scoring.conftest import Replica, now_ms
-from tests.waiting import promised, wait_until
+from tests.waiting import HANG_SECONDS, promised, wait_until
 
 Serve = Callable[..., Replica]
 
@@ -35,13 +35,31 @@ def run(data):
     return threading.current_thread().name
 """
 
+# A body that is a path: the run lasts until there is a file.
+COUNTER = """
+import os, time
+count = 0
+def init(): pass
+def run(data):
+    global count
+    count += 1
+    turn = count
+    while data.startswith("/") and not os.path.exists(data):
+        time.sleep(0.01)
+    return turn
+"""
+
 
 def in_background(replica: Replica, body: str, **headers: str) -> tuple[threading.Thread, list[httpx.Response]]:
+    def begun() -> int:
+        state = replica.state()
+        return sum(state[name] for name in ("running", "completed", "failed"))
+
     answers: list[httpx.Response] = []
-    running = replica.state()["running"]
+    before = begun()
     thread = threading.Thread(target=lambda: answers.append(replica.score(body, **headers)))
     thread.start()
-    wait_until(lambda: replica.state()["running"] > running, what="the start of run()")
+    wait_until(lambda: begun() > before, what="the start of run()")
     return thread, answers
 
 
@@ -60,9 +78,10 @@ def test_never_more_calls_at_once_than_allowed_and_no_fewer_than_possible(serve:
 
 
 @pytest.mark.alone
-def test_a_routed_request_gets_busy_at_once_when_all_are_busy(serve: Serve) -> None:
-    replica = serve(COUNTING)
-    thread, answers = in_background(replica, "0.5", x_mlj_start=now_ms())
+def test_a_routed_request_gets_busy_at_once_when_all_are_busy(serve: Serve, tmp_path: Path) -> None:
+    replica = serve(COUNTER)
+    go = tmp_path / "go"
+    thread, answers = in_background(replica, str(go), x_mlj_start=now_ms())
     start = time.monotonic()
     refused = replica.score("0", x_mlj_start=now_ms())
     assert time.monotonic() - start < promised(0.3)
@@ -70,18 +89,23 @@ def test_a_routed_request_gets_busy_at_once_when_all_are_busy(serve: Serve) -> N
     assert refused.headers["x-mlj-busy"] == "1"
     assert refused.headers["retry-after"] == "1"
     assert refused.headers["x-request-id"]
+    go.touch()
     thread.join()
     assert answers[0].status_code == 200
 
 
-def test_a_routed_request_over_its_time_gets_a_final_503_but_only_if_it_has_to_wait(serve: Serve) -> None:
-    replica = serve(COUNTING, "--max-queue-wait-ms", "500")
+def test_a_routed_request_over_its_time_gets_a_final_503_but_only_if_it_has_to_wait(
+    serve: Serve, tmp_path: Path
+) -> None:
+    replica = serve(COUNTER, "--max-queue-wait-ms", "500")
+    go = tmp_path / "go"
     assert replica.score("0", x_mlj_start=now_ms(age_ms=60_000)).status_code == 200
-    thread, _ = in_background(replica, "3")
+    thread, _ = in_background(replica, str(go))
     refused = replica.score("0", x_mlj_start=now_ms(age_ms=600))
     assert refused.status_code == 503
     assert "x-mlj-busy" not in refused.headers
     assert refused.headers["retry-after"] == "1"
+    go.touch()
     thread.join()
 
 
@@ -89,10 +113,18 @@ def test_routed_requests_for_a_quick_run_wait_in_the_short_queue(serve: Serve) -
     replica = serve("def init(): pass\ndef run(data): return data\n")
     for _ in range(20):
         replica.score("warm")
-    with ThreadPoolExecutor(4) as clients:
-        answers = list(clients.map(lambda n: replica.score(str(n), x_mlj_start=now_ms()), range(400)))
-    assert sum(answer.status_code == 200 for answer in answers) > 300
-    assert {answer.status_code for answer in answers} <= {200, 503}
+    statuses = []
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        for raw in (first, second):
+            raw.settimeout(HANG_SECONDS)
+            raw.connect(str(replica.socket))
+        for _ in range(200):
+            request = f"POST /score HTTP/1.1\r\nhost: x\r\nx-mlj-start: {now_ms()}\r\ncontent-length: 1\r\n\r\n0"
+            for raw in (first, second):  # at one stroke, so that the second finds the first one running
+                raw.sendall(request.encode())
+            statuses += [raw.recv(65536)[:12] for raw in (first, second)]
+    assert statuses.count(b"HTTP/1.1 200") > 300
+    assert set(statuses) <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
 
 
 @pytest.mark.alone
@@ -115,18 +147,25 @@ def test_a_queued_routed_request_is_sent_on_when_the_call_before_it_turns_out_sl
 
 
 @pytest.mark.alone
-def test_without_a_router_requests_queue_up_to_the_limit_and_no_longer(serve: Serve) -> None:
-    replica = serve(COUNTING, "--max-queue-wait-ms", "300")
-    thread, _ = in_background(replica, "0.15")
-    assert replica.score("0").status_code == 200
+def test_without_a_router_requests_queue_up_to_the_limit_and_no_longer(serve: Serve, tmp_path: Path) -> None:
+    limit = 0.3 * promised(1)
+    replica = serve(COUNTER, "--max-queue-wait-ms", str(round(limit * 1000)))
+    go, later = tmp_path / "go", tmp_path / "later"
+    thread, _ = in_background(replica, str(go))
+    with ThreadPoolExecutor(1) as clients:
+        waiting = clients.submit(replica.score, "0")
+        wait_until(lambda: replica.state()["waiting"] == 1, what="a waiting request")
+        go.touch()
+        assert waiting.result().status_code == 200
     thread.join()
-    thread, _ = in_background(replica, "0.8")
+    thread, _ = in_background(replica, str(later))
     start = time.monotonic()
     refused = replica.score("0")
-    assert 0.28 < time.monotonic() - start < promised(0.9)
+    assert limit - 0.02 < time.monotonic() - start < limit + promised(0.6)
     assert refused.status_code == 503
     assert "x-mlj-busy" not in refused.headers
     assert refused.headers["retry-after"] == "1"
+    later.touch()
     thread.join()
 
 
@@ -153,21 +192,6 @@ def test_health_answers_while_user_code_holds_the_interpreter(serve: Serve) -> N
     assert answers[0].json() == "done"
     assert asked > 50
     assert slowest < promised(0.25)
-
-
-# A body that is a path: the run lasts until there is a file.
-COUNTER = """
-import os, time
-count = 0
-def init(): pass
-def run(data):
-    global count
-    count += 1
-    turn = count
-    while data.startswith("/") and not os.path.exists(data):
-        time.sleep(0.01)
-    return turn
-"""
 
 
 def test_a_request_that_was_sent_around_is_run_before_later_ones(serve: Serve, tmp_path: Path) -> None:

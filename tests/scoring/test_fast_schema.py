@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from typing import Any
 from unittest.mock import patch
 
@@ -162,6 +163,25 @@ def test_a_frame_whose_names_are_known_is_made_without_the_slow_way() -> None:
         pd.testing.assert_frame_equal(kind.deserialize_input(rows), wanted, check_exact=True)
         with pytest.raises(AssertionError):
             kind.deserialize_input([{"b": 3, "a": 0.5, "c": "x"}])  # another order of the columns
+
+
+@pytest.mark.parametrize(
+    ("version", "compared"),
+    [
+        *(("1.8", True), ("1.5.1", True), ("1.10rc1", True), ("2", True)),
+        *(("1.5", False), ("1.5.0", False), ("1.3.9", False), ("unknown", False), (None, False)),
+    ],
+)
+def test_frames_are_made_the_fast_way_only_by_versions_that_it_was_compared_with(
+    version: str | None, compared: bool
+) -> None:
+    said = {"side_effect": metadata.PackageNotFoundError} if version is None else {"return_value": version}
+    kind = PandasParameterType(pd.DataFrame({"a": [1.5]}))
+    if not compared:
+        del kind.apply_column_names  # an old one need not have the settings of today
+    with patch("importlib.metadata.version", **said):
+        faster(kind)
+    assert (kind.deserialize_input != PandasParameterType.deserialize_input.__get__(kind)) is compared
 
 
 def test_without_fast_json_the_types_stay_as_they_are() -> None:

@@ -48,12 +48,13 @@ def run(data):
     return 1
 """
 JOINED = """
-import time
+import os, time
 batching = True
 def init(): pass
 def run(data):
     print("size", len(data))
-    time.sleep(0.1)
+    while not os.path.exists("go"):
+        time.sleep(0.01)
     return [1] * len(data)
 """
 
@@ -150,11 +151,14 @@ def test_lines_of_requests_that_run_at_once_do_not_mix(serve: Serve) -> None:
 def test_what_a_run_for_several_requests_prints_carries_the_id_of_one_of_them(serve: Serve) -> None:
     import threading
 
-    recorded = Recorded(serve, JOINED, "--batching")
+    recorded = Recorded(serve, JOINED, "--batching", "--max-queue-wait-ms", "60000")
     threads = [threading.Thread(target=lambda: recorded.replica.new_client().post("/score", content="x"))]
     threads += [threading.Thread(target=lambda: recorded.replica.new_client().post("/score")) for _ in range(5)]
     for thread in threads:
         thread.start()
+    state = recorded.replica.state
+    wait_until(lambda: sum(state()[name] for name in ("running", "waiting")) == 6, "all six requests")
+    (recorded.replica.directory / "go").touch()
     for thread in threads:
         thread.join(HANG_SECONDS)
     wait_until(lambda: sum(r["type"] == "request" for r in recorded.all()) == 6, "six records")
@@ -177,13 +181,21 @@ def test_a_callers_trace_goes_on(serve: Serve) -> None:
 def test_what_the_router_asks_elsewhere_is_no_request_of_the_client(serve: Serve) -> None:
     import threading
 
-    slow = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(0.5)\n    return 1\n"
+    slow = """
+        import os, time
+        def init(): pass
+        def run(data):
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+            return 1
+    """
     recorded = Recorded(serve, slow)
     thread = threading.Thread(target=lambda: recorded.replica.new_client().post("/score"))
     thread.start()
     wait_until(lambda: recorded.replica.state()["running"] == 1, "it runs")
     busy = recorded.replica.score("", x_request_id="busy", x_mlj_start=now_ms())
     assert busy.headers["x-mlj-busy"] == "1"
+    (recorded.replica.directory / "go").touch()
     thread.join(HANG_SECONDS)
     recorded.replica.score("", x_request_id="last")
     recorded.of("last")

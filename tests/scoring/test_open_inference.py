@@ -201,7 +201,7 @@ def test_a_run_that_raises_is_counted_once_and_its_text_stays_in_the_log(replica
     infer(replica, table())
     after = replica.state()
     assert (after["failed"] - before["failed"], after["completed"] - before["completed"]) == (1, 1)
-    assert "ValueError: secret" in replica.log()
+    replica.wait_log("ValueError: secret")
 
 
 def test_an_output_that_there_is_not_is_refused(replica: Replica) -> None:

@@ -73,7 +73,7 @@ def test_a_crashed_worker_is_replaced_without_another_init(serve: Serve) -> None
     assert len({before["pid"], after["pid"], after["parent"], replica.process.pid}) == 4
     assert after["group"] == after["pid"] == replica.worker_pid()
     assert after["main"] and after["sockets"] == 1
-    assert replica.log().count("init in") == 1
+    assert replica.wait_log("init in").count("init in") == 1
     assert replica.state()["worker_restarts"] == 2
 
 
@@ -85,7 +85,7 @@ def test_a_run_over_the_time_limit_is_replaced_by_a_fork(serve: Serve) -> None:
         start = time.monotonic()
         assert replica.score("next").json() == "next"
         assert time.monotonic() - start < promised(0.8)
-    assert "in run" in replica.log()  # the stacks of the worker that was killed
+    replica.wait_log("in run")  # the stacks of the worker that was killed
 
 
 def test_what_a_forked_worker_prints_is_logged_under_its_number(serve: Serve) -> None:
@@ -162,7 +162,7 @@ def test_workers_that_never_answer_are_started_without_a_fork_in_the_end(serve: 
     for _ in range(4):
         assert replica.score("exit").status_code == 502
     assert replica.score("state").json()["loaded"] == replica.worker_pid()
-    assert "preloading is off" in replica.log()
+    replica.wait_log("preloading is off")
 
 
 def test_the_children_of_a_forked_worker_end_with_it(serve: Serve) -> None:
@@ -214,7 +214,7 @@ def test_where_a_fork_is_not_safe_the_process_serves_itself(serve: Serve, init: 
     replica = serve(script, *FLAGS)
     for _ in range(2):
         assert replica.score("x").json() == replica.process.pid
-        assert re.search(f"preloading is off.*{reason}", replica.log())
+        assert re.search(f"preloading is off.*{reason}", replica.wait_log("preloading is off"))
         assert replica.score("exit").status_code == 502
         replica.wait_ready()
 

@@ -143,7 +143,7 @@ def test_killed_in_the_middle_of_init_it_leaves_replicas_to_run_init_themselves(
     keeper.kill()
     (version.directory / "go").touch()
     assert replica.wait_ready().score("x").json() == "x"
-    assert "init() runs here" in replica.log() or "has ended" in replica.log()
+    wait_until(lambda: "init() runs here" in replica.log() or "has ended" in replica.log(), "the reason in the log")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,10 @@ def test_where_a_fork_is_not_safe_replicas_start_by_themselves_and_say_why(
     for _ in range(2):
         replica = version.replica()
         assert replica.score("x").json() == replica.process.pid
-        assert re.search(f"preloading is off, each new worker runs init\\(\\) itself.*{reason}", replica.log())
+        assert re.search(
+            f"preloading is off, each new worker runs init\\(\\) itself.*{reason}",
+            replica.wait_log("preloading is off"),
+        )
 
 
 def test_a_failing_init_fails_each_replica_with_its_own_error(version: Version) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.ports import free_port
 from tests.scoring.conftest import Replica, is_alive, now_ms
 from tests.scoring.test_concurrency import in_background
-from tests.scoring.test_worker_death import SLOW
+from tests.scoring.test_worker_death import DEADLY, SLOW
 from tests.waiting import promised, wait_until
 
 Serve = Callable[..., Replica]
@@ -33,8 +33,8 @@ def test_an_idle_replica_stops_at_once_and_cleans_up(serve: Serve) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_runs_is_finished_and_what_is_new_is_sent_elsewhere(serve: Serve, number: int) -> None:
-    replica = serve(SLOW)
-    thread, answers = in_background(replica, "3")
+    replica = serve(DEADLY)
+    thread, answers = in_background(replica, "gate")
     os.kill(replica.process.pid, number)
     wait_until(lambda: replica.health() == 503, what="the drain")
     assert replica.state()["state"] == "draining"
@@ -43,6 +43,7 @@ def test_what_runs_is_finished_and_what_is_new_is_sent_elsewhere(serve: Serve, n
         assert refused.status_code == 503
         assert refused.headers["x-mlj-busy"] == "1"
         assert refused.headers["connection"] == "close"
+    (replica.directory / "go").touch()
     thread.join()
     assert answers[0].status_code == 200
     assert replica.wait_exit() == 0

@@ -238,6 +238,19 @@ def test_a_generator_that_goes_silent_is_cut_off_long_before_its_time_and_one_th
     assert replica.worker_pid() == worker
 
 
+def test_a_client_that_takes_large_pieces_slowly_is_not_taken_for_an_idle_one(serve: Serve) -> None:
+    limit = promised(1)  # in seconds
+    replica = serve(RESPONDS, environment={"MLJUPYTER_STREAM_IDLE_MS": str(round(limit * 1000))})
+    received = 0
+    with replica.client.stream("POST", "/score", content="big x") as answer:
+        began = time.monotonic()
+        for piece in answer.iter_raw(65536):
+            received += len(piece)
+            if time.monotonic() < began + 1.5 * limit:
+                time.sleep(limit / 10)  # the pace of this client: 1 MB take it longer than the limit
+    assert received == 64 * 200_000
+
+
 def test_a_streamed_answer_is_finished_while_the_replica_drains(serve: Serve) -> None:
     replica = serve(RESPONDS)
     with replica.client.stream("POST", "/score", content="pieces drain") as answer:

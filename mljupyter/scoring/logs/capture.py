@@ -47,8 +47,9 @@ class _Stream:
 
     def __init__(self, descriptor: int, pid: int, logger: str, observer: Observer | None) -> None:
         self.descriptor = descriptor
-        self._pid = pid
-        self._logger = logger
+        self.pid = pid
+        self.logger = logger
+        self.read_at = 0.0  # when it has last brought something
         self._observer = observer
         self._rest = b""
 
@@ -68,15 +69,15 @@ class _Stream:
         return self._plain(text, threshold)
 
     def _plain(self, text: bytes, threshold: int) -> bytes:
-        level = "I" if self._logger == PRINT else "W"
-        if self._logger == PRINT and LEVEL_OF_LETTER[level] < threshold:
+        level = "I" if self.logger == PRINT else "W"
+        if self.logger == PRINT and LEVEL_OF_LETTER[level] < threshold:
             return b""  # standard error is never filtered: it may hold the only trace of a crash
-        start = prefix(level, self._pid, self._logger)
+        start = prefix(level, self.pid, self.logger)
         return start + text.replace(b"\n", b"\n" + start) + b"\n"
 
     def _marked(self, line: bytes, threshold: int) -> bytes:
-        level, logger = "I" if self._logger == PRINT else "W", self._logger
-        never_filtered = self._logger != PRINT
+        level, logger = "I" if self.logger == PRINT else "W", self.logger
+        never_filtered = self.logger != PRINT
         words = line.split(b" ", 2)
         if line.startswith(RECORD_MARK) and len(words) == 3:
             letter = words[0][1:].decode("ascii", "replace")
@@ -91,7 +92,7 @@ class _Stream:
         if self._observer is not None:
             self._observer(level, logger, request, line)
         shown = b"[" + request + b"] " + line if request else line
-        return prefix(level, self._pid, logger) + shown + b"\n"
+        return prefix(level, self.pid, logger) + shown + b"\n"
 
 
 class LogCapture(threading.Thread):
@@ -120,6 +121,11 @@ class LogCapture(threading.Thread):
         self._streams[descriptor] = _Stream(descriptor, pid, logger, self.observer)
         self._poll.register(descriptor, select.POLLIN)
         self._wake()
+
+    def last_error_output(self, pid: int) -> float:
+        """Return when the standard error of a process has last brought something, by `time.monotonic`; 0 if never."""
+        streams = list(self._streams.values())  # the thread changes them
+        return max((one.read_at for one in streams if one.pid == pid and one.logger == STDERR), default=0.0)
 
     def record(self, level: str, text: str, logger: str = "azmlinfsrv") -> None:
         """Log a message of the server itself; `level` is one of D, I, W, E, C."""
@@ -173,6 +179,7 @@ class LogCapture(threading.Thread):
             self._poll.unregister(stream.descriptor)
             del self._streams[stream.descriptor]
             os.close(stream.descriptor)
+        stream.read_at = time.monotonic()
         self._write(stream.lines(data, self._threshold))
         return len(data) == _READ_BYTES
 

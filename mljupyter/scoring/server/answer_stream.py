@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from mljupyter.scoring.protocol import WINDOW_BYTES
+from mljupyter.scoring.protocol import PIECE_BYTES, WINDOW_BYTES
 
 _GRANT_BYTES = WINDOW_BYTES // 4
 
@@ -66,7 +66,7 @@ class AnswerStream:
         self._pieces.clear()
 
     async def next(self) -> bytes | None:
-        """Return the next pieces, joined, as soon as there are some; None at the end."""
+        """Return the next pieces, as `present` does, as soon as there are some; None at the end."""
         while not self._pieces:
             if self.over:
                 return None
@@ -75,10 +75,22 @@ class AnswerStream:
         return self.present()
 
     def present(self) -> bytes:
-        """Return the pieces that are there, joined; empty if there are none."""
-        joined = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        return joined
+        """Return the first pieces that are there, joined; empty if there are none.
+
+        They are no more than `PIECE_BYTES` together: a slow client that takes them shows that it goes on.
+        """
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        first = pieces.popleft()
+        room = PIECE_BYTES - len(first)
+        if not pieces or len(pieces[0]) > room:
+            return first
+        joined = [first]
+        while pieces and len(pieces[0]) <= room:
+            room -= len(pieces[0])
+            joined.append(pieces.popleft())
+        return b"".join(joined)
 
     def taken(self, size: int) -> None:
         """Note that the client has taken bytes; the worker hears of it from time to time."""

@@ -12,6 +12,7 @@ from mljupyter.scoring.logs.capture import LogCapture
 from mljupyter.scoring.messages import Interface
 from mljupyter.scoring.server.connection import Connection
 from mljupyter.scoring.server.dispatcher import Dispatcher
+from mljupyter.scoring.server.stack_dump import seconds_to_wait
 from mljupyter.scoring.server.worker_process import WorkerProcess
 from mljupyter.scoring.server.worker_source import Worker, WorkerSource
 from mljupyter.scoring.server.zygote_client import ForkedWorker
@@ -19,7 +20,6 @@ from mljupyter.scoring.server.zygote_client import ForkedWorker
 MAX_DEATHS = 5
 """The supervisor gives up after more deaths than this in a row without an answered call in between."""
 _FIRST_DELAY_SECONDS = 0.1
-_STACK_DUMP_SECONDS = 0.15  # the time a worker has to write its stacks before it is killed
 _EXIT_SECONDS = 2.0  # the time a worker has for its exit handlers
 _LAST_ANSWERS_SECONDS = 0.1
 
@@ -157,8 +157,21 @@ class Supervisor:
         self._replacing = True
         self.dispatcher.suspend()
         self._log.record("E", f"{reason}; the worker {self._worker.pid} is killed and replaced. Its stacks:")
-        self._worker.dump_stacks()
-        self._later(_STACK_DUMP_SECONDS, self._worker.kill)
+        self._dump_stacks(self._worker, self._worker.kill)
+
+    def _dump_stacks(self, worker: Worker, then: Callable[..., None], *arguments: object) -> None:
+        """Let a worker write its stacks, and go on when it has done so or takes too long."""
+        began = self._loop.time()
+
+        def look() -> None:
+            left = seconds_to_wait(began, self._loop.time(), self._log.last_error_output(worker.pid))
+            if left:
+                self._later(left, look)
+            else:
+                then(*arguments)
+
+        worker.dump_stacks()
+        look()
 
     async def _on_exit(self, worker: Worker, closed: asyncio.Event) -> None:
         if worker is not self._worker:
@@ -252,8 +265,7 @@ class Supervisor:
         self._closing = True
         reason = f"init() of the scoring script did not return within {self._configuration.startup_timeout:g} s"
         self._log.record("E", f"{reason}. Stacks of the worker:")
-        self._worker.dump_stacks()
-        self._later(_STACK_DUMP_SECONDS, self._give_up, exit_codes.INIT_TIMED_OUT, reason)
+        self._dump_stacks(self._worker, self._give_up, exit_codes.INIT_TIMED_OUT, reason)
 
     def _cancel_startup(self) -> None:
         if self._startup is not None:

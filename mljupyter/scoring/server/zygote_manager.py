@@ -19,10 +19,10 @@ from types import FrameType
 from mljupyter.scoring import exit_codes, protocol
 from mljupyter.scoring.configuration import Configuration
 from mljupyter.scoring.logs.capture import LogCapture
+from mljupyter.scoring.server.stack_dump import seconds_to_wait
 from mljupyter.scoring.server.worker_process import WorkerProcess
 
 _READ_BYTES = 65536
-_STACK_DUMP_SECONDS = 0.15
 
 
 def run_zygote(configuration: Configuration, listener: socket.socket, log: LogCapture) -> int:
@@ -68,8 +68,10 @@ def _until_ready(worker: WorkerProcess, configuration: Configuration, log: LogCa
             return frame.body.decode("utf-8", "replace")
     reason = f"init() of the scoring script did not return within {configuration.startup_timeout:g} s"
     log.record("E", f"{reason}. Stacks of the zygote:")
+    began = time.monotonic()
     worker.dump_stacks()
-    time.sleep(_STACK_DUMP_SECONDS)
+    while wait := seconds_to_wait(began, time.monotonic(), log.last_error_output(worker.pid)):
+        time.sleep(wait)
     return reason
 
 

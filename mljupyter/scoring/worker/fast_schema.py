@@ -8,6 +8,7 @@ to read it: 5 ms for a row of 30 columns, most of them for names and types that 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
@@ -21,6 +22,7 @@ _PLAIN = {int, float, str, bool}
 _PLAIN_TYPES = {"float64", "int64", "bool", "object", "str"}
 _INFINITE = {float("inf"), float("-inf")}
 _MOST_ORDERS = 16  # of columns that are remembered
+_COMPARED_FROM = (1, 5, 1)  # the oldest inference-schema whose frames have been compared with those made here
 
 
 def make_faster(types: Iterable[Any]) -> None:
@@ -71,6 +73,8 @@ def _frame_of(kind: Any, convert: Callable[[Any], Any], dumps: Callable[[Any], s
     parser reads, then looks at the names of columns and at missing values. Names that it has left as they are once need
     no second look. The parser is the same, since it rounds differently from `json.loads`.
     """
+    if _version_of_package() < _COMPARED_FROM:
+        return None
     parse = getattr(sys.modules.get("pandas.io.json._json"), "ujson_loads", None)
     types = dict(kind.sample_input.dtypes)
     plain = all(str(one) in _PLAIN_TYPES for one in types.values())
@@ -104,6 +108,17 @@ def _frame_of(kind: Any, convert: Callable[[Any], Any], dumps: Callable[[Any], s
         return frame
 
     return deserialize_input
+
+
+def _version_of_package() -> tuple[int, ...]:
+    """Return the numbers of the version of inference-schema; none if the package does not say its version."""
+    from importlib.metadata import PackageNotFoundError, version  # 10 ms that few scripts need
+
+    try:
+        numbers = re.match(r"\d+(\.\d+)*", version("inference-schema"))
+    except PackageNotFoundError:
+        return ()
+    return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
 
 def _names_of(rows: Any) -> tuple[str, ...] | None:
