@@ -85,10 +85,10 @@ def test_a_script_that_hangs_is_ended_with_what_it_started(shell: Shell, tmp_pat
         "    time.sleep(600)\n"
         "def run(data): pass"
     )
-    seconds = round(promised(1.5), 1)  # init() must have begun by then
+    seconds = round(promised(5), 1)  # init() must have begun by then
     start = time.monotonic()
     assert f"took longer than {seconds:g} s" in shell.error(cell(f"slow --sample 1 --timeout {seconds:g}s", script))
-    assert time.monotonic() - start < promised(10)
+    assert time.monotonic() - start < seconds + promised(8.5)
     import psutil
 
     pid = int(mark.read_text())
