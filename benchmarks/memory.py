@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -56,13 +55,10 @@ def measured(directory: Path, number: int, *, preload: bool) -> str:
         wait_until_healthy(client, within=_HEALTHY_WITHIN[0] + number * _HEALTHY_WITHIN[1])
         seconds = time.monotonic() - began
         time.sleep(_SETTLES)
-        found: dict[str, list[int]] = {}
-        for kind, pid in family(directory):
-            with suppress(ProcessLookupError, FileNotFoundError):  # it has just ended
-                found.setdefault(kind, []).append(proportional(pid))
+        found = sizes(directory)
     finally:
         client.stop(force=True)
-    megabytes = {kind: sum(sizes) / 1e6 for kind, sizes in found.items()}
+    megabytes = {kind: sum(each) / 1e6 for kind, each in found.items()}
     each = [f"{megabytes.get(kind, 0) / number:.1f} MB" for kind in ("server", "worker")]
     alone = [f"{megabytes.get(kind, 0):.0f} MB" for kind in ("controller", "router")]
     cells = [str(number), *alone, *each, f"{sum(megabytes.values()):,.0f} MB", f"{seconds:.0f} s"]
@@ -83,6 +79,23 @@ def wait_until_healthy(client: ControllerClient, within: float) -> None:
             states = ", ".join(f"{item.spec.name} {item.status.state}" for item in waiting[:_SHOWN])
             sys.exit(f"{len(waiting)} endpoints are not Healthy after {within:.0f} s: {states}")
         time.sleep(0.5)
+
+
+def sizes(directory: Path) -> dict[str, list[int]]:
+    """Return the memory of each process of a workspace by kind, in bytes, without those that end meanwhile."""
+    found: dict[str, list[int]] = {}
+    for kind, pid in family(directory):
+        if (size := size_of(pid)) is not None:
+            found.setdefault(kind, []).append(size)
+    return found
+
+
+def size_of(pid: int) -> int | None:
+    """Return the memory of a process in bytes; None if it has ended."""
+    try:
+        return proportional(pid)
+    except (ProcessLookupError, FileNotFoundError):
+        return None
 
 
 def family(directory: Path) -> Iterator[tuple[str, int]]:
