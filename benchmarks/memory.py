@@ -22,6 +22,8 @@ from mljupyter.targets.machine.client import ControllerClient
 
 SCRIPT = "def init():\n    pass\n\n\ndef run(data):\n    return data\n"
 _SETTLES = 5.0
+_SHOWN = 5
+_HEALTHY_WITHIN = 60.0, 10.0  # seconds, and more for each endpoint
 
 
 def main() -> None:
@@ -50,20 +52,50 @@ def measured(directory: Path, number: int, *, preload: bool) -> str:
         for index in range(number):
             name = f"bare-{index:03}"
             client.create(EndpointSpec.parse({"name": name, "defaultVersion": name, "versions": {name: version}}))
-        while any(record.status.state is not EndpointState.HEALTHY for record in client.endpoints()):
-            time.sleep(0.5)
+        wait_until_healthy(client, within=_HEALTHY_WITHIN[0] + number * _HEALTHY_WITHIN[1])
         seconds = time.monotonic() - began
         time.sleep(_SETTLES)
-        found: dict[str, list[int]] = {}
-        for kind, pid in family(directory):
-            found.setdefault(kind, []).append(proportional(pid))
+        found = sizes(directory)
     finally:
         client.stop(force=True)
-    megabytes = {kind: sum(sizes) / 1e6 for kind, sizes in found.items()}
+    megabytes = {kind: sum(each) / 1e6 for kind, each in found.items()}
     each = [f"{megabytes.get(kind, 0) / number:.1f} MB" for kind in ("server", "worker")]
     alone = [f"{megabytes.get(kind, 0):.0f} MB" for kind in ("controller", "router")]
     cells = [str(number), *alone, *each, f"{sum(megabytes.values()):,.0f} MB", f"{seconds:.0f} s"]
     return f"| {' | '.join(cells)} |"
+
+
+def wait_until_healthy(client: ControllerClient, within: float) -> None:
+    """Wait until all endpoints are Healthy; exit with the states of the others when that takes longer.
+
+    Parameters:
+        client: the client of the control plane.
+        within: seconds.
+
+    """
+    until = time.monotonic() + within
+    while waiting := [item for item in client.endpoints() if item.status.state is not EndpointState.HEALTHY]:
+        if time.monotonic() > until:
+            states = ", ".join(f"{item.spec.name} {item.status.state}" for item in waiting[:_SHOWN])
+            sys.exit(f"{len(waiting)} endpoints are not Healthy after {within:.0f} s: {states}")
+        time.sleep(0.5)
+
+
+def sizes(directory: Path) -> dict[str, list[int]]:
+    """Return the memory of each process of a workspace by kind, in bytes, without those that end meanwhile."""
+    found: dict[str, list[int]] = {}
+    for kind, pid in family(directory):
+        if (size := size_of(pid)) is not None:
+            found.setdefault(kind, []).append(size)
+    return found
+
+
+def size_of(pid: int) -> int | None:
+    """Return the memory of a process in bytes; None if it has ended."""
+    try:
+        return proportional(pid)
+    except (ProcessLookupError, FileNotFoundError):
+        return None
 
 
 def family(directory: Path) -> Iterator[tuple[str, int]]:
@@ -71,14 +103,15 @@ def family(directory: Path) -> Iterator[tuple[str, int]]:
     seen = set()
     for process in psutil.process_iter():
         try:
-            command, children = process.cmdline(), process.children(recursive=True)
+            command = process.cmdline()
+            if not any(str(directory) in part for part in command):
+                continue
+            servers = "mljupyter.scoring" in command
+            children = process.children(recursive=True) if servers else []  # it lists all processes of the machine
         except psutil.Error:  # it has just ended
             continue
-        if not any(str(directory) in part for part in command):
-            continue
-        servers = "mljupyter.scoring" in command
         kind = "server" if servers else "router" if "envoy" in Path(command[0]).name else "controller"
-        for member in [process, *(children if servers else [])]:
+        for member in [process, *children]:
             if member.pid not in seen:
                 seen.add(member.pid)
                 yield (kind if member is process or not servers else "worker"), member.pid

@@ -28,3 +28,14 @@ class MLJupyterError(Exception):
         if not self.short:
             return [line.rstrip("\n") for line in traceback.format_exception(self)]
         return [f"{type(self).__name__}: {self.message}"]
+
+
+def said_of(error: Exception) -> str:
+    """Return the text of an error for people: that of an error that nobody expected begins with its type.
+
+    Example:
+        >>> said_of(LookupError("no version"))
+        'LookupError: no version'
+
+    """
+    return str(error) if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"

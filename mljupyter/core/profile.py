@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mljupyter.deploy.profiling.run import CancelledError, ProfileRequest, is_alive, owner, run
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import MLJupyterError, said_of
 from mljupyter.exceptions import WebserviceException
 from mljupyter.files import write_whole
 from mljupyter.outside import json_value
@@ -192,8 +192,12 @@ class ModelProfile:
         except MLJupyterError as error:
             outcome = {"state": _FAILED, "error": error.message}
         except Exception as error:  # noqa: BLE001 (its state must not stay Running)
-            outcome = {"state": _FAILED, "error": f"{type(error).__name__}: {error}"}
-        self._write(self._details | outcome)
+            outcome = {"state": _FAILED, "error": said_of(error)}
+        try:
+            self._write(self._details | outcome)
+        except Exception as error:  # noqa: BLE001 (its state must not stay Running)
+            reason = f"the result could not be written: {said_of(error)}. Mend that, and start another profile."
+            self._details |= {"state": _FAILED, "error": outcome.get("error") or reason}
         atexit.unregister(self.cancel)
 
     def _write(self, details: dict[str, Any]) -> None:

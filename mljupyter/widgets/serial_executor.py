@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from weakref import WeakMethod
+
+from mljupyter.errors import said_of
+
+log = logging.getLogger(__name__)
 
 Job = Callable[[], None]
 
@@ -18,7 +23,7 @@ class Worker:
 
     Parameters:
         name: the thread's name, for stack dumps of a kernel.
-        failed: called with the exception of a job; the next job runs nevertheless.
+        failed: called with the exception of a job; the next job runs nevertheless, also if `failed` raises an error.
 
     """
 
@@ -47,7 +52,14 @@ class Worker:
             try:
                 job()
             except Exception as error:  # noqa: BLE001 (the widget shows it)
-                failed = self._failed()
-                if failed is not None:
-                    failed(error)
+                self._say(error)
             del job
+
+    def _say(self, error: Exception) -> None:
+        failed = self._failed()
+        if failed is None:
+            return
+        try:
+            failed(error)
+        except Exception as unsaid:  # noqa: BLE001 (such as a connection that is closed; later jobs run nevertheless)
+            log.warning("%s cannot say %s: %s", self._thread.name, said_of(error), said_of(unsaid))

@@ -10,7 +10,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import said_of
 from mljupyter.outside import whole
 from mljupyter.widgets.fields import Field
 from mljupyter.widgets.saved_state import SavedState, state_of_form
@@ -284,25 +284,27 @@ class Wizard(anywidget.AnyWidget):
 
     def _failed(self, error: Exception) -> None:
         """Show an error on the current page."""
-        known = isinstance(error, MLJupyterError)
-        self._status = str(error) if known else f"{type(error).__name__}: {error}"
-        try:
-            self._show()
-        except Exception:  # noqa: BLE001 (the page cannot be shown at all, for the same reason)
-            self.view = {**self.view, "status": self._status, "answered": dict(self._answered)}
+        self._status = said_of(error)
+        self._show()
 
     def _catch_up(self) -> None:
         self._due.release()
-        if self._goal is not None and not self.page.blocked():
-            goal, self._goal, self._status = self._goal, None, ""
-            self._open(goal)
+        if self._goal is not None:
+            self._status = self.page.blocked()
+            if not self._status:
+                goal, self._goal = self._goal, None
+                self._open(goal)
         self._show()
 
     def _show(self) -> None:
         if self._is_over:  # the files that pages read may be gone
             return
         self._shown_at = time.monotonic()
-        view = self._view()
+        try:
+            view = self._view()
+        except Exception as error:  # noqa: BLE001 (the last view stays, with the reason until the page can be shown)
+            status = "\n".join(dict.fromkeys(filter(None, [self._status, said_of(error)])))
+            view = {**self.view, "status": status, "answered": dict(self._answered)}
         if view != self.view:
             self.view = view
             self._save_soon()

@@ -243,7 +243,7 @@ def test_a_rollout_a_promotion_a_rollback_and_the_history(served: Commands) -> N
         service.wait_for_deployment(timeout_sec=HANG_SECONDS)
     try:
         assert served.run("endpoint", "rollout", "pair").stdout == "no rollout yet\n"
-        said = served.run("endpoint", "rollout", "pair", "new", "--steps", "50", "--every", "0.2s", "--wait").stdout
+        said = served.run("endpoint", "rollout", "pair", "new", "--steps", "50", "--every", "2s", "--wait").stdout
         assert said.splitlines()[:2] == ["new: 50 %", "new: Completed at 50 %"]
         assert served.json("endpoint", "rollout", "pair")["phase"] == "Completed"
         assert "Rollout:         new Completed: 50 %" in served.run("endpoint", "show", "pair").stdout

@@ -162,7 +162,7 @@ def test_a_guarded_rollout_its_history_and_the_way_back(
     with pytest.raises(WebserviceException, match="every is 'soon': it must be a duration"):
         endpoint.rollout("new", every="soon")
 
-    begun = endpoint.rollout("new", steps=[50, 100], every=0.2, promote=True)
+    begun = endpoint.rollout("new", steps=[50, 100], every=2, promote=True)
     assert (begun.share, begun.active) == (50, True)
     capsys.readouterr()
     done = endpoint.wait_for_rollout(show_output=True, timeout_sec=HANG_SECONDS)

@@ -121,6 +121,18 @@ def test_a_script_that_does_not_start_fails_the_profile_with_its_reason(live: Wo
     assert profile.state == "Failed" and "no such file" in profile.get_details()["error"]
 
 
+def test_a_profile_whose_result_cannot_be_written_has_failed_with_the_reason(live: Workspace) -> None:
+    script = "def init():\n    raise RuntimeError('no such file')\ndef run(data): return 1\n"
+    profile = Model.profile(live, "unwritten", [], inference(script), input_data=ROW)
+    folder = live.directory / "profiles"
+    folder.rename(folder.with_name("elsewhere"))
+    try:
+        with pytest.raises(WebserviceException, match="(?s)'unwritten' is Failed: .*no such file"):
+            profile.wait_for_completion()
+    finally:
+        folder.with_name("elsewhere").rename(folder)
+
+
 def test_a_profile_without_one_answer_fails_with_the_first_error_and_the_log(live: Workspace) -> None:
     script = "def init(): pass\ndef run(data):\n    raise ValueError('unlucky')\n"
     profile = Model.profile(live, "unlucky", [], inference(script), input_data=ROW)

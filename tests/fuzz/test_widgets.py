@@ -178,7 +178,7 @@ def test_a_wizard_takes_any_message(session: Session, raised: Raised, budget: Bu
         try:
             for data in sent:
                 deliver(wizard, data)
-            assert wizard.settled(20), "the wizard is stuck"
+            assert wizard.settled(HANG_SECONDS), "the wizard is stuck"
             check(raised)
             shown = wizard._view()
             json.dumps(shown)
@@ -186,7 +186,7 @@ def test_a_wizard_takes_any_message(session: Session, raised: Raised, budget: Bu
             assert {"title", "heading", "fields", "buttons", "status"} <= set(shown)
             assert "Traceback" not in json.dumps(shown)
             wizard.press("back")
-            assert wizard.settled(20), "the wizard is stuck"
+            assert wizard.settled(HANG_SECONDS), "the wizard is stuck"
             assert set(wizard.view) == set(shown)
         finally:
             wizard.close()

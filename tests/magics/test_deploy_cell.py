@@ -15,6 +15,7 @@ from mljupyter.notebook.options.deployment_options import DEPLOYMENT_OPTIONS
 from mljupyter.notebook.options.option import Option
 from mljupyter.targets.mapped.setting import VARIABLE
 from tests.magics.conftest import SCRIPT, Shell
+from tests.widgets.conftest import User
 
 SPECIFICATION = """\
 computeTarget: local
@@ -141,10 +142,8 @@ def test_the_line_of_the_wizard_says_what_the_project_would_change(prepared: She
     Path("pyproject.toml").write_text('[tool.mljupyter.deploy]\nto = "docker"\n')
     wizard = DeployWizard(session_of(prepared.ip), {}, {"name": "adder", "score": "sums", "to": "local"})
     try:
-        for _ in range(5):
-            wizard.press("next")
-        assert wizard.settled()
-        shown = {field["key"]: field.get("value") for field in wizard.view["fields"]}
+        view = User(wizard).go_on(pages=5)
+        shown = {field["key"]: field.get("value") for field in view["fields"]}
         assert shown["line"] == "%deploy adder --model weights --score sums --to local"
     finally:
         wizard.close()
@@ -168,10 +167,8 @@ def test_the_wizard_offers_fitted_estimators_and_writes_their_line(prepared: She
         wizard.change("name", "adder")
         wizard.change("model", "estimator ridge")
         wizard.change("sample", "rows")
-        for _ in range(5):
-            wizard.press("next")
-        assert wizard.settled()
-        shown = {field["key"]: field.get("value") for field in wizard.view["fields"]}
+        view = User(wizard).go_on(pages=5)
+        shown = {field["key"]: field.get("value") for field in view["fields"]}
         assert shown["line"] == "%deploy adder ridge --sample rows"
         assert "register_estimator(ws, ridge, 'adder')" in shown["python"]
     finally:

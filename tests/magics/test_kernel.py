@@ -56,7 +56,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         patch.setenv("MLJUPYTER_HOME", str(directory / "home"))
         patch.setenv("IPYTHONDIR", str(directory / "ipython"))
         patch.delenv("MLJUPYTER_WORKSPACE", raising=False)
-        manager, client = start_new_kernel(cwd=str(directory))
+        manager, client = start_new_kernel(startup_timeout=COMMAND_SECONDS, cwd=str(directory))
         kernel = Kernel(manager, client)
         try:
             kernel.run("%load_ext mljupyter\n%mlj workspace kernel-team --create")
@@ -108,7 +108,7 @@ def test_the_kernel_completes_options_and_choices(kernel: Kernel) -> None:
     assert complete(kernel, "%invoke adder rows_of") == ["%invoke adder rows_of_today"]
 
 
-SLOW = SCRIPT.replace("factor = 2", "import time; time.sleep(120); factor = 2")
+SLOW = SCRIPT.replace("factor = 2", "import time; time.sleep(600); factor = 2")
 
 
 def interrupting(kernel: Kernel, accepted: Callable[[], object], after: str) -> Callable[[Message], None]:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 @contextmanager
 def kernel(directory: Path) -> Iterator[list[str]]:
     """Start a kernel, and give the list whose cells it is to run; end it as a crash does. Errors fail the test."""
-    manager, client = start_new_kernel(cwd=str(directory))
+    manager, client = start_new_kernel(startup_timeout=COMMAND_SECONDS, cwd=str(directory))
     wanted: list[str] = []
     try:
         yield wanted

@@ -85,10 +85,12 @@ def test_a_script_that_hangs_is_ended_with_what_it_started(shell: Shell, tmp_pat
         "    time.sleep(600)\n"
         "def run(data): pass"
     )
-    seconds = round(promised(1.5), 1)  # init() must have begun by then
-    start = time.monotonic()
-    assert f"took longer than {seconds:g} s" in shell.error(cell(f"slow --sample 1 --timeout {seconds:g}s", script))
-    assert time.monotonic() - start < promised(10)
+    for seconds in (2, 10, 60):  # by then init() must have begun, which takes longer on a slow machine
+        start = time.monotonic()
+        assert f"took longer than {seconds} s" in shell.error(cell(f"slow --sample 1 --timeout {seconds}s", script))
+        assert time.monotonic() - start < seconds + promised(8)
+        if mark.exists():
+            break
     import psutil
 
     pid = int(mark.read_text())

@@ -130,7 +130,7 @@ def test_a_rollout_is_begun_shown_and_ended(live: Shell, capsys: pytest.CaptureF
     assert aborted.endswith("\nShares now: version-a 90 %, version-b 10 %")
     assert [item["weight"] for item in live.run("%traffic shared")] == [90, 10]
     capsys.readouterr()
-    live.run("%rollout shared version-b --steps 20 --every 0.2s --wait")
+    live.run("%rollout shared version-b --steps 20 --every 2s --wait")
     assert capsys.readouterr().out == "version-b: 20 %\nversion-b: Completed at 20 %\n"
     live.run("%rollout shared version-b --steps 30 --every 10m")
     capsys.readouterr()

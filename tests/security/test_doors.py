@@ -64,6 +64,7 @@ from mljupyter.visible import one_line, visible
 from mljupyter.widgets.panels.log_panel import LogPanel
 from mljupyter.workspace import config_file
 from tests.cli.in_process import run, run_json
+from tests.ports import free_port
 from tests.scoring.replicas import replica_of
 from tests.scoring.test_schemas import DECORATED
 from tests.system.conftest import Machine, machine, machines  # noqa: F401 - fixtures
@@ -233,9 +234,7 @@ async def test_a_client_of_the_metrics_port_that_does_not_read_does_not_keep_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(metrics_port, "exposition", lambda _: "x" * (32 << 20))  # more than all buffers between hold
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = probe.getsockname()[1]
+    number = free_port()
     collector: Any = SimpleNamespace(totals=lambda: None)
     port = metrics_port.MetricsPort(collector)
     await port.open(number)

@@ -90,8 +90,9 @@ def as_victim(commons: Path, code: Callable[[], object]) -> None:
 
 
 def only_connected(stolen: Path) -> bool:
-    """Whether the impostor was connected to, and learned nothing."""
-    return wait_until(stolen.exists, "a connection") and not stolen.read_bytes().replace(b"connected:", b"")
+    """Whether the impostor was connected to, and learned nothing; it must not have ended yet."""
+    wait_until(lambda: stolen.exists() and stolen.stat().st_size > 0, "a connection")
+    return not stolen.read_bytes().replace(b"connected:", b"")
 
 
 def deploy(workspace: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_link_that_leads_to_another_users_controller_by_now_is_not_followed(co
     as_victim(commons, link)
     with running_as(ATTACKER, impostor(emptied / "controller.sock", stolen)):
         as_victim(commons, deploy_and_look)
-    assert only_connected(stolen)
+        assert only_connected(stolen)
 
 
 def test_the_controller_sends_nothing_to_another_users_router_or_replica(commons: Path) -> None:
@@ -140,7 +141,7 @@ def test_the_controller_sends_nothing_to_another_users_router_or_replica(commons
 
     with running_as(ATTACKER, impostor(path, stolen)):
         as_victim(commons, lambda: asyncio.run(ask()))
-    assert only_connected(stolen)
+        assert only_connected(stolen)
 
 
 def test_a_replica_takes_no_workers_from_another_users_template(commons: Path) -> None:
@@ -157,7 +158,7 @@ def test_a_replica_takes_no_workers_from_another_users_template(commons: Path) -
     with running_as(ATTACKER, impostor(path, stolen)):
         as_victim(commons, fork)
         as_victim(commons, lambda: asyncio.run(ensure()))
-    assert only_connected(stolen)
+        assert only_connected(stolen)
 
 
 def test_a_directory_of_another_user_stops_nobodys_controller(commons: Path) -> None:
@@ -395,4 +396,4 @@ def test_the_control_directory_of_another_user_is_not_used(commons: Path) -> Non
     run_as(ATTACKER, link)
     with running_as(ATTACKER, impostor(commons / "trap-run" / "controller.sock", stolen)):
         as_victim(commons, use)
-    assert only_connected(stolen)
+        assert only_connected(stolen)

@@ -172,6 +172,7 @@ def test_a_killed_controller_adopts_containers(machine, engine, echo_image) -> N
     record = machine.settle(machine.client.create(spec(echo_image)))
     before = [container.id for container in containers(engine, machine)]
     os.kill(next(iter(machine.controllers())), signal.SIGKILL)
+    wait_until(lambda: not machine.controllers(), "the controller is gone")
     assert score_without_controller(record.status.scoring_uri) == 401
     again = machine.settle(machine.client.endpoint("echo"))
     assert again.status.state is EndpointState.HEALTHY

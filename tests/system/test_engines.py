@@ -149,6 +149,7 @@ def test_containers_of_an_engine_behind_ssh_are_reached_through_it(
     wait_until(lambda: serves(here), "another tunnel leads to it")
     assert before not in tunnels(here)
     os.kill(next(iter(here.controllers())), 9)
+    wait_until(lambda: not here.controllers(), "the controller is gone")
     assert httpx.post(record.status.scoring_uri).status_code == 401, "it serves without a controller"
     kept = tunnels(here)
     assert here.settle(here.client.endpoint("echo")).status.state is EndpointState.HEALTHY

@@ -193,7 +193,7 @@ def test_an_idle_controller_ends_by_itself_and_takes_the_router_along(
     machines: Callable[[], Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = machines()
-    monkeypatch.setenv("MLJUPYTER_CONTROLLER_IDLE_SECONDS", "0.3")
+    monkeypatch.setenv("MLJUPYTER_CONTROLLER_IDLE_SECONDS", "2")
     machine.client.ensure()
     wait_until(lambda: not machine.controllers() and not machine.routers(), "both have ended")
     machine.healthy(machine.spec())

@@ -47,7 +47,7 @@ def test_requests_wake_it_under_load_and_none_is_lost(machine: Machine) -> None:
     spec = machine.spec(script=WAKES_SLOWLY, scaling=may_sleep(), limits={"maxQueueWaitMs": 20_000})
     record = machine.healthy(spec)
     asleep(machine)
-    assert machine.replicas() == {}
+    wait_until(lambda: machine.replicas() == {}, "no process is left")
     for _ in range(2):
         with Load(record.status.scoring_uri, clients=8) as load:
             wait_until(lambda load=load: load.sent > 200, "it answers")

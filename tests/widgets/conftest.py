@@ -10,6 +10,7 @@ import pytest
 from mljupyter.core import Workspace
 from mljupyter.notebook.session import Session
 from mljupyter.widgets.wizard import Wizard
+from tests.waiting import HANG_SECONDS, wait_until
 
 
 class User:
@@ -20,7 +21,7 @@ class User:
 
     @property
     def view(self) -> dict[str, Any]:
-        assert self.wizard.settled()
+        assert self.wizard.settled(HANG_SECONDS)
         return dict(self.wizard.view)
 
     def field(self, key: str) -> dict[str, Any]:
@@ -41,6 +42,13 @@ class User:
 
     def press(self, button: str = "next") -> dict[str, Any]:
         self.wizard.press(button)
+        return self.view
+
+    def go_on(self, pages: int) -> dict[str, Any]:
+        """Press "Next" on as many pages, on each as soon as its checks have ended."""
+        for _ in range(pages):
+            wait_until(lambda: not (self.button("next") or {}).get("reason"), "the way on")
+            self.press()
         return self.view
 
     def choice(self, key: str, value: str) -> dict[str, Any]:

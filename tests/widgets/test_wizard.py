@@ -92,6 +92,21 @@ def test_a_page_that_cannot_be_shown_leaves_the_last_view_with_the_reason_and_go
     assert view["status"] == "" and view["fields"][0]["value"] is True
 
 
+def test_the_reason_of_a_failed_refresh_goes_with_the_next_one_that_succeeds(
+    unreadable: tuple[Wizard, Unreadable],
+) -> None:
+    wizard, page = unreadable
+    view = receive(wizard, "refused")
+    page.gone = True
+    wizard.refresh()
+    wait_until(lambda: "registry.db" in wizard.view["status"], "the reason")
+    assert wizard.view["status"].splitlines() == ["ValueError: refused", "FileNotFoundError: registry.db"]
+    page.gone = False
+    wizard.refresh()
+    wait_until(lambda: "registry.db" not in wizard.view["status"], "the page is shown again")
+    assert wizard.view == view, "with the reason of what somebody did"
+
+
 def test_a_closed_wizard_looks_at_nothing_any_more(unreadable: tuple[Wizard, Unreadable]) -> None:
     wizard, page = unreadable
     begun, released = threading.Event(), threading.Event()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from mljupyter.core import Workspace
 from mljupyter.core.compute import cluster
+from mljupyter.errors import said_of
 from mljupyter.targets.kubernetes.attachment import Attachment, ClusterSettings
 from mljupyter.visible import visible
 from mljupyter.widgets.pages.background_run import BackgroundRun
-from mljupyter.widgets.pages.endpoint_pages import said_of
 
 
 class AttachRun(BackgroundRun):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mljupyter.core.compute import cluster
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import MLJupyterError, said_of
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects.publishing import HTTP_ROUTE, INGRESS, KINDS, Publishing, rule_broken
 from mljupyter.notebook.code import script_of
@@ -22,7 +22,7 @@ from mljupyter.targets.kubernetes.cluster import NoKubeconfigError, access_to, c
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
 from mljupyter.widgets.pages.attach_job import AttachRun
-from mljupyter.widgets.pages.endpoint_pages import Action, said_of
+from mljupyter.widgets.pages.endpoint_pages import Action
 from mljupyter.widgets.wizard import Page
 
 OPTIONS = {option.key: option for option in ATTACH_OPTIONS}

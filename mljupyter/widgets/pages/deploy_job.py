@@ -16,7 +16,7 @@ from mljupyter.deploy.apply import undo
 from mljupyter.deploy.cell_script import place_of
 from mljupyter.deploy.leftovers import Leftovers
 from mljupyter.deploy.wait import NOT_DEPLOYED, follow, short_problem
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import MLJupyterError, said_of
 from mljupyter.notebook.plan import Deployment, Plan
 from mljupyter.spec import EndpointRecord
 from mljupyter.visible import lines_of, visible
@@ -99,14 +99,20 @@ class DeploymentRun(BackgroundRun):
             self._deploy()
         except BuildCancelledError:
             self._end("cancelled", NOTHING_DONE)
-        except MLJupyterError as error:
-            self._end("failed", str(error))
         except Exception as error:  # noqa: BLE001 (shown to the person who waits)
-            self._end("failed", f"{type(error).__name__}: {error}")
+            self._end("failed", said_of(error))
         if self.outcome in ("cancelled", "failed"):
-            with suppress(MLJupyterError):  # the problem is shown already
-                self.problem = f"{self.problem}\n{self.deployment.discard(self._leftovers)}".rstrip()
+            self.problem = f"{self.problem}\n{self._discarded()}".rstrip()
         self._changed()
+
+    def _discarded(self) -> str:
+        """Delete what was registered for this deployment alone; return what to say about it."""
+        try:
+            return self.deployment.discard(self._leftovers)
+        except MLJupyterError:
+            return ""  # the problem is shown already
+        except Exception as error:  # noqa: BLE001 (the form must not wait for ever)
+            return f"What was registered for it may still be there: {said_of(error)}"
 
     def _deploy(self) -> None:
         deployment = self.deployment

@@ -8,7 +8,7 @@ from typing import Any
 
 from mljupyter.core.webservice import AksEndpoint
 from mljupyter.engine.endpoints.unknown_endpoint import unknown_endpoint
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import said_of
 from mljupyter.notebook.session import Session
 from mljupyter.spec import EndpointRecord
 from mljupyter.widgets import fields
@@ -102,11 +102,6 @@ class EndpointPage(Page):
     def blocked(self) -> str:
         """Return how to create an endpoint if there is none."""
         return "" if self._records else NO_ENDPOINT
-
-
-def said_of(error: Exception) -> str:
-    """Return the text of an error for the user."""
-    return str(error) if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"
 
 
 @dataclass

@@ -17,7 +17,7 @@ import anywidget
 
 from mljupyter.client.looking import only_looking
 from mljupyter.core import Workspace
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import MLJupyterError, said_of
 from mljupyter.notebook.views.views import Table
 from mljupyter.visible import visible
 from mljupyter.widgets.kernel import has_kernel, runs_a_cell
@@ -127,19 +127,22 @@ class LivePanel(anywidget.AnyWidget):
                 self._whole_from = math.inf if self._is_heard else began + _WHOLE_SECONDS if whole else self._whole_from
             try:
                 self.send({"kind": "tick", "whole": whole, "time": time.time(), **self._look(whole)})
-            except MLJupyterError as error:
+            except Exception as error:  # noqa: BLE001 (a panel whose thread has ended would stand still)
                 if whole:
                     self._whole_from = 0.0
-                self.send({"kind": "problem", "problem": str(error).partition("\n")[0]})
+                self._say_problem(error)
             if self._saved.wait_seconds() == 0:
                 self._save()
             self._closed.wait(max(EVERY_SECONDS - (time.monotonic() - began), 0.1))
         self._save()
 
+    def _say_problem(self, error: Exception) -> None:
+        with suppress(Exception):  # nobody hears it now; the next look says it again
+            self.send({"kind": "problem", "problem": said_of(error).partition("\n")[0]})
+
     def _failed(self, error: Exception) -> None:
         """Say why an action failed; the view asks its questions again, with the same answers."""
-        text = str(error) if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"
-        self.send({"kind": "said", "text": text, "failed": True})
+        self.send({"kind": "said", "text": said_of(error), "failed": True})
 
     def _say(self, text: str) -> None:
         self.send({"kind": "said", "text": text})
@@ -169,5 +172,9 @@ class LivePanel(anywidget.AnyWidget):
         """Update the saved state once a view was heard; an endpoint that cannot be asked keeps the one that it has."""
         if not self._is_heard:  # a notebook that runs without a reader: its outputs stay as its cells left them
             return
-        with suppress(MLJupyterError):
+        try:
             self._saved.update(self._state(self._table()))
+        except MLJupyterError:
+            pass  # the next look says why
+        except Exception as error:  # noqa: BLE001 (of the table alone; the panel goes on)
+            self._say_problem(error)

@@ -13,7 +13,7 @@ import traitlets
 
 from mljupyter.client.looking import only_looking
 from mljupyter.engine.log_lines import shown_line
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import said_of
 from mljupyter.visible import markup, visible
 from mljupyter.widgets.panels.log_sources import LogSource
 from mljupyter.widgets.saved_state import SavedState, state_of
@@ -43,6 +43,7 @@ class LogPanel(anywidget.AnyWidget):
         self._held: deque[str] = deque(maxlen=MOST_LINES)
         self._new: list[str] = []
         self._seen = False
+        self._problem = ""  # why the last look has failed
         self._saved = SavedState(*_SAVE_SECONDS)
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -83,12 +84,29 @@ class LogPanel(anywidget.AnyWidget):
             if lines and whole:
                 lines = list(self._held)[-_UNHEARD_LINES:]
         if lines:
-            self.send({"kind": "lines", "whole": whole, "lines": lines[-MOST_LINES:]})
+            try:
+                self.send({"kind": "lines", "whole": whole, "lines": lines[-MOST_LINES:]})
+            except Exception:
+                with self._lock:  # for the next message
+                    self._new = [*lines, *self._new][-MOST_LINES:]
+                raise
         view = self._source.view()
         if view != self.view:
             self.view = view
         if self._seen and self._saved.wait_seconds() == 0:
             self._saved.update(self._state())
+
+    def _look(self) -> None:
+        """Send what is new. The reason of a failure becomes a line, once, and the next look may succeed."""
+        try:
+            self._flush()
+        except Exception as error:  # noqa: BLE001 (a panel whose thread has ended would stand still)
+            problem = said_of(error)
+        else:
+            problem = ""
+        if problem and problem != self._problem:
+            self._add(problem)
+        self._problem = problem
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Add the last lines as text and HTML, for places that show only one form."""
@@ -118,16 +136,16 @@ def _read(weak: ref[LogPanel], source: LogSource) -> None:
                     return
                 panel._add(line)
                 del panel
-    except MLJupyterError as error:
+    except Exception as error:  # noqa: BLE001 (it is the last line, so that a reader sees why no more come)
         panel = weak()
         if panel is not None:
-            panel._add(str(error))
+            panel._add(said_of(error))
 
 
 def _send(weak: ref[LogPanel], source: LogSource) -> None:
     while (panel := weak()) is not None and not panel._closed.is_set():
         with only_looking():
-            panel._flush()
+            panel._look()
         closed = panel._closed
         del panel
         closed.wait(_PAUSE_SECONDS)

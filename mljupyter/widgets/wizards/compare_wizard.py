@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mljupyter.errors import said_of
 from mljupyter.notebook.options.command_line import quoted
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.views.comparison import COLUMNS, compared
 from mljupyter.widgets import fields
 from mljupyter.widgets.fields import Choice, Field
-from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage, said_of
+from mljupyter.widgets.pages.endpoint_pages import Action, Chosen, EndpointPage
 from mljupyter.widgets.wizard import Page, Wizard
 
 _STATES = {"": "waiting", "running": "running", "ok": "ok", "failed": "failed"}

@@ -6,7 +6,9 @@ import json
 import signal
 import stat
 import subprocess
+import sys
 import threading
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 
 from mljupyter.core import ComputeTarget, Environment, Model, Workspace
 from mljupyter.core.compute import KubernetesCompute
+from mljupyter.core.compute.cluster import ClusterCompute
 from mljupyter.core.model import InferenceConfig
 from mljupyter.core.webservice import AksWebservice
 from mljupyter.exceptions import AzureMLException, ComputeTargetException, WorkspaceException
@@ -180,9 +183,20 @@ def test_an_interrupt_ends_the_waiting_and_delete_ends_the_creation(
     wait_until(lambda: tools.calls, "the command")
     assert (target.provisioning_state, target.provisioning_errors) == ("Creating", None)
     main = threading.main_thread().ident or 0
-    threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+    def is_waiting() -> bool:
+        waits = ClusterCompute._wait.__code__
+        return any(frame.f_code is waits for frame, _ in traceback.walk_stack(sys._current_frames()[main]))
+
+    def interrupt() -> None:
+        wait_until(is_waiting, "the wait has begun")
+        signal.pthread_kill(main, signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
         target.wait_for_completion()
+    interrupting.join()
     assert "Stopped waiting. Compute target 'trial' is still being worked on (Creating)" in capsys.readouterr().out
     assert target.provisioning_state == "Creating"
     tools.set("hang", on=False)
