@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 
 from tests.browser.hub import HOST, USER, Hub, running_hub
-from tests.browser.lab import notebook
+from tests.browser.lab import PANEL, notebook, to_panel
 from tests.browser.test_jupyter_notebook import check_notebook
-from tests.browser.test_side_panel import PANEL, choose, press
+from tests.browser.test_side_panel import choose, press
 from tests.leftovers import end_what_was_started_below
 from tests.waiting import COMMAND_SECONDS, wait_until
 
@@ -68,8 +68,7 @@ def hub_page(hub: Hub, key: str, context: BrowserContext) -> Iterator[Page]:
     page.on("request", lambda request: page.sent.append((request.url, request.post_data or "")))  # type: ignore[attr-defined]
     page.on("websocket", lambda socket: listen(page, socket))
     hub.log_in(page)
-    page.wait_for_selector(PANEL, state="attached")
-    page.keyboard.press("Control+Alt+e")
+    to_panel(page)
     yield page
     page.close()
 

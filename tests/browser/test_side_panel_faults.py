@@ -10,10 +10,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.crowd import Crowd
-from tests.browser.lab import Lab, serious_problems
+from tests.browser.lab import PANEL, Lab, serious_problems, wait_started
 from tests.waiting import HANG_SECONDS
 
-PANEL = "#mljupyter-endpoints"
 COUNT = 1000
 SET_HIDDEN = """(hidden) => {
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
@@ -44,8 +43,7 @@ def shown(context: BrowserContext, lab: Lab) -> Iterator[Shown]:
     page = context.new_page()
     crowd = Crowd(page, COUNT)
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
-    page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
-    page.wait_for_selector(PANEL, state="attached")
+    wait_started(page)
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
     found = Shown(page, crowd)
     expect(found.line(0)).to_be_visible()
