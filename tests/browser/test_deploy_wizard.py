@@ -48,7 +48,7 @@ def correct_what_is_wrong(notebook: Notebook) -> None:
     form = page.get_by_role("form", name="Deploy a model")
     name, sample = form.get_by_label("Name of the endpoint"), form.get_by_label("Sample rows")
     method = form.get_by_label("Method")
-    assert name.input_value() == "wine"  # proposed
+    expect(name).to_have_value("wine")  # proposed
     name.focus()
     keys.press("Control+a")
     keys.type("My Wine", delay=TYPING_MS)
@@ -112,7 +112,7 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
     assert notebook.sources()[2:4] == [line, call], "run from the top, the call finds the endpoint"
     form.get_by_role("button", name="Insert a call below").click()
     assert notebook.sources()[2:4] == [line, call], "a text is inserted once"
-    assert "[0, 0, 0]" in notebook.run(3).inner_text()
+    expect(notebook.run(3)).to_contain_text("[0, 0, 0]")
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s from %deploy to the first answer")
     assert seconds < promised(LONGEST_SECONDS)
@@ -169,7 +169,7 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     keys.type("0")
     keys.press("Enter")
     form.get_by_text("0 is below the minimum, 1.").wait_for()
-    assert most.evaluate("element => element === document.activeElement")
+    expect(most).to_be_focused()
     keys.press("Control+a")
     keys.type("2")
     form.get_by_text("With 2 at most, requests would have to wait.").wait_for()
@@ -206,5 +206,5 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
     notebook.page.wait_for_function("() => document.querySelectorAll('.jp-CodeCell').length >= 6")
     call = "# Replace DATA by a variable, JSON or a file, then remove the marks.\n# %invoke by-keys DATA"
     assert notebook.sources()[2:5] == ["%deploy", line, call], "in the order of the insertions"
-    assert "3.0" in notebook.run(len(notebook.sources()) - 1).inner_text()
+    expect(notebook.run(len(notebook.sources()) - 1)).to_contain_text("3.0")
     assert notebook.errors() == []

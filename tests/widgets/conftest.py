@@ -10,6 +10,7 @@ import pytest
 from mljupyter.core import Workspace
 from mljupyter.notebook.session import Session
 from mljupyter.widgets.wizard import Wizard
+from tests.waiting import HANG_SECONDS
 
 
 class User:
@@ -20,7 +21,7 @@ class User:
 
     @property
     def view(self) -> dict[str, Any]:
-        assert self.wizard.settled()
+        assert self.wizard.settled(HANG_SECONDS)
         return dict(self.wizard.view)
 
     def field(self, key: str) -> dict[str, Any]:
