@@ -100,8 +100,8 @@ def test_a_newcomer_deploys_a_model_of_their_own_within_two_minutes(
     form.get_by_role("heading", name="How large").wait_for()
     form.get_by_role("button", name="Review").click()
     form.get_by_role("heading", name="Is this what you want?").wait_for()
-    assert form.get_by_role("button", name="Progress").get_attribute("aria-disabled") == "true"
-    assert form.get_by_text("Generated scoring script").is_visible()
+    expect(form.get_by_role("button", name="Progress")).to_have_attribute("aria-disabled", "true")
+    expect(form.get_by_text("Generated scoring script")).to_be_visible()
     assert "%deploy my-wine wine --sample X[:3]" in form.get_by_label("Equivalent magic").inner_text()
     form.get_by_role("button", name="Deploy now").click()
     form.get_by_role("heading", name="Endpoint is ready").wait_for()
@@ -130,27 +130,29 @@ def test_a_model_is_deployed_by_keyboard_alone(opened: Callable[..., Notebook], 
 
     def shown(heading: str, name: str) -> None:
         form.get_by_role("heading", name=heading).wait_for()
+        focused = page.evaluate_handle("() => document.activeElement")
         for theme in notebook.themes():
             notebook.theme(theme)
             shot(f"deploy-{name}-{theme}", "form.mlj")
             assert serious_problems(page, "form.mlj") == []
         narrow = narrow_problems(page, "form.mlj", lambda: shot(f"deploy-{name}-narrow", "form.mlj"))
         assert narrow == []
+        focused.evaluate("(element) => element.focus()")  # a change of the theme may have taken it away
 
     form.get_by_label("Name of the endpoint").focus()
     keys.type("By Keys")
     keys.press("Enter")
     form.get_by_text("Invalid endpoint name").wait_for()
     shown("What do you want to deploy?", "1-model")
-    form.get_by_label("Name of the endpoint").focus()  # a change of the theme may take it away
+    expect(form.get_by_label("Name of the endpoint")).to_be_focused()
     keys.press("Control+a")
     keys.type("by-keys")
     keys.press("Enter")
     form.get_by_role("heading", name="Where should it run?").wait_for()
     form.get_by_role("radio", name="local").wait_for()
     form.get_by_role("button", name="Check again", disabled=False).wait_for()
-    assert form.get_by_role("radio", name="docker").is_disabled()
-    assert "does not answer" in form.inner_text()
+    expect(form.get_by_role("radio", name="docker")).to_be_disabled()
+    expect(form).to_contain_text("does not answer")
     shown("Where should it run?", "2-where")
     form.get_by_role("radio", name="local").focus()
     keys.press("Enter")
