@@ -63,7 +63,7 @@ def config(milliseconds):
     Path(f"after_{milliseconds}.py").write_text(
         f"import time\\ndef init(): pass\\ndef run(data): time.sleep({milliseconds} / 1000)")
     return InferenceConfig(entry_script=f"after_{milliseconds}.py")
-both = Model.deploy(ws, "both", [], config(150), AksEndpoint.deploy_configuration(
+both = Model.deploy(ws, "both", [], config(80), AksEndpoint.deploy_configuration(
     version_name="blue", traffic_percentile=50, autoscale_enabled=False, num_replicas=1))
 both.wait_for_deployment()
 both.create_version(
