@@ -175,7 +175,7 @@ const panel: JupyterFrontEndPlugin<void> = {
       }
     });
     addActions(commands, mlj, trans);
-    const preferences = new Preferences();
+    const preferences = new Preferences(registry, panel.id);
     addViews(app, mlj, new Place(app, lab !== null), restorer, notebooks, preferences, trans);
     const missing = await mlj.missing;
     if (missing !== null) {
@@ -192,6 +192,10 @@ const panel: JupyterFrontEndPlugin<void> = {
         });
     }
     launcher?.add({ command: CommandIDs.deploy, category: trans.__('Other'), rank: 1 });
+    await preferences.ready;
+    if (preferences.workspace !== '') {
+      mlj.endpoints.choose(preferences.workspace);
+    }
     show(
       new SidePanel({
         api: mlj.api,
@@ -203,13 +207,6 @@ const panel: JupyterFrontEndPlugin<void> = {
         drag: dragCode
       })
     );
-    const settings = await registry?.load(panel.id);
-    if (settings !== undefined) {
-      preferences.use(settings);
-    }
-    if (preferences.workspace !== '') {
-      mlj.endpoints.choose(preferences.workspace);
-    }
     tellEvents(mlj.endpoints, commands, preferences, trans);
     mlj.channel.connect();
   }

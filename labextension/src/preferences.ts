@@ -4,10 +4,13 @@ import type { IEvent } from './listing';
 
 /** What a person has chosen in the settings editor, as it is now; the defaults before the settings are read. */
 export class Preferences {
-  /** Read the settings from now on. */
-  use(settings: ISettingRegistry.ISettings): void {
-    this.settings = settings;
+  /** @param registry - where the settings are; null for a page without them, which has the defaults */
+  constructor(registry: ISettingRegistry | null, plugin: string) {
+    this.ready = this.load(registry, plugin);
   }
+
+  /** The settings are read, or cannot be: what is opened before would not follow them. */
+  readonly ready: Promise<void>;
 
   /** The workspace that the panel shows at first; empty for the one that notebooks use. */
   get workspace(): string {
@@ -34,6 +37,14 @@ export class Preferences {
     const wanted = this.settings?.get('notify').composite as
       Partial<Record<IEvent['kind'], boolean>> | undefined;
     return wanted?.[kind] !== false;
+  }
+
+  private async load(registry: ISettingRegistry | null, plugin: string): Promise<void> {
+    try {
+      this.settings = (await registry?.load(plugin)) ?? null;
+    } catch {
+      // Such as a file of settings that does not fit the schema, which JupyterLab reports: the defaults are used.
+    }
   }
 
   private text(key: string): string {

@@ -79,7 +79,7 @@ export function addViews(
   });
 
   const open = (kind: string, given: IViewRequest['given']) => {
-    const { workspace } = endpoints;
+    const workspace = endpoints.workspace || preferences.workspace; // the panel may not have chosen it yet
     const known = tracker.find(({ content: { request } }) => {
       const same = request.kind === kind && request.workspace === workspace;
       return same && request.given.name === given.name && given.name !== undefined;
@@ -107,6 +107,7 @@ export function addViews(
       describedBy: describing({ name: trans.__('The endpoint') }),
       execute: async args => {
         const name = await chosenEndpoint(endpoints, args, trans);
+        await preferences.ready;
         if (name !== null) {
           open(kind, { name, ...chosen() });
         }
@@ -143,7 +144,8 @@ export function addViews(
         score: trans.__('The file of a scoring script'),
         to: trans.__('The compute target')
       }),
-      execute: args => {
+      execute: async args => {
+        await preferences.ready; // by its keys, it may be opened as soon as the page is there
         const given: IViewRequest['given'] = {};
         for (const key of ['model', 'path', 'score', 'to'] as const) {
           const value = args[key];

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.lab import SERVER_EXTENSION, prepared
+from tests.browser.lab import SERVER_EXTENSION, prepared, wait_started
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -74,7 +74,7 @@ class Hub:
         page.get_by_label("Username").fill(USER)
         page.get_by_label("Password").fill("any")
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
+        wait_started(page)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 _MOST_STEPS = 150
@@ -11,6 +13,11 @@ _WHERE = """(element) => {
     return element.compareDocumentPosition(at) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1;
 }"""
 """0 where the focus is, 1 where the element comes after it in the page, -1 where it comes before it."""
+
+
+_ACTIVE = """() => [...document.querySelectorAll('.lm-Menu-item')]
+    .findIndex((item) => item.classList.contains('lm-mod-active'))"""
+"""The place of the item that Enter chooses in the menu that is open; -1 if there is none."""
 
 
 class Keyboard:
@@ -34,7 +41,8 @@ class Keyboard:
         raise AssertionError(f"{_MOST_STEPS} times Tab do not lead to {control}")
 
     def use(self, control: Locator, key: str = "Enter") -> None:
-        """Go to a control, and press a key there."""
+        """Go to a control, and press a key there once it takes one."""
+        expect(control).to_be_enabled()
         self.go_to(control)
         self.press(key)
 
@@ -56,11 +64,17 @@ class Keyboard:
         raise AssertionError(f"the arrows do not lead to {option}")
 
     def choose_in_menu(self, item: Locator) -> None:
-        """Choose an item of the menu that is open."""
+        """Choose an item of the menu that is open.
+
+        A menu gets the focus a moment after it is shown, and shows its active item a moment after it has changed.
+        """
         expect(item).to_be_visible()
+        expect(self.page.locator(".lm-Menu:focus-within")).to_be_visible()
         for _ in range(_MOST_STEPS):
             if "lm-mod-active" in (item.get_attribute("class") or ""):
-                self.press("Enter")
-                return
+                break
+            before = self.page.evaluate(_ACTIVE)
             self.press("ArrowDown")
-        raise AssertionError(f"the arrows do not lead to {item}")
+            self.page.wait_for_function(f"(before) => ({_ACTIVE})() !== before", arg=before)
+        expect(item).to_have_class(re.compile("lm-mod-active"))
+        self.press("Enter")

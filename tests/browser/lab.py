@@ -9,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,12 +22,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 from playwright.sync_api import TimeoutError as PageTimeoutError
 
+from tests.ports import free_port
 from tests.waiting import COMMAND_SECONDS, HANG_SECONDS, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LABEXTENSION = Path(__file__).parents[2] / "labextension" / "prebuilt"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 SERVER_EXTENSION = "mljupyter.labserver"
+PANEL = "#mljupyter-endpoints"
+_HAS_KEYS = "() => window.jupyterapp?.commands.keyBindings.some(({ command }) => command === 'mljupyter:show-panel')"
+_MOST_TRIES = 10
+_NOTICED_MS = 20_000
 _LOOK_EVERY = 100
 """Milliseconds between two looks at a page that waits for its kernel. By default, it is drawn anew for each look."""
 _SETTINGS = {
@@ -128,7 +134,7 @@ def running(directory: Path, home: Path, theme: str = "light", extension: str = 
     log = home / "lab.log"
     server: subprocess.Popen[bytes] | None = None
 
-    def start(port: int = 0) -> Any:
+    def start(port: int) -> Any:
         nonlocal server
         for left in runtime.glob("jpserver-*"):
             left.unlink()
@@ -153,7 +159,7 @@ def running(directory: Path, home: Path, theme: str = "light", extension: str = 
         start(about["port"])
 
     try:
-        about = start()
+        about = start(free_port())  # which no connection gets while the server is away
         yield Lab(about["url"], about["token"], directory, home, restart)
     finally:
         end()
@@ -164,6 +170,33 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text())
     except ValueError:
         return None
+
+
+def wait_started(page: Page) -> None:
+    """Wait until JupyterLab, or Jupyter Notebook, has started: keys have commands, and the layout stays as it is."""
+    page.wait_for_function(_HAS_KEYS)
+    page.wait_for_selector(PANEL, state="attached")
+    page.evaluate("() => window.jupyterapp.restored.then(() => null)")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+
+def to_panel(page: Page) -> None:
+    """Press the keys for the panel until it has the focus. JupyterLab gives it to the launcher when it has started."""
+    for _ in range(_MOST_TRIES):
+        page.keyboard.press("Control+Alt+e")
+        try:
+            expect(page.locator(PANEL)).to_be_focused(timeout=_NOTICED_MS)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError("the keys do not lead to the panel")
+
+
+def show_theme(page: Page, title: str) -> None:
+    """Change the theme to one of JupyterLab, such as ``JupyterLab Dark``, and wait until it is shown."""
+    page.evaluate("(theme) => { window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }", title)
+    page.wait_for_function("(title) => document.body.dataset.jpThemeName === title", arg=title)
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
 def notebook(cells: list[str], path: Path) -> None:
@@ -187,6 +220,21 @@ def notebook(cells: list[str], path: Path) -> None:
     path.write_text(json.dumps(document))
 
 
+_NOTE_RUN = """(index) => {
+    const cells = [...window.jupyterapp.shell.currentWidget.content.widgets];
+    const { model } = cells.filter((cell) => cell.model.type === 'code')[index];
+    const note = (_, { name, newValue }) => {
+        if (name === 'executionCount' && newValue !== null) {
+            model.stateChanged.disconnect(note);
+            window.hasRun = true;
+        }
+    };
+    window.hasRun = false;
+    model.stateChanged.connect(note);
+}"""
+"""Note the next end of a code cell in ``window.hasRun``."""
+
+
 class Notebook:
     """One notebook in a page, driven as a person does: by what is to be seen, and by the keyboard."""
 
@@ -198,28 +246,34 @@ class Notebook:
     def open(self) -> None:
         """Open the notebook in the light theme, and wait until its kernel is there."""
         self.page.goto(self.lab.address(self.name))
+        self.wait_kernel()
+        wait_started(self.page)
+        self.command("application:toggle-left-area")
+        self.theme("light")
+
+    def wait_kernel(self) -> None:
+        """Wait until the kernel of a page that was just opened is there."""
         try:
             self.wait_idle(60)
         except PageTimeoutError:  # Jupyter misses a kernel that starts too slowly; people load the page again
             self.page.reload()
             self.wait_idle()
-        self.command("application:toggle-left-area")
-        self.theme("light")
 
     def reload(self, shown: Locator) -> None:
         """Load the page again, and return when something is shown.
 
         ipywidgets gives a kernel 4 s to send the state of all widgets. After that it may show an error, and people load
-        the page once more.
+        the page again.
         """
         lost = self.page.get_by_text("Error displaying widget")
-        for _ in range(3):
+        began = time.monotonic()
+        while time.monotonic() < began + HANG_SECONDS:
             self.page.reload()
             self.wait_idle()
             expect(shown.filter(visible=True).or_(lost).first).to_be_attached()
             if shown.first.is_visible():
                 return
-        raise AssertionError("three times, ipywidgets did not get the state of the widgets within 4 s")
+        raise AssertionError("each time, ipywidgets did not get the state of the widgets within 4 s")
 
     def command(self, name: str, **arguments: object) -> None:
         """Execute one of JupyterLab's commands."""
@@ -255,14 +309,9 @@ class Notebook:
         cell = self.cell(index)
         cell.locator(".cm-content").first.click()
         before = self.sources()
+        self.page.evaluate(_NOTE_RUN, index)  # the number of an earlier run says nothing of this one
         self.page.keyboard.press("Shift+Enter")
-        self.page.wait_for_function(
-            """(index) => /\\[\\d+\\]/.test(
-                document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[index]?.textContent ?? '')""",
-            arg=index,
-            timeout=seconds * 1000,
-            polling=_LOOK_EVERY,
-        )
+        self.page.wait_for_function("() => window.hasRun", timeout=seconds * 1000, polling=_LOOK_EVERY)
         assert self.sources()[: len(before)] == before
         return cell.locator(".jp-OutputArea").first
 
@@ -317,15 +366,14 @@ class Notebook:
 
     def theme(self, name: str) -> None:
         """Change the theme."""
-        self.command("apputils:change-theme", theme=THEMES[name])
-        self.page.wait_for_function("(name) => document.body.dataset.jpThemeName === name", arg=THEMES[name])
-        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+        show_theme(self.page, THEMES[name])
 
 
 def saved_tabs(lab: Lab) -> set[str]:
     """Return the ids of our tabs in the layout that JupyterLab has saved last."""
     headers = {"Authorization": f"token {lab.token}"}
-    saved = httpx.get(f"{lab.url}lab/api/workspaces/default", headers=headers).json()["data"]
+    address = f"{lab.url}lab/api/workspaces/default"
+    saved = httpx.get(address, headers=headers, timeout=HANG_SECONDS).json()["data"]
     return set(re.findall(r"mljupyter-views:[\w-]+", json.dumps(saved.get("layout-restorer:data", {}).get("main", {}))))
 
 

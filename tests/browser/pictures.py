@@ -18,9 +18,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import THEMES, Lab, Notebook
+from tests.browser.lab import PANEL, THEMES, Lab, Notebook, show_theme, to_panel, wait_started
 from tests.browser.test_panels import LOAD, PREPARE, STOP, VERSIONS
-from tests.browser.test_side_panel import PANEL
 from tests.quickstart import code
 
 ROOT = Path(__file__).parents[2]
@@ -167,8 +166,8 @@ def test_side_panel(page: Page, lab: Lab, tmp_path: Path) -> None:
         assert load.stdout is not None
         assert "ready\n" in iter(load.stdout.readline, "")
         page.goto(f"{lab.url}lab?token={lab.token}&reset")
-        page.wait_for_selector(PANEL, state="attached")
-        page.keyboard.press("Control+Alt+e")
+        wait_started(page)
+        to_panel(page)
         panel = page.locator(PANEL)
         panel.get_by_role("button", name="iris", exact=True).click()
         panel.get_by_role("button", name="Versions of iris").click()
@@ -176,8 +175,7 @@ def test_side_panel(page: Page, lab: Lab, tmp_path: Path) -> None:
         expect(panel.get_by_role("img", name=re.compile("p95 .* ms"))).to_have_count(2)
         page.wait_for_timeout(30_000)  # for charts with something in them
         for theme, title in THEMES.items():
-            page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", title)
-            page.wait_for_selector(f"[data-jp-theme-name='{title}']", state="attached")
+            show_theme(page, title)
             page.wait_for_timeout(2000)
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             small = picture.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)  # keeps rare colours

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.lab import Lab, notebook
-from tests.browser.test_side_panel import PANEL
+from tests.browser.lab import PANEL, Lab, notebook, wait_started
 
 
 def test_the_panel_is_beside_a_notebook_and_its_views_are_tabs_of_a_page_that_is_there_again_after_a_reload(
@@ -19,7 +18,7 @@ def test_the_panel_is_beside_a_notebook_and_its_views_are_tabs_of_a_page_that_is
 def check_notebook(page: Page, context: BrowserContext) -> None:
     """Check the panel and a view of a page with a notebook."""
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.wait_for_selector(PANEL, state="attached")
+    wait_started(page)
     page.keyboard.press("Control+Alt+e")
     panel = page.locator(PANEL)
     expect(panel.get_by_role("heading", name="Endpoints")).to_be_visible()

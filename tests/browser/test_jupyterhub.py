@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 
 from tests.browser.hub import HOST, USER, Hub, running_hub
-from tests.browser.lab import notebook
+from tests.browser.lab import PANEL, notebook, to_panel
 from tests.browser.test_jupyter_notebook import check_notebook
-from tests.browser.test_side_panel import PANEL, choose, press
+from tests.browser.test_side_panel import choose, press
 from tests.leftovers import end_what_was_started_below
 from tests.waiting import COMMAND_SECONDS, wait_until
 
@@ -66,10 +66,13 @@ def hub_page(hub: Hub, key: str, context: BrowserContext) -> Iterator[Page]:
     page.sent = []  # type: ignore[attr-defined]
     page.told = []  # type: ignore[attr-defined]
     page.on("request", lambda request: page.sent.append((request.url, request.post_data or "")))  # type: ignore[attr-defined]
+    page.pending = set()  # type: ignore[attr-defined]
+    page.on("request", lambda request: page.pending.add(request))  # type: ignore[attr-defined]
+    for end in ("requestfinished", "requestfailed"):
+        page.on(end, lambda request: page.pending.discard(request))  # type: ignore[attr-defined, call-overload]
     page.on("websocket", lambda socket: listen(page, socket))
     hub.log_in(page)
-    page.wait_for_selector(PANEL, state="attached")
-    page.keyboard.press("Control+Alt+e")
+    to_panel(page)
     yield page
     page.close()
 
@@ -141,6 +144,12 @@ def test_an_open_panel_is_no_activity_that_keeps_the_server_alive(hub_page: Page
     told = hub_page.told  # type: ignore[attr-defined]
     # JupyterLab asks for kernels and terminals while it is visible, which does count.
     hub_page.route(re.compile("/api/"), lambda route: route.abort())
+
+    def has_asked() -> bool:
+        hub_page.evaluate("() => 1")
+        return not any("/api/" in request.url for request in hub_page.pending)  # type: ignore[attr-defined]
+
+    wait_until(has_asked, "what it has asked before is answered")
     with hub.client() as client:
         before = client.get("api/status").raise_for_status().json()["last_activity"]
         seen = len(told)

@@ -11,11 +11,19 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, wait_until_saved
+from tests.browser.lab import (
+    PANEL,
+    Lab,
+    Notebook,
+    serious_problems,
+    show_theme,
+    until_offered,
+    wait_started,
+    wait_until_saved,
+)
 from tests.testbed import needed
 from tests.waiting import COMMAND_SECONDS
 
-PANEL = "#mljupyter-endpoints"
 FIT = """from pathlib import Path
 from time import sleep
 from sklearn.linear_model import Ridge
@@ -56,7 +64,6 @@ OTHER_EXTENSION = """async () => {
     await window.jupyterapp.activatePlugin('other:plugin');
 }"""
 OPEN = "(id) => window.jupyterapp.commands.execute(id)"
-HAS_PANEL = "() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')"
 
 
 def sdk(lab: Lab, place: Path, code: str) -> None:
@@ -68,16 +75,14 @@ def sdk(lab: Lab, place: Path, code: str) -> None:
 def show_panel(page: Page, lab: Lab) -> None:
     """Open JupyterLab with the side panel and nothing else."""
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
-    page.wait_for_function(HAS_PANEL)
-    page.wait_for_selector(PANEL, state="attached")
+    wait_started(page)
     page.evaluate(OPEN, "mljupyter:show-panel")
 
 
 def in_both_themes(page: Page, shot: Callable[..., None], name: str, *selectors: str) -> None:
     """Take a picture in the light and in the dark theme, and check what is shown."""
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
-        page.wait_for_selector(f"[data-jp-theme-name='{theme}']", state="attached")
+        show_theme(page, theme)
         shot(f"{name}-{theme.split()[-1].lower()}")
         for selector in selectors:
             assert serious_problems(page, selector) == []
@@ -218,7 +223,7 @@ def test_an_image_is_listed_its_build_log_is_a_tab_and_it_is_deleted_after_a_que
 
 def test_every_command_says_which_arguments_it_takes(page: Page, lab: Lab) -> None:
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
-    page.wait_for_function(HAS_PANEL)
+    wait_started(page)
     described = page.evaluate(
         """async () => {
             const { commands } = window.jupyterapp;

@@ -63,7 +63,7 @@ def config(milliseconds):
     Path(f"after_{milliseconds}.py").write_text(
         f"import time\\ndef init(): pass\\ndef run(data): time.sleep({milliseconds} / 1000)")
     return InferenceConfig(entry_script=f"after_{milliseconds}.py")
-both = Model.deploy(ws, "both", [], config(40), AksEndpoint.deploy_configuration(
+both = Model.deploy(ws, "both", [], config(80), AksEndpoint.deploy_configuration(
     version_name="blue", traffic_percentile=50, autoscale_enabled=False, num_replicas=1))
 both.wait_for_deployment()
 both.create_version(
@@ -111,6 +111,7 @@ def test_the_monitor_follows_the_load_acts_and_comes_back(
     expect(number(panel, "Requests per second")).to_have_text(re.compile("^[1-9]"))
     panel.get_by_role("button", name="Scale").click()
     page.keyboard.press("Tab")
+    expect(panel.get_by_label("Replicas, or minimum:maximum")).to_be_focused()
     page.keyboard.type("2")
     page.keyboard.press("Enter")
     expect(panel.get_by_text("watched gets 2 replicas.")).to_be_visible()
@@ -175,9 +176,13 @@ def test_a_chart_is_read_with_the_mouse_and_zoomed_together_with_the_others(
     page.mouse.up()
     reset = panel.get_by_role("button", name="Reset zoom")
     expect(reset).to_be_visible()
-    labels = [chart.locator(".mlj-plot").get_attribute("aria-label") or "" for chart in (latency, traffic)]
-    shown = [re.search(r"(\d\d:\d\d:\d\d) to (\d\d:\d\d:\d\d)", label) for label in labels]
-    assert shown[0] is not None and shown[1] is not None and shown[0][0] == shown[1][0]
+
+    def show_the_same() -> bool:
+        labels = [chart.locator(".mlj-plot").get_attribute("aria-label") or "" for chart in (latency, traffic)]
+        shown = [re.search(r"(\d\d:\d\d:\d\d) to (\d\d:\d\d:\d\d)", label) for label in labels]
+        return shown[0] is not None and shown[1] is not None and shown[0][0] == shown[1][0]
+
+    wait_until(show_the_same, "both charts show the same period")
     for theme in notebook.themes():
         notebook.theme(theme)
         shot(f"monitor-zoomed-{theme}", ".mlj-monitor")
@@ -197,6 +202,14 @@ def keeps_what_it_shows(panel: Locator) -> None:
     """Check that charts stand still while they are paused, and are saved as a table and as a picture."""
     page, description = panel.page, panel.locator(".mlj-chart .mlj-plot").first
     pause = panel.get_by_role("button", name="Pause")
+
+    def table() -> tuple[str, pd.DataFrame]:
+        with page.expect_download() as found:
+            panel.get_by_role("button", name="CSV").click()
+        return found.value.suggested_filename, pd.read_csv(found.value.path(), parse_dates=["time"])
+
+    # The first seconds also have the requests of %deploy for the description of the API, which take less.
+    wait_until(lambda: table()[1]["Latency (ms): p50"].count() >= 5, "most seconds are of the load")
     pause.press("Enter")
     expect(pause).to_have_attribute("aria-pressed", "true")
 
@@ -206,14 +219,11 @@ def keeps_what_it_shows(panel: Locator) -> None:
         return found.group()  # values of the last second may still come
 
     before = period()
-    with page.expect_download() as table:
-        panel.get_by_role("button", name="CSV").click()
+    name, frame = table()
     with page.expect_download() as picture:
         panel.get_by_role("button", name="PNG").click()
-    assert [table.value.suggested_filename, picture.value.suggested_filename] == ["charted.csv", "charted.png"]
-    frame = pd.read_csv(table.value.path(), parse_dates=["time"])
+    assert [name, picture.value.suggested_filename] == ["charted.csv", "charted.png"]
     assert frame["time"].is_monotonic_increasing and frame["time"].dt.tz is not None
-    # The first seconds also have the requests of %deploy for the description of the API, which take less.
     assert frame["Latency (ms): p50"].median() >= 50, "a request takes that long"
     assert frame["Requests per second: charted"].max() > 1
     assert frame.columns.is_unique
@@ -250,6 +260,7 @@ def test_versions_are_compared_while_they_serve_and_one_is_promoted(
     page.keyboard.press("Enter")
     expect(panel.get_by_label("Give all requests to")).to_be_focused()
     page.keyboard.press("Tab")
+    expect(panel.locator("button:focus")).to_be_enabled()
     page.keyboard.press("Enter")
     expect(panel.get_by_text("green is default and control")).to_be_visible()
     expect(panel.locator("thead")).to_contain_text("green control")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from playwright.sync_api import expect
+
 from tests.azureml.test_kernel import CALL, DEPLOY, OLD_CELL
 from tests.browser.lab import Notebook
 from tests.quickstart import QUICKSTART, shortened
@@ -29,4 +31,4 @@ def test_old_cells_that_are_pasted_run_without_an_edit(opened: Callable[..., Not
     notebook = opened("%load_ext mljupyter", *cells, "print(result)\nws.delete()")
     notebook.run_all()
     assert notebook.errors() == []
-    assert "[6, 12]" in notebook.cell(4).inner_text()
+    expect(notebook.cell(4)).to_contain_text("[6, 12]")

@@ -12,9 +12,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Lab, Notebook, serious_problems, until_offered, wait_until_saved
+from tests.browser.keyboard import Keyboard
+from tests.browser.lab import (
+    PANEL,
+    Lab,
+    Notebook,
+    serious_problems,
+    show_theme,
+    to_panel,
+    until_offered,
+    wait_started,
+    wait_until_saved,
+)
 from tests.browser.walk import walk
-from tests.waiting import COMMAND_SECONDS, wait_until
+from tests.waiting import COMMAND_SECONDS
 
 REGISTER = """
 import sys
@@ -22,7 +33,23 @@ from mljupyter.core import Model, Workspace
 ws = Workspace.create("default", exist_ok=True)
 Model.register(ws, sys.argv[1], "line", model_framework=Model.Framework.SCIKITLEARN, sample_input_dataset=None)
 """
-PANEL = "#mljupyter-endpoints"
+NOTE_WAITING = """() => {  // what is said while something lasts, which may be over before a test looks
+    window.said = [];
+    const places = [['Models', 'details .mljlab-quiet'], ['tab', '.mljlab-View [role=status]']];
+    const note = () => {
+        for (const [place, selector] of places) {
+            for (const element of document.querySelectorAll(selector)) {
+                const section = element.closest('details')?.querySelector('summary').textContent ?? place;
+                if (element.textContent.endsWith('…') && element.checkVisibility()) {
+                    window.said.push(`${section}: ${element.textContent}`);
+                }
+            }
+        }
+    };
+    new MutationObserver(note).observe(document.body, {
+        subtree: true, childList: true, characterData: true, attributeFilter: ['class', 'hidden', 'open'],
+    });
+}"""
 SLOW_MESSAGES = """() => {  // Chromium slows requests, but no WebSocket
     const { send } = WebSocket.prototype;
     WebSocket.prototype.send = function (...message) { setTimeout(() => send.apply(this, message), 800); };
@@ -37,13 +64,13 @@ def lab_page(page: Page, lab: Lab, line_model: Path) -> Page:
     command = [sys.executable, "-c", REGISTER, str(line_model)]
     subprocess.run(command, cwd=line_model.parent, env=environment, check=True, timeout=COMMAND_SECONDS)
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
-    page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
-    page.wait_for_selector(PANEL, state="attached")
+    wait_started(page)
     return page
 
 
 def press(page: Page, control: Locator, key: str = "Enter") -> None:
-    """Put the focus on a control, as Tab does, and press a key."""
+    """Put the focus on a control, as Tab does, and press a key once it takes one."""
+    expect(control).to_be_enabled()
     control.focus()
     expect(control).to_be_focused()
     page.keyboard.press(key)
@@ -52,20 +79,14 @@ def press(page: Page, control: Locator, key: str = "Enter") -> None:
 def choose(page: Page, name: str, action: str) -> None:
     """Choose an action in the menu of an endpoint by the keyboard."""
     press(page, page.get_by_role("button", name=f"Actions on {name}"))
-    item = page.get_by_role("menuitem", name=action, exact=True)
-    expect(item).to_be_visible()
-    for _ in range(20):
-        page.keyboard.press("ArrowDown")
-        if "lm-mod-active" in (item.get_attribute("class") or ""):
-            break
-    page.keyboard.press("Enter")
+    Keyboard(page).choose_in_menu(page.get_by_role("menuitem", name=action, exact=True))
 
 
 def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     lab_page: Page, shot: Callable[..., None]
 ) -> None:
     page = lab_page
-    page.keyboard.press("Control+Alt+e")
+    to_panel(page)
     panel = page.locator(PANEL)
     expect(panel.get_by_text("There is none in this workspace yet")).to_be_visible()
     press(page, panel.get_by_text("Models", exact=True))
@@ -83,8 +104,7 @@ def test_a_model_is_deployed_tried_scaled_and_deleted_without_kernel_and_mouse(
     expect(panel.get_by_text("used by line-one")).to_be_visible()
     expect(panel.get_by_role("button", name="Delete line:1")).to_be_disabled()
     for theme in ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"):
-        page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
-        page.wait_for_selector(f"[data-jp-theme-name='{theme}']", state="attached")
+        show_theme(page, theme)
         shot(f"side-panel-{theme.split(maxsplit=1)[-1].lower().replace(' ', '-')}")
         assert serious_problems(page, PANEL) == []
         assert serious_problems(page, ".mljlab-View") == []
@@ -161,15 +181,21 @@ def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_no
     link.send("Network.enable")
     link.send("Network.emulateNetworkConditions", slow)
     page.evaluate(SLOW_MESSAGES)
+    page.evaluate(NOTE_WAITING)
+
+    def said(words: str) -> None:
+        """Wait until a person was told something, and forget what was said."""
+        page.wait_for_function("(words) => window.said.includes(words)", arg=words)
+        page.evaluate("() => { window.said = []; }")
 
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
     panel.get_by_text("Models", exact=True).click()
-    expect(panel.locator("details", has_text="Models").get_by_text("Loading …")).to_be_visible()
+    said("Models: Loading …")
     expect(panel.get_by_role("button", name="Deploy line:1")).to_be_visible()
 
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:attach')")
     tab = page.locator(".mljlab-View").filter(visible=True)
-    expect(tab.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    said("tab: Loading …")
     # The checks have ended before the code that shows them has arrived: nothing of that is lost.
     expect(tab.get_by_text("Can be used now.").first).to_be_visible()
 
@@ -179,7 +205,7 @@ def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_no
     following = tab.get_by_role("button", name="Next", exact=True)
     deploy = tab.get_by_role("button", name="Deploy now")
     following.dblclick()
-    expect(tab.get_by_text("Working …")).to_be_visible()
+    said("tab: Working …")
     expect(heading).to_have_text("Where should it run?")  # the second press has opened no further step
     until_offered(tab, deploy)
     deploy.dblclick()
@@ -187,7 +213,7 @@ def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_no
     expect(line.first).to_contain_text("Healthy")
 
     panel.get_by_role("button", name="slow-one", exact=True).click()
-    expect(tab.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    said("tab: Loading …")
     expect(tab.locator(".mlj-panel")).to_contain_text("Requests per second")
     panel.get_by_role("button", name="Actions on slow-one").click()
     page.get_by_role("menuitem", name="History", exact=True).click()
@@ -208,11 +234,9 @@ def test_the_settings_choose_the_target_of_the_next_deployment(lab_page: Page) -
         expect(editor.get_by_text(title, exact=True).first).to_be_visible()
     editor.locator("input[id$='_target']").fill("docker")
     editor.locator("input[id$='_target']").press("Tab")
-    saved = """async () => {
-        const { raw } = await window.jupyterapp.serviceManager.settings.fetch('mljupyter-labextension:panel');
-        return raw.includes('docker');
-    }"""
-    wait_until(lambda: page.evaluate(saved), "the setting is saved")
+    # The page has the setting when the server has it and was asked for it again.
+    restore = editor.get_by_role("button", name="Restore to Defaults")
+    expect(restore).to_be_visible()
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:deploy')")
     page.get_by_role("button", name="Next", exact=True).click()
     expect(page.get_by_role("radio", name=re.compile("docker"))).to_be_checked()
@@ -240,9 +264,12 @@ def test_an_endpoint_that_is_dragged_into_a_notebook_becomes_a_cell(
 ) -> None:
     notebook = opened("1 + 1")
     page = notebook.page
-    page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
+    to_panel(page)
     panel = page.locator(PANEL)
+    expect(panel.get_by_text("There is none in this workspace yet")).to_be_visible()
     press(page, panel.get_by_text("Models", exact=True))
+    for place in (notebook.cell(0), panel.locator(".mljlab-model").first):
+        place.hover()  # it stands still
     source = panel.locator(".mljlab-model").first.bounding_box()
     target = notebook.cell(0).bounding_box()
     assert source is not None and target is not None
@@ -277,7 +304,6 @@ def test_without_a_websocket_the_panel_asks_at_intervals(lab_page: Page, lab: La
         };"""
     )
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
-    page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
-    page.wait_for_selector(PANEL, state="attached")
+    wait_started(page)
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
     expect(page.locator(PANEL).get_by_text("There is none in this workspace yet")).to_be_visible()

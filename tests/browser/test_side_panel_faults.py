@@ -10,11 +10,11 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.crowd import Crowd
-from tests.browser.lab import Lab, serious_problems
+from tests.browser.lab import PANEL, Lab, serious_problems, wait_started
 from tests.waiting import HANG_SECONDS
 
-PANEL = "#mljupyter-endpoints"
 COUNT = 1000
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))"
 SET_HIDDEN = """(hidden) => {
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event('visibilitychange'));
@@ -44,8 +44,7 @@ def shown(context: BrowserContext, lab: Lab) -> Iterator[Shown]:
     page = context.new_page()
     crowd = Crowd(page, COUNT)
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
-    page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('mljupyter:show-panel')")
-    page.wait_for_selector(PANEL, state="attached")
+    wait_started(page)
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
     found = Shown(page, crowd)
     expect(found.line(0)).to_be_visible()
@@ -55,6 +54,7 @@ def shown(context: BrowserContext, lab: Lab) -> Iterator[Shown]:
 
 def test_of_a_thousand_endpoints_only_those_on_the_screen_are_in_the_page(shown: Shown) -> None:
     lines = shown.panel.locator(".mljlab-endpoint")
+    expect(lines.nth(10)).to_be_attached()
     assert 10 < lines.count() < 60
     assert lines.first.get_attribute("aria-setsize") == str(COUNT)
     box = shown.panel.locator(".mljlab-scroll")
@@ -78,10 +78,12 @@ def test_rows_of_other_heights_do_not_overlap(shown: Shown) -> None:
     shown.crowd.set(0, 1, 2, state="Failed")
     shown.panel.get_by_role("button", name="Versions of endpoint-0001").click()
     expect(shown.line(1).get_by_text("green", exact=True)).to_be_visible()
-    boxes = [shown.line(number).bounding_box() for number in range(5)]
-    for upper, lower in zip(boxes, boxes[1:], strict=False):
-        assert upper is not None and lower is not None
-        assert upper["y"] + upper["height"] <= lower["y"] + 1
+
+    def is_apart(upper: int) -> bool:
+        above, below = (shown.line(number).bounding_box() for number in (upper, upper + 1))
+        return above is not None and below is not None and above["y"] + above["height"] <= below["y"] + 1
+
+    shown.until(lambda: all(is_apart(number) for number in range(4)))  # heights are measured once they are drawn
     shown.panel.get_by_role("button", name="Versions of endpoint-0001").click()
     shown.crowd.set(0, 1, 2, state="Healthy")
 
@@ -117,6 +119,7 @@ def test_a_certificate_that_ends_soon_is_told_once_with_the_way_to_its_endpoint(
 
 def test_a_page_that_nobody_sees_has_no_connection_and_misses_nothing(shown: Shown) -> None:
     expect(shown.line(4)).to_contain_text("Healthy")
+    shown.page.evaluate(DRAWN)  # what the page asks for the lines that it shows is asked
     asked = len(shown.crowd.asked)
     shown.page.evaluate(SET_HIDDEN, True)
     shown.until(lambda: not shown.crowd.is_open)

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.lab import Notebook, notebook, running
-from tests.browser.test_side_panel import PANEL
+from tests.browser.lab import PANEL, Notebook, notebook, running
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,9 @@ class Shown:
         return self.form
 
     def press(self, button: str) -> None:
-        self.form.get_by_role("button", name=button).focus()
+        control = self.form.get_by_role("button", name=button)
+        expect(control).to_be_enabled()
+        control.focus()
         self.notebook.page.keyboard.press("Enter")
 
 
@@ -93,7 +95,7 @@ def test_a_fitted_variable_is_registered_and_its_code_kept(
     form.get_by_label("Tags").fill("area")
     shown.press("Next")
     form.get_by_text("'area' is not a tag").wait_for()
-    assert form.get_by_label("Tags").evaluate("element => element === document.activeElement")
+    expect(form.get_by_label("Tags")).to_be_focused()
     shown.page("Under which name?", "2-name")
     form.get_by_label("Tags").fill("area=demo")
     shown.press("Next")
@@ -101,7 +103,7 @@ def test_a_fitted_variable_is_registered_and_its_code_kept(
     shown.press("Register now")
     form.get_by_text("forest:1").wait_for()
     shown.page("Is this what you want?", "3-register")
-    assert "[('area', 'demo')]" in notebook.run(3).inner_text()
+    expect(notebook.run(3)).to_contain_text("[('area', 'demo')]")
     notebook.run(4)
     notebook.run(5)
     shown = Shown(notebook, "Try it", "try", shot, 5)
@@ -152,6 +154,7 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
     form.get_by_text("each step must be above the one before").wait_for(state="hidden")
     for _ in range(2):
         notebook.page.keyboard.press("Tab")
+    expect(guard).to_be_focused()
     notebook.page.keyboard.type("p95<200ms, errors<1%", delay=60)
     expect(guard).to_be_focused()
     assert [steps.input_value(), guard.input_value()] == ["25, 50", "p95<200ms, errors<1%"]
@@ -162,7 +165,7 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
     assert "%traffic churn version-a=89 version-b=11 version-c=0" in form.inner_text()
     shown.press("Apply now")
     form.get_by_text("the router uses the new shares").wait_for()
-    assert "11" in notebook.run(5).inner_text()
+    expect(notebook.run(5)).to_contain_text("11")
 
     notebook.run(3)
     shown = Shown(notebook, "Compare versions", "compare", shot, 3)
@@ -185,7 +188,7 @@ def test_requests_are_divided_compared_and_promoted_from_forms(
     form = shown.form
     form.get_by_role("button", name="Check again", disabled=False).wait_for()
     shown.page("Where can endpoints run?", "1-targets")
-    assert "Can be used now." in form.inner_text()
+    expect(form).to_contain_text("Can be used now.")
     shown.press("Choose a Docker engine")
     form.get_by_role("heading", name="Which Docker engine?").wait_for()
     form.get_by_role("radio", name="another one").check()
@@ -240,8 +243,8 @@ def test_a_cluster_is_attached_and_detached_from_a_notebook(
     form.get_by_role("heading", name="It is attached").wait_for()
     shown.page("It is attached", "4-attached")
     assert "/api/v1/service/NAME/score" in form.inner_text()
-    assert "nothing of mljupyter is left there" in notebook.run(2).inner_text()
-    assert "['local', 'docker']" in notebook.run(3).inner_text()
+    expect(notebook.run(2)).to_contain_text("nothing of mljupyter is left there")
+    expect(notebook.run(3)).to_contain_text("['local', 'docker']")
     assert notebook.errors() == []
 
 
@@ -301,7 +304,7 @@ def test_code_goes_into_a_new_cell_of_notebook_7_and_is_not_run(page: Page, lab:
     write([LOAD, MODEL, "%mlj register", "x = 1"], lab.directory / "classic.ipynb")
     page.goto(f"{lab.url}notebooks/classic.ipynb?token={lab.token}")
     notebook = Notebook(page, lab, "classic.ipynb")
-    notebook.wait_idle()
+    notebook.wait_kernel()
     for cell in range(3):
         notebook.run(cell)
     form = page.get_by_role("form", name="Register a model")

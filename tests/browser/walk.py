@@ -7,16 +7,11 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.keyboard import Keyboard
-from tests.browser.lab import THEMES, serious_problems
+from tests.browser.lab import PANEL, THEMES, serious_problems, show_theme, to_panel, wait_started
 
-PANEL = "#mljupyter-endpoints"
 VIEW = ".mljlab-View:visible"
 _MOST_PAGES = 8
-_MOST_TRIES = 10
 _NOTICED_MS = 20_000
-_HAS_SHORTCUT = (
-    "() => window.jupyterapp?.commands.keyBindings.some(({ command }) => command === 'mljupyter:show-panel')"
-)
 
 
 def walk(page: Page, target: str, model: str, name: str, *, script: str = "", with_axe: bool = True) -> None:
@@ -34,18 +29,16 @@ def walk(page: Page, target: str, model: str, name: str, *, script: str = "", wi
     keyboard, panel = Keyboard(page), page.locator(PANEL)
     models = panel.get_by_text("Models", exact=True)
     line = panel.get_by_role("listitem").filter(has=page.get_by_role("button", name=name, exact=True)).first
-    page.wait_for_function(_HAS_SHORTCUT)
-    page.evaluate("() => window.jupyterapp.restored.then(() => null)")
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    wait_started(page)
     page.wait_for_selector(".jp-LauncherCard")
-    _to_panel(keyboard, panel)
+    to_panel(page)
     keyboard.use(models)
     _deploy(keyboard, panel, model, name, target, "blue", script)
-    keyboard.press("Control+Alt+e")
+    to_panel(page)
     expect(line).to_contain_text("Healthy")
     expect(line).to_contain_text(target)
     _deploy(keyboard, panel, model, name, target, "green", script)
-    keyboard.press("Control+Alt+e")
+    to_panel(page)
     expect(line).to_contain_text("2/2 replicas")
 
     keyboard.use(panel.get_by_role("button", name=f"Versions of {name}"))
@@ -60,7 +53,7 @@ def walk(page: Page, target: str, model: str, name: str, *, script: str = "", wi
     keyboard.press("Tab")
     keyboard.use(_button(page, "Next"))
     keyboard.use(_button(page, "Apply now"))
-    keyboard.press("Control+Alt+e")
+    to_panel(page)
     expect(line).to_contain_text("green 30 %")
 
     _act(keyboard, panel, name, "Try it")
@@ -78,24 +71,13 @@ def walk(page: Page, target: str, model: str, name: str, *, script: str = "", wi
     dialog = page.get_by_role("dialog")
     _act(keyboard, panel, name, "Delete")
     expect(dialog).to_contain_text(f"Delete endpoint {name}?")
+    expect(dialog.locator(":focus")).to_be_visible()
     keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
     _act(keyboard, panel, name, "Delete")
     keyboard.use(dialog.get_by_role("button", name="Delete"))
     expect(line).not_to_be_visible()
     assert page.evaluate("() => [...window.jupyterapp.serviceManager.kernels.running()].length") == 0
-
-
-def _to_panel(keyboard: Keyboard, panel: Locator) -> None:
-    """Press the keys for the panel until it has the focus. JupyterLab gives it to the launcher when it has started."""
-    for _ in range(_MOST_TRIES):
-        keyboard.press("Control+Alt+e")
-        try:
-            expect(panel).to_be_focused(timeout=_NOTICED_MS)
-        except AssertionError:
-            continue
-        return
-    raise AssertionError("the keys do not lead to the panel")
 
 
 def _deploy(keyboard: Keyboard, panel: Locator, model: str, name: str, target: str, version: str, script: str) -> None:
@@ -129,7 +111,7 @@ def _deploy(keyboard: Keyboard, panel: Locator, model: str, name: str, target: s
 
 
 def _act(keyboard: Keyboard, panel: Locator, name: str, action: str) -> None:
-    keyboard.press("Control+Alt+e")
+    to_panel(keyboard.page)
     keyboard.use(panel.get_by_role("button", name=f"Actions on {name}"))
     keyboard.choose_in_menu(keyboard.page.get_by_role("menuitem", name=action, exact=True))
 
@@ -140,9 +122,7 @@ def _button(page: Page, name: str) -> Locator:
 
 def _check_all(page: Page, theme: str) -> None:
     """Check the panel and all open tabs with axe: wizards, monitor, form and log."""
-    page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", THEMES[theme])
-    page.wait_for_selector(f"[data-jp-theme-name='{THEMES[theme]}']", state="attached")
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    show_theme(page, THEMES[theme])
     assert serious_problems(page, PANEL) == []
     tabs = page.evaluate(
         "() => [...window.jupyterapp.shell.widgets('main')].map(({ id }) => id).filter((id) => /^mljupyter-/.test(id))"

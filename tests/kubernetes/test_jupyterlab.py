@@ -11,8 +11,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from mljupyter.core import Environment, Model
 from mljupyter.notebook.scripts import KeptScripts
-from tests.browser.lab import CHROMIUM, launched, running
-from tests.browser.walk import PANEL, walk
+from tests.browser.lab import CHROMIUM, PANEL, launched, running
+from tests.browser.walk import walk
 from tests.conformance.conftest import CLUSTER, Site
 from tests.waiting import HANG_SECONDS
 

@@ -107,6 +107,34 @@ def test_several_processes_may_create_it_at_once(path: Path) -> None:
     assert "models" in tables(open_path(path))
 
 
+def test_several_threads_may_create_databases_at_once(tmp_path: Path) -> None:
+    # In a process of its own: a connection that two threads use ends the interpreter.
+    run_python(
+        """
+        import sys, threading
+        from concurrent.futures import ThreadPoolExecutor
+        from pathlib import Path
+        from mljupyter.registry.catalog.database import open_database
+        from mljupyter.registry.registry import MIGRATIONS
+        import alembic.runtime.environment
+        sys.setswitchinterval(1e-6)
+        together = threading.Barrier(4)
+
+        def create(number):
+            together.wait()
+            open_database(f"sqlite:///{sys.argv[1]}/{number}/workspace.db", MIGRATIONS).dispose()
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(create, range(4)))
+        """,
+        tmp_path,
+    )
+    for number in range(4):
+        engine = open_path(tmp_path / str(number) / "workspace.db")
+        assert {"models", "model_counters", "model_references"} <= tables(engine)
+        engine.dispose()
+
+
 def test_an_older_database_is_upgraded_and_keeps_its_rows(path: Path, tmp_path: Path) -> None:
     engine = open_path(path)
     with writing(engine) as connection:

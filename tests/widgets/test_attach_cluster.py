@@ -17,15 +17,14 @@ from mljupyter.magics.parsing import parse, split
 from mljupyter.notebook.session import Session
 from mljupyter.notebook.sources.expressions import expanded
 from mljupyter.widgets.wizards.attach_wizard import AttachWizard
+from tests.ports import free_port
 from tests.waiting import wait_until
 from tests.widgets.conftest import User
 
 
 def kubeconfig(path: Path, *contexts: str, current: str | None = None) -> Path:
     """A kubeconfig whose API server does not answer."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    server = f"https://127.0.0.1:{free_port()}"
     document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -16,6 +16,7 @@ from mljupyter.widgets import fields
 from mljupyter.widgets.panels.live_panel import LivePanel
 from mljupyter.widgets.saved_state import STYLE, SavedState, state_of, state_of_form
 from mljupyter.widgets.wizard import Page, Wizard
+from tests.waiting import HANG_SECONDS
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -79,7 +80,7 @@ def test_the_last_state_of_a_form_replaces_the_first(outputs: Outputs) -> None:
     wizard._ipython_display_()
     wizard.change("name", "9")
     wizard.press("next")
-    assert wizard.settled()
+    assert wizard.settled(HANG_SECONDS)
     wizard.close()  # also without waiting for the next update
     (_, _), (_, state) = outputs.kept
     assert "Deploy a model, step 1 of 2: Under which name?" in state["text/plain"]

@@ -43,7 +43,7 @@ def wizard() -> Iterator[Wizard]:
 def receive(wizard: Wizard, value: Any, view: Any = "first", number: Any = 1) -> dict[str, Any]:
     content = {"kind": "change", "key": "key", "value": value, "view": view, "number": number}
     wizard._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    assert wizard.settled()
+    assert wizard.settled(HANG_SECONDS)
     return dict(wizard.view)
 
 
@@ -141,7 +141,7 @@ def test_each_attempt_to_leave_takes_the_person_to_the_error_again(wizard: Wizar
     focus = []
     for _ in range(2):
         wizard.press("next")
-        assert wizard.settled()
+        assert wizard.settled(HANG_SECONDS)
         focus.append(wizard.view["focus"])
     assert [item["key"] for item in focus] == ["key", "key"]
     assert focus[0] != focus[1]
@@ -181,7 +181,7 @@ def described() -> Iterator[Wizard]:
 
 def pressed(wizard: Wizard, button: str) -> dict[str, Any]:
     wizard.press(button)
-    assert wizard.settled()
+    assert wizard.settled(HANG_SECONDS)
     return dict(wizard.view)
 
 
@@ -190,7 +190,7 @@ def test_all_wrong_fields_are_reported_and_the_first_on_the_page_gets_the_focus_
     assert [field["error"] for field in view["fields"]] == ["Fill it in.", "", "Fill it in."]
     assert view["focus"]["key"] == "first"
     described.change("third", "x")
-    assert described.settled()
+    assert described.settled(HANG_SECONDS)
     assert described.view["focus"] is None  # until the next press
     assert [field["error"] for field in described.view["fields"]] == ["Fill it in.", "", ""]
 
@@ -215,7 +215,7 @@ def test_a_step_is_opened_as_far_as_the_pages_before_it_are_complete(described: 
 def test_a_view_learns_when_its_press_has_been_worked_on(wizard: Wizard) -> None:
     content = {"kind": "press", "button": "next", "view": "first", "number": 7}
     wizard._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    assert wizard.settled()
+    assert wizard.settled(HANG_SECONDS)
     assert wizard.view["answered"] == {"first": 7}
 
 
@@ -257,7 +257,7 @@ def bring_back(wizard: Wizard, pages: Any, step: Any) -> str:
     """Tell a form what was typed into an earlier one; return the step that it shows then."""
     content = {"kind": "typed", "pages": pages, "step": step}
     wizard._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    assert wizard.settled()
+    assert wizard.settled(HANG_SECONDS)
     return next(str(item["name"]) for item in wizard.view["steps"] if item["state"] == "current")
 
 
@@ -276,7 +276,7 @@ def test_a_page_that_is_not_complete_stops_the_way_there_and_what_is_on_later_on
     form.change("third", "b")
     form.press("next")
     form.press("next")
-    assert form.settled()
+    assert form.settled(HANG_SECONDS)
     assert form.page.name == "Three"
 
 

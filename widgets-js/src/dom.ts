@@ -183,3 +183,23 @@ export function identifier(): string {
   made += 1;
   return `mlj-${Math.random().toString(36).slice(2, 8)}-${made}`;
 }
+
+/**
+ * Ask the page where code would go: into which notebook; "" if there is none to take it; null for the cell below this
+ * one, which is the place in a notebook.
+ */
+export function placeOfCode(element: HTMLElement): string | null {
+  const detail: { place: string | null } = { place: null };
+  element.dispatchEvent(new CustomEvent("mljupyter:place-of-code", { bubbles: true, composed: true, detail }));
+  return detail.place;
+}
+
+/**
+ * Keep a key that is pressed in an element of a notebook from the notebook: its own keys, such as d d, must not act while
+ * somebody works in the element. In a tab of its own, the keys of the page work as everywhere.
+ */
+export function keepKeys(element: HTMLElement, event: KeyboardEvent): void {
+  if (placeOfCode(element) === null) {
+    event.stopPropagation();
+  }
+}

@@ -4,7 +4,19 @@ import "./base.css";
 import "./panels.css";
 import "./log.css";
 
-import { type Drawn, type Keyed, MARKS, attribute, copyFrom, isAtEnd, keyed, make, scrollToEnd, text } from "./dom";
+import {
+  type Drawn,
+  type Keyed,
+  MARKS,
+  attribute,
+  copyFrom,
+  isAtEnd,
+  keepKeys,
+  keyed,
+  make,
+  scrollToEnd,
+  text,
+} from "./dom";
 import { KERNEL_ENDED, type Stop, type View, listen, whenKernelEnds } from "./model";
 
 const MOST_LINES = 5000;
@@ -88,7 +100,7 @@ function render({ model, el }: View<LogTraits>): Stop {
     lines,
   );
   root.addEventListener("keydown", (event) => {
-    event.stopPropagation();
+    keepKeys(root, event);
   });
   el.append(root);
 

@@ -1,6 +1,6 @@
 /** The frame of a panel that follows an endpoint: heading, actions, messages, and the end of the kernel. */
 
-import { attribute, identifier, make, text } from "./dom";
+import { attribute, identifier, keepKeys, make, text } from "./dom";
 import { KERNEL_ENDED, type Stop, type View, listen, tellWhileVisible, whenKernelEnds } from "./model";
 
 const WATCH_SECONDS = 4;
@@ -63,7 +63,7 @@ export class Panel<Tick extends Message> {
       this.#foot,
     );
     this.element.addEventListener("keydown", (event) => {
-      event.stopPropagation(); // the notebook's own keys must not act while somebody works here
+      keepKeys(this.element, event);
     });
   }
 

@@ -14,7 +14,7 @@
 
 import "./base.css";
 
-import { type Drawn, type Keyed, attribute, identifier, keyed, make, text } from "./dom";
+import { type Drawn, type Keyed, attribute, identifier, keepKeys, keyed, make, placeOfCode, text } from "./dom";
 import { type Field, drawField } from "./fields";
 import { type Stop, type View, listen, whenKernelEnds } from "./model";
 
@@ -89,16 +89,6 @@ function insertBelow(element: HTMLElement, sources: string[]): boolean {
   return detail.done;
 }
 
-/**
- * Ask the page where code would go: into which notebook; "" if there is none to take it; null for the cell below this
- * one, which is the place in a notebook.
- */
-function placeOfCode(element: HTMLElement): string | null {
-  const detail: { place: string | null } = { place: null };
-  element.dispatchEvent(new CustomEvent("mljupyter:place-of-code", { bubbles: true, composed: true, detail }));
-  return detail.place;
-}
-
 /** Return the label of a button with code: outside of a notebook, it names the notebook, or says that it copies. */
 function labelFor(label: string, place: string | null): string {
   if (place === null) {
@@ -139,7 +129,7 @@ function render({ model, el }: View<WizardTraits>): Stop {
     press(model.get("view").buttons.find((button) => button.primary));
   });
   form.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // the notebook's own keys, such as d d, must not act while somebody types here
+    keepKeys(form, event);
     if (event.key === "Escape") {
       press(model.get("view").buttons.find((button) => button.key === "back" && !button.reason));
     }

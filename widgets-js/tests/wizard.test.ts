@@ -197,7 +197,7 @@ describe("a page", () => {
     expect(model.sent).toEqual([{ kind: "press", button: "insert" }]);
   });
 
-  it("names the notebook that takes its code when it is in none itself, and copies where there is none", () => {
+  it("names the notebook that takes its code when it is in none itself, copies where there is none, and keeps no keys", () => {
     let place = "a.ipynb";
     const answer = (event: Event) => {
       (event as CustomEvent<{ place: string | null }>).detail.place = place;
@@ -207,6 +207,12 @@ describe("a page", () => {
     expect(button(el, "Insert the line into a.ipynb")).toBeDefined();
     place = "";
     document.dispatchEvent(new CustomEvent("mljupyter:place-changed"));
+    const heard = vi.fn();
+    document.body.addEventListener("keydown", heard, { once: true });
+    button(el, "Copy the line").dispatchEvent(
+      new KeyboardEvent("keydown", { key: "e", ctrlKey: true, altKey: true, bubbles: true }),
+    );
+    expect(heard).toHaveBeenCalled(); // in a tab, the keys of the page work
     button(el, "Copy the line").click();
     expect(one(el, "[role=status]").textContent).toBe("Copied: paste it into a cell.");
     document.body.removeEventListener("mljupyter:place-of-code", answer);

@@ -7,6 +7,7 @@ the file names. Alembic is imported only when an upgrade is necessary.
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 from sqlalchemy import Engine, column, select, table, text
@@ -19,6 +20,8 @@ from mljupyter.registry.errors import DatabaseError
 _REVISION_FILE = re.compile(r"(\d{4})_\w+\.py")
 # An arbitrary number; every release must use the same.
 _POSTGRESQL_LOCK = 7_236_530_911
+# Revision files reach their connection by a global variable of Alembic: of two threads, one would use the other's.
+_RUNNING = threading.Lock()
 
 
 def bring_up_to_date(engine: Engine, migrations: Path, version_table: str) -> None:
@@ -76,6 +79,6 @@ def _run_revisions(connection: Connection, migrations: Path, version_table: str)
         return [MigrationStep.upgrade_from_script(scripts.revision_map, script) for script in reversed(revisions)]
 
     # The caller's transaction commits when all revisions have run.
-    with EnvironmentContext(Config(), scripts, fn=missing) as environment:
+    with _RUNNING, EnvironmentContext(Config(), scripts, fn=missing) as environment:
         environment.configure(connection=connection, version_table=version_table, transactional_ddl=True)
         environment.run_migrations()
