@@ -31,6 +31,12 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 SERVER_EXTENSION = "mljupyter.labserver"
 PANEL = "#mljupyter-endpoints"
 _HAS_KEYS = "() => window.jupyterapp?.commands.keyBindings.some(({ command }) => command === 'mljupyter:show-panel')"
+_IS_LAID_OUT = """() => {
+    const launcher = document.querySelector('.jp-Launcher');
+    const main = [...window.jupyterapp.shell.widgets('main')];
+    return main.length > 0 && (launcher === null || main.length > 1 || launcher.contains(document.activeElement));
+}"""
+"""JupyterLab opens the launcher some time after its start if no tab is open, in front of what was opened meanwhile."""
 _MOST_TRIES = 10
 _NOTICED_MS = 20_000
 _LOOK_EVERY = 100
@@ -178,10 +184,11 @@ def wait_started(page: Page) -> None:
     page.wait_for_selector(PANEL, state="attached")
     page.evaluate("() => window.jupyterapp.restored.then(() => null)")
     page.locator("#jupyterlab-splash").wait_for(state="detached")
+    page.wait_for_function(_IS_LAID_OUT)
 
 
 def to_panel(page: Page) -> None:
-    """Press the keys for the panel until it has the focus. JupyterLab gives it to the launcher when it has started."""
+    """Press the keys for the panel until it has the focus."""
     for _ in range(_MOST_TRIES):
         page.keyboard.press("Control+Alt+e")
         try:
