@@ -30,7 +30,7 @@ class MLJupyterError(Exception):
         return [f"{type(self).__name__}: {self.message}"]
 
 
-def said_of(error: Exception) -> str:
+def said_of(error: BaseException) -> str:
     """Return the text of an error for people: that of an error that nobody expected begins with its type.
 
     Example:

@@ -55,12 +55,16 @@ def main(given: Sequence[str] | None = None) -> None:
         if differences := results.differences(before):
             sys.exit("--add: the earlier rounds were measured in another way: " + "; ".join(differences))
         results = before
-    loads = [(workload, system) for workload in workloads for system in systems if _is_measured(workload, system)]
+
+    def is_measured(workload: Workload, system: System) -> bool:
+        return workload.batching or not system.batching or arguments.batch_all
+
+    loads = [(workload, system) for workload in workloads for system in systems if is_measured(workload, system)]
     _say(f"about {sum(_START_SECONDS + _seconds(plan, workload) for workload, _ in loads) / 60:.0f} minutes a round")
     for number in range(results.rounds, results.rounds + arguments.rounds):
         for workload in workloads:
             for system in _rotated(systems, number):
-                if _is_measured(workload, system) or arguments.batch_all:
+                if is_measured(workload, system):
                     _run(system, workload, plan, number, results)
         if not arguments.no_path:
             results.paths.append(path_cost(plan.seconds))
@@ -125,10 +129,6 @@ def _prepared(only: list[str] | None, cache: Path, results: Results) -> list[Sys
             "packages": system.packages(),
         }
     return ready
-
-
-def _is_measured(workload: Workload, system: System) -> bool:
-    return workload.batching or not system.batching
 
 
 def _seconds(plan: Plan, workload: Workload) -> float:

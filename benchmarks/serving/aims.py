@@ -95,7 +95,7 @@ def _largest_body(results: Results) -> Iterator[str]:
 
 def _latencies(results: Results) -> Iterator[str]:
     """Compare our p99 with each other server's, at as many connections and runs at a time."""
-    compared, worse = 0, []  # an answer that is an error is no fast answer
+    compared, worse = 0, []
     for (system, workload, connections), ours in results.medians().items():
         if is_ours(system):
             peers = _peers(results, workload, connections, batching=results.systems[system]["batching"])

@@ -117,7 +117,7 @@ def launch(settings: RouterSettings, slot: int) -> RouterProcess:
     with open_private(log) as output:
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         child = start_detached(command, directory, output, environment)
-    identity = processes.Identity.of(child.pid) or processes.Identity(child.pid, "")
+    identity = processes.Identity.of_child(child.pid)
     return RouterProcess(slot, identity, admin_socket(settings, slot), child)
 
 

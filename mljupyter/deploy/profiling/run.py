@@ -152,7 +152,10 @@ def owner() -> str:
 def is_alive(text: str) -> bool:
     """Return whether the process with this identifier, from `owner`, is still running."""
     pid, _, start = text.partition(":")
-    return pid.isdecimal() and Identity(int(pid), start).alive()
+    try:
+        return Identity(int(pid), start).alive()
+    except ValueError:
+        return False
 
 
 def _deploy(context: WorkspaceContext, request: ProfileRequest) -> None:

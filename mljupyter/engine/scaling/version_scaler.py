@@ -114,8 +114,8 @@ class VersionScaler:
         for name, reading in readings.items():
             kept = self._readings.setdefault(name, deque())
             if not kept or reading.count < kept[-1].count:
-                # The first reading of this controller or of a router. The time before is unknown, and counts as quiet:
-                # one request that happens to be there is no reason for another replica, a greater number is.
+                # This is the first reading of this controller or of a router. The time before it is unknown, and counts
+                # as quiet: a single request adds no replica, several requests do.
                 kept.clear()
                 kept.append(replace(reading, time=reading.time - look_every(policy), active=0, again=0))
             kept.append(reading)

@@ -77,7 +77,7 @@ class PortForwards:
             start_new_session=True,
         )
         self._children.append(child)
-        return processes.Identity.of(child.pid) or processes.Identity(child.pid, "")
+        return processes.Identity.of_child(child.pid)
 
     def _found(self, replica_id: str) -> processes.Identity | None:
         prefix = f"{self._socket(replica_id)}:{LOOPBACK}:"

@@ -31,6 +31,11 @@ class Identity:
         except ProcessLookupError:
             return None
 
+    @classmethod
+    def of_child(cls, pid: int) -> Identity:
+        """Return the identity of a process that was just started; one that is not alive if it has ended already."""
+        return cls.of(pid) or cls(pid, "")
+
     @property
     def started_time(self) -> float:
         """The start in seconds since the epoch, by the present clock of the machine; now if it has ended."""

@@ -105,7 +105,8 @@ class ProcessRuntime:
         self._accelerators = accelerators if accelerators is not None else AcceleratorPool()
         self._zygotes = Zygotes()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._processes: dict[str, processes.Identity] = {}  # by replica
+        # Running replicas, by their ids. They are not known from sockets, which may have been removed.
+        self._processes: dict[str, processes.Identity] = {}
         self._usage = ProcessUsage()
 
     async def adopt(self) -> list[RunningReplica]:
@@ -163,7 +164,7 @@ class ProcessRuntime:
             places += ["--fork-from", str(self._socket(forked_from))]
         child = self._spawn(order, record, root, places)
         self._children[order.id] = child
-        return self._running(record, processes.Identity.of(child.pid) or processes.Identity(child.pid, ""), places[1])
+        return self._running(record, processes.Identity.of_child(child.pid), places[1])
 
     async def ended(self, replica: RunningReplica) -> Ending:
         """Wait until a replica has ended. Its exit status is known only if this process has started it."""

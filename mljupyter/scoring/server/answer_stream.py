@@ -79,18 +79,12 @@ class AnswerStream:
 
         They are no more than `PIECE_BYTES` together: a slow client that takes them shows that it goes on.
         """
-        pieces = self._pieces
-        if not pieces:
-            return b""
-        first = pieces.popleft()
-        room = PIECE_BYTES - len(first)
-        if not pieces or len(pieces[0]) > room:
-            return first
-        joined = [first]
-        while pieces and len(pieces[0]) <= room:
+        pieces, room = self._pieces, PIECE_BYTES
+        joined: list[bytes] = []
+        while pieces and (not joined or len(pieces[0]) <= room):
             room -= len(pieces[0])
             joined.append(pieces.popleft())
-        return b"".join(joined)
+        return b"".join(joined)  # a single piece is not copied
 
     def taken(self, size: int) -> None:
         """Note that the client has taken bytes; the worker hears of it from time to time."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mljupyter.client.errors import ControllerError
-from mljupyter.errors import MLJupyterError
+from mljupyter.errors import MLJupyterError, said_of
 from mljupyter.exceptions import ComputeTargetException
 from mljupyter.kubernetes.objects import names
 from mljupyter.targets.base import TargetContext
@@ -103,8 +103,7 @@ def create(
         except BaseException as error:
             exists = present.state == CreationState.ATTACHING
             state = CreationState.CREATED if exists else CreationState.FAILED
-            reason = error.message if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"
-            remember_created(directory, present.failed(state, reason))
+            remember_created(directory, present.failed(state, said_of(error)))
             raise
         remember_created(directory, replace(present, state=CreationState.CREATED.value))
         install(on_line, cancel)
@@ -154,8 +153,7 @@ def delete(
                 provider.delete(kubeconfig_file(directory, name), on_line)
                 on_line(f"deleted the {provider}")
         except BaseException as error:
-            reason = error.message if isinstance(error, MLJupyterError) else f"{type(error).__name__}: {error}"
-            remember_created(directory, replace(created.failed(CreationState.FAILED, reason), detached=False))
+            remember_created(directory, replace(created.failed(CreationState.FAILED, said_of(error)), detached=False))
             raise
         forget_created(directory, name)
 
