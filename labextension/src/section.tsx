@@ -1,13 +1,14 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { pauseAfter } from './listing';
 import type { Preferences } from './preferences';
 
 const LOOK_SECONDS = 1;
 
 /**
  * A part of the side panel that is read when it is opened, and again when somebody asks for it, or at the intervals that
- * somebody has chosen; nobody reads for a page that is not seen.
+ * somebody has chosen; nobody reads for a page that is not seen. A read that fails is tried again after a pause.
  */
 export function Section<T>(props: {
   title: string;
@@ -25,24 +26,36 @@ export function Section<T>(props: {
   const [open, setOpen] = React.useState(false);
   const shown = React.useRef('');
   const readAt = React.useRef(0);
+  const failures = React.useRef(0);
+  const newest = React.useRef(0);
   const read = () => {
+    const number = ++newest.current;
     shown.current = props.workspace;
     readAt.current = Infinity; // one request at a time
     props.read().then(
       found => {
-        readAt.current = Date.now();
-        setItems(found);
-        setProblem('');
+        if (number === newest.current) {
+          readAt.current = Date.now();
+          failures.current = 0;
+          setItems(found);
+          setProblem('');
+        }
       },
       (error: unknown) => {
-        readAt.current = Date.now();
-        setProblem(error instanceof Error ? error.message : String(error));
+        if (number === newest.current) {
+          readAt.current = Date.now();
+          failures.current += 1;
+          setProblem(error instanceof Error ? error.message : String(error));
+        }
       }
     );
   };
   React.useEffect(() => {
     if (shown.current !== props.workspace) {
+      newest.current += 1; // what is still read is of another workspace, too
+      failures.current = 0;
       setItems(null); // those of another workspace; of the same one, they stay until they are read again
+      setProblem('');
     }
     if (open && props.workspace !== '') {
       read();
@@ -54,7 +67,8 @@ export function Section<T>(props: {
     }
     const timer = window.setInterval(() => {
       const { refreshSeconds } = props.preferences;
-      const isDue = refreshSeconds > 0 && Date.now() - readAt.current >= refreshSeconds * 1000;
+      const pause = failures.current > 0 ? pauseAfter(failures.current) : refreshSeconds;
+      const isDue = pause > 0 && Date.now() - readAt.current >= pause * 1000;
       if (isDue && !document.hidden && props.workspace !== '') {
         read();
       }
@@ -71,7 +85,11 @@ export function Section<T>(props: {
       }}
     >
       <summary>{props.title}</summary>
-      {problem !== '' ? <p className="mljlab-problem">{problem}</p> : null}
+      {problem !== '' ? (
+        <p className="mljlab-problem" role="status">
+          {problem} {props.trans.__('Trying again …')}
+        </p>
+      ) : null}
       {items === null && problem === '' ? (
         <p className="mljlab-quiet">{props.trans.__('Loading …')}</p>
       ) : null}

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Error as PageError
 
-from tests.browser.lab import CHROMIUM, Lab, Notebook, launched, notebook, running
+from tests.browser.lab import CHROMIUM, PANEL, Lab, Notebook, launched, notebook, running
 from tests.leftovers import end_what_was_started_below
 from tests.waiting import HANG_SECONDS, wait_until
 
 RESOLVER = "--host-resolver-rules=MAP *.example 127.0.0.1"  # to the browser, a name of this machine is another machine
+SEEN = {"panel": PANEL, "tab": "#jp-main-dock-panel > .jp-mod-current, .lm-DockPanel-widget", "dialog": ".jp-Dialog"}
+SEEN_CHARACTERS = 3000
+SEEN_WITHIN_MS = 10_000
 SCREENSHOTS = os.environ.get("MLJUPYTER_SCREENSHOTS")
 
 
@@ -66,6 +71,26 @@ def line_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "line.pkl"
     joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), path)
     return path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failed test the parts of the page that a person would look at."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.failed and report.when == "call" and isinstance(page, Page) and not page.is_closed():
+        report.sections.append(("page", seen(page)))
+    return report
+
+
+def seen(page: Page) -> str:
+    """Return the panel, the open tab and the dialogs of a page, as text."""
+    found = []
+    for name, selector in SEEN.items():
+        for part in page.locator(selector).filter(visible=True).all():
+            with suppress(PageError):  # it has gone, or the page does not answer any more
+                found.append(f"{name}:\n{part.aria_snapshot(timeout=SEEN_WITHIN_MS)[:SEEN_CHARACTERS]}")
+    return "\n\n".join([page.url, *found])
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from typing import Any
 from playwright.sync_api import Page, WebSocketRoute
 
 WORKSPACE = "crowd"
+EMPTY = "empty"
+"""Another workspace, of whose endpoints the page is told nothing."""
 
 
 def row(number: int, state: str = "Healthy") -> dict[str, Any]:
@@ -85,7 +87,7 @@ class Crowd:
         return sum(message["do"] == word for message in self.asked)
 
     def _workspaces(self) -> dict[str, Any]:
-        return {"names": [WORKSPACE], "default": WORKSPACE}
+        return {"names": [WORKSPACE, EMPTY], "default": WORKSPACE}
 
     def _connected(self, connection: WebSocketRoute) -> None:
         self.connections.append(connection)

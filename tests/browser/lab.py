@@ -199,6 +199,22 @@ def to_panel(page: Page) -> None:
     raise AssertionError("the keys do not lead to the panel")
 
 
+def open_section(panel: Locator, title: str) -> None:
+    """Open a part of the panel, such as ``Models``.
+
+    A list above it that appears just then moves it away from under the mouse: then a person clicks once more.
+    """
+    part = panel.locator("details", has=panel.page.locator("summary", has_text=title))
+    for _ in range(_MOST_TRIES):
+        part.locator("summary").click()
+        try:
+            expect(part).to_have_attribute("open", "", timeout=_NOTICED_MS)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError(f"{title} does not open")
+
+
 def show_theme(page: Page, title: str) -> None:
     """Change the theme to one of JupyterLab, such as ``JupyterLab Dark``, and wait until it is shown."""
     page.evaluate("(theme) => { window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }", title)

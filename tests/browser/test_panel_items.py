@@ -15,6 +15,7 @@ from tests.browser.lab import (
     PANEL,
     Lab,
     Notebook,
+    open_section,
     serious_problems,
     show_theme,
     until_offered,
@@ -163,7 +164,7 @@ def test_a_model_in_use_is_downloaded_but_not_deleted_and_the_history_of_its_end
     sdk(lab, tmp_path, DEPLOY)
     show_panel(page, lab)
     panel = page.locator(PANEL)
-    panel.get_by_text("Models", exact=True).click()
+    open_section(panel, "Models")
     with page.expect_download() as started:
         panel.get_by_role("button", name="Download line:1").click()
     assert started.value.suggested_filename == "line.pkl"
@@ -173,7 +174,7 @@ def test_a_model_in_use_is_downloaded_but_not_deleted_and_the_history_of_its_end
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Model line:1 is in use")
     dialog.get_by_role("button", name="Ok").click()
-    panel.get_by_text("Images", exact=True).click()
+    open_section(panel, "Images")
     expect(panel.get_by_text("No images: a deployment to containers or a cluster builds one.")).to_be_visible()
 
     page.evaluate(OTHER_EXTENSION)
@@ -207,7 +208,7 @@ def test_an_image_is_listed_its_build_log_is_a_tab_and_it_is_deleted_after_a_que
     show_panel(page, lab)
     panel = page.locator(PANEL)
     panel.get_by_label("Workspace").select_option("gallery")
-    panel.get_by_text("Images", exact=True).click()
+    open_section(panel, "Images")
     image = panel.get_by_role("listitem").filter(has_text="own:1")
     expect(image).to_contain_text(re.compile(r"[\d.]+ [MG]B · docker · "))
     image.get_by_role("button", name="Build log of own:1").click()

@@ -17,6 +17,7 @@ from tests.browser.lab import (
     PANEL,
     Lab,
     Notebook,
+    open_section,
     serious_problems,
     show_theme,
     to_panel,
@@ -189,7 +190,7 @@ def test_on_a_slow_link_every_view_says_that_it_loads_and_a_second_press_does_no
         page.evaluate("() => { window.said = []; }")
 
     page.evaluate("() => window.jupyterapp.commands.execute('mljupyter:show-panel')")
-    panel.get_by_text("Models", exact=True).click()
+    open_section(panel, "Models")
     said("Models: Loading …")
     expect(panel.get_by_role("button", name="Deploy line:1")).to_be_visible()
 

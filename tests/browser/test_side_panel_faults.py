@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from tests.browser.crowd import Crowd
-from tests.browser.lab import PANEL, Lab, serious_problems, wait_started
+from tests.browser.crowd import EMPTY, WORKSPACE, Crowd
+from tests.browser.lab import PANEL, Lab, open_section, serious_problems, wait_started
 from tests.waiting import HANG_SECONDS
 
 COUNT = 1000
@@ -103,6 +104,48 @@ def test_while_the_server_is_away_the_page_says_how_old_its_list_is_and_keeps_it
     shown.crowd.tell_all()
     expect(shown.page.locator(".Toastify__toast").filter(has_text="endpoint-0003 has failed")).to_have_count(1)
     shown.crowd.set(3, state="Healthy")
+
+
+def test_models_that_could_not_be_read_are_read_again_after_a_pause(shown: Shown) -> None:
+    answers: list[dict[str, Any]] = [
+        {"status": 500, "json": {"code": "FailedError", "message": "The catalog is locked.", "hint": ""}},
+        {"json": [model("line")]},
+    ]
+    pattern = f"**/workspaces/{WORKSPACE}/models*"
+    shown.page.route(pattern, lambda route: route.fulfill(**answers.pop(0)))
+    open_section(shown.panel, "Models")
+    expect(shown.panel.get_by_text("The catalog is locked. Trying again …")).to_be_visible()
+    expect(shown.panel.get_by_text("line:1")).to_be_visible()
+    expect(shown.panel.get_by_text("Trying again …")).to_have_count(0)
+    shown.panel.get_by_text("Models", exact=True).click()
+    shown.page.unroute(pattern)
+
+
+def test_models_of_the_workspace_before_that_come_late_are_not_shown(shown: Shown) -> None:
+    late: list[Route] = []
+    patterns = {name: f"**/workspaces/{name}/models*" for name in (WORKSPACE, EMPTY)}
+    shown.page.route(patterns[WORKSPACE], lambda route: late.append(route))
+    shown.page.route(patterns[EMPTY], lambda route: route.fulfill(json=[model("theirs")]))
+    open_section(shown.panel, "Models")
+    shown.until(lambda: bool(late))
+    workspace = shown.panel.get_by_label("Workspace")
+    workspace.select_option(EMPTY)
+    expect(shown.panel.get_by_text("theirs:1")).to_be_visible()
+    with shown.page.expect_response(patterns[WORKSPACE]):
+        late[0].fulfill(json=[model("ours")])
+    shown.page.evaluate(DRAWN)
+    expect(shown.panel.get_by_text("theirs:1")).to_be_visible()
+    expect(shown.panel.get_by_text("ours:1")).to_have_count(0)
+    shown.panel.get_by_text("Models", exact=True).click()
+    for pattern in patterns.values():
+        shown.page.unroute(pattern)
+    workspace.select_option(WORKSPACE)
+    expect(shown.line(0)).to_be_visible()
+
+
+def model(name: str) -> dict[str, Any]:
+    """Return a model as the server describes it."""
+    return {"name": name, "version": 1, "framework": "", "size": 100, "created": time.time(), "usedBy": []}
 
 
 def test_a_certificate_that_ends_soon_is_told_once_with_the_way_to_its_endpoint(shown: Shown) -> None:

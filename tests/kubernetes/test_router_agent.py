@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from mljupyter.controller.router import process as router_process
 from mljupyter.controller.router.demand import DemandReader
 from mljupyter.controller.router.drain import IDLE_WITHIN
 from mljupyter.controller.router.local_http import LocalHttp
+from mljupyter.engine.envoy import activator
 from mljupyter.engine.envoy.listener import Listening, Pair, PublicAddress
 from mljupyter.engine.envoy.routing import EndpointRoute, VersionRoute
 from mljupyter.errors import MLJupyterError
@@ -470,6 +471,55 @@ async def test_a_router_that_is_asked_to_end_is_not_ready_and_answers_until_its_
     await operator.close()
     assert told[-1] == told[0] + given, "it ends when the operator has its last counts"
     assert not router_process.running(pod.directory / "router")
+
+
+async def test_a_router_that_leaves_keeps_a_request_until_its_version_has_a_replica(
+    cluster: Cluster, pod: RouterPod, replica: Replica
+) -> None:
+    asleep = route(waiting=True)
+    (version,) = asleep.route.versions
+    asleep = replace(asleep, route=replace(asleep.route, versions=(replace(version, wake_wait_ms=60_000),)))
+    await pod.in_force(await cluster.publish(asleep))
+    request = asyncio.create_task(pod.score())
+    await until(lambda: tried_more_often(pod, 0), "the request waits for a replica")
+    assert pod.process is not None
+    pod.process.send_signal(signal.SIGTERM)
+
+    async def is_closed() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", pod.port)
+        except ConnectionRefusedError:
+            return True
+        writer.close()
+        return False
+
+    await until(is_closed, "the router accepts no more connections")
+    before = await tries_to_wait(pod)
+
+    async def goes_on() -> bool:
+        return request.done() or await tried_more_often(pod, before + 20)
+
+    await until(goes_on, "the request still waits, or is answered")
+    assert not request.done(), "no replica was there to answer"
+    await cluster.pod("iris-1", "iris", "iris", REVISION, replica.port)
+    await cluster.ready("iris-1")
+    assert await request == 200
+
+
+async def tries_to_wait(pod: RouterPod) -> int:
+    """Return how often the requests that wait for a replica have been tried."""
+    (router,) = router_process.running(pod.directory / "router")
+    admin = LocalHttp(f"unix:{router.admin}", timeout=5)
+    try:
+        _, body = await admin.get("/stats", format="json", filter=rf"^http\.{activator.NAME}\.downstream_rq_total$")
+    finally:
+        await admin.close()
+    (found,) = json.loads(body)["stats"]
+    return int(found["value"])
+
+
+async def tried_more_often(pod: RouterPod, tries: int) -> bool:
+    return await tries_to_wait(pod) > tries
 
 
 async def test_a_router_without_endpoints_ends_although_a_client_keeps_its_connection(

@@ -83,7 +83,7 @@ class DrainingRouter:
         within: float = REQUESTS_WITHIN,
         finished: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Stop its listeners and end it when its clients are gone. Return when it has ended.
+        """Stop the listeners of clients and end it when its clients are gone. Return when it has ended.
 
         Each answer tells its client to close the connection. Connections without a request are closed after
         `IDLE_WITHIN` seconds, those with one at its end, or after `within`.
@@ -99,7 +99,7 @@ class DrainingRouter:
             if after:
                 await self._admin.post("/healthcheck/fail")
                 await asyncio.sleep(after)
-            await self._admin.post("/drain_listeners")
+            await self._admin.post("/drain_listeners?inboundonly")  # requests still wait at the private listeners
             await self._admin.post("/healthcheck/fail")
             while identity.alive():
                 connections, requests = await self._active()

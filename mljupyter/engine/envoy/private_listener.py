@@ -20,7 +20,8 @@ def private_listener(
     """Return the listener.
 
     The router itself connects to it, with requests that it has accepted before. So its connections do not count towards
-    the limits of clients.
+    the limits of clients, and it stays as it is when the router stops to accept clients: it is no inbound listener, and
+    its answers do not ask the router to close the connection.
 
     Parameters:
         name: the name of the listener and of its statistics.
@@ -54,6 +55,7 @@ def private_listener(
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": name,
         "address": own_address(address),
+        "drain_type": "MODIFY_ONLY",
         "ignore_global_conn_limit": True,
         "bypass_overload_manager": True,
         "filter_chains": [{"filters": [manager]}],

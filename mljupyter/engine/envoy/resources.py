@@ -127,10 +127,11 @@ def _stream_cluster(stream: str) -> Resource:
 
 
 def listener(name: str, host: str, port: int, chains: Iterable[Resource], **others: Any) -> Resource:
-    """Return a listener with its chains of filters."""
+    """Return a listener of clients with its chains of filters. It is closed when the router leaves."""
     return {
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": name,
+        "traffic_direction": "INBOUND",
         "address": {"socket_address": {"address": host, "port_value": port, "ipv4_compat": host == "::"}},
         "filter_chains": list(chains),
         **others,
