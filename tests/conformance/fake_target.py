@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -167,7 +168,7 @@ class FakeControlPlanes:
             threading.Thread(target=self._answer, args=[connection], daemon=True).start()
 
     def _answer(self, connection: Connection) -> None:
-        with connection:
+        with connection, suppress(EOFError, OSError):  # a client may go at any time
             directory, method, args, kwargs = connection.recv()
             with self._lock:
                 if directory not in self._planes:
@@ -208,6 +209,7 @@ class FakeControlPlane:
         self._resource_version = 0
         self._numbers = Changes(secrets.token_hex())
         self._closed = threading.Event()
+        self._starting: list[threading.Thread] = []
         threading.Thread(target=self._advance_rollouts, daemon=True).start()
 
     def close(self) -> None:
@@ -215,6 +217,8 @@ class FakeControlPlane:
         self._closed.set()
         for name in list(self._endpoints):
             self.delete(name)
+        for thread in self._starting:
+            thread.join()
 
     def endpoints(self) -> list[EndpointRecord]:
         return [endpoint.record for endpoint in self._endpoints.values()]
@@ -409,7 +413,7 @@ class FakeControlPlane:
         try:
             status, answer = 200, run(body)
         except Exception as error:
-            self._write(name, chosen, traceback.format_exc())
+            self._write(endpoint, chosen, traceback.format_exc())
             status, answer = 500, {"code": "ScriptFailed", "message": str(error)}
         self._count(endpoint, chosen, -1)
         endpoint.requests.append((time.time(), chosen, status, (time.monotonic() - began) * 1000))
@@ -446,18 +450,23 @@ class FakeControlPlane:
             endpoint.history.append(entry)
         self._update(spec.name, spec=spec, generation=endpoint.record.generation + 1, updated_time=now)
         self._set_status(spec.name, state=EndpointState.TRANSITIONING, problem=None)
-        threading.Thread(target=self._start, args=[spec.name, endpoint.record.generation], daemon=True).start()
+        starting = threading.Thread(target=self._start, args=[endpoint, endpoint.record.generation], daemon=True)
+        self._starting = [*filter(threading.Thread.is_alive, self._starting), starting]
+        starting.start()
         return endpoint.record
 
-    def _start(self, name: str, generation: int) -> None:
-        """Start replicas of the versions that have none of their revision, and note what became of them."""
-        endpoint = self._endpoints[name]
+    def _start(self, endpoint: _Endpoint, generation: int) -> None:
+        """Start replicas of the versions that have none of their revision, and note what became of them.
+
+        The endpoint may be deleted meanwhile.
+        """
         spec = endpoint.record.spec
+        name = spec.name
         found: dict[str, tuple[Any, VersionStatus]] = {}
         for version, wanted in spec.versions.items():
             present = endpoint.record.status.versions.get(version, VersionStatus())
             if present.ready_revision != revision(wanted, "fake") or version not in endpoint.replicas:
-                found[version] = self._started(name, version, wanted)
+                found[version] = self._started(endpoint, version, wanted)
             else:
                 found[version] = endpoint.replicas[version], _scaled(present, present.replicas_wanted, wanted)
         with self._changed:
@@ -479,7 +488,7 @@ class FakeControlPlane:
                 problem=problems[0] if problems else None,
             )
 
-    def _started(self, name: str, version: str, wanted: VersionSpec) -> tuple[Any, VersionStatus]:
+    def _started(self, endpoint: _Endpoint, version: str, wanted: VersionSpec) -> tuple[Any, VersionStatus]:
         """Return the run() of a version and its status, after its init()."""
         mine = revision(wanted, "fake")
         with tempfile.TemporaryDirectory() as directory:
@@ -487,12 +496,12 @@ class FakeControlPlane:
             source = place if place.is_file() else place / Path(wanted.code.entry_script).name
             text = source.read_text()
         try:
-            module = {"print": partial(self._print, name, version)}
+            module = {"print": partial(self._print, endpoint, version)}
             exec(compile(text, wanted.code.entry_script, "exec"), module)
             module["init"]()
         except Exception:
             lines = traceback.format_exc().splitlines()
-            self._write(name, version, "\n".join(lines))
+            self._write(endpoint, version, "\n".join(lines))
             problem = Problem(code="StartFailed", message=f"version {version!r} did not start.", last_lines=lines[-5:])
             return None, VersionStatus(state=EndpointState.FAILED, revision=mine, failed_revision=mine, problem=problem)
         status = VersionStatus(state=EndpointState.HEALTHY, revision=mine, ready_revision=mine)
@@ -525,12 +534,12 @@ class FakeControlPlane:
             versions = {**endpoint.record.status.versions, version: _scaled(status, before + 1, spec)}
             self._set_status(endpoint.record.spec.name, versions=versions)
 
-    def _print(self, name: str, version: str, *values: object) -> None:
-        self._write(name, version, " ".join(map(str, values)))
+    def _print(self, endpoint: _Endpoint, version: str, *values: object) -> None:
+        self._write(endpoint, version, " ".join(map(str, values)))
 
-    def _write(self, name: str, version: str, text: str) -> None:
+    def _write(self, endpoint: _Endpoint, version: str, text: str) -> None:
         with self._changed:
-            self._find(name).log += [(version, f"{line}\n") for line in text.splitlines()]
+            endpoint.log += [(version, f"{line}\n") for line in text.splitlines()]
             self._changed.notify_all()
 
     def _advance_rollouts(self) -> None:

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from itertools import permutations
 from typing import Any
 from unittest.mock import patch
 
@@ -163,6 +164,18 @@ def test_a_frame_whose_names_are_known_is_made_without_the_slow_way() -> None:
         pd.testing.assert_frame_equal(kind.deserialize_input(rows), wanted, check_exact=True)
         with pytest.raises(AssertionError):
             kind.deserialize_input([{"b": 3, "a": 0.5, "c": "x"}])  # another order of the columns
+
+
+def test_of_many_orders_of_columns_those_sent_last_are_known() -> None:
+    kind = faster(PandasParameterType(pd.DataFrame({name: [1.5] for name in "abcd"})))
+    rows = [[dict.fromkeys(order, 0.5)] for order in permutations("abcd")]
+    for one in rows:
+        kind.deserialize_input(one)
+    with patch.object(pd, "read_json", side_effect=AssertionError):
+        for one in rows[-16:]:
+            assert list(kind.deserialize_input(one).columns) == list(one[0])
+        with pytest.raises(AssertionError):
+            kind.deserialize_input(rows[0])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
@@ -84,7 +85,7 @@ def _frame_of(kind: Any, convert: Callable[[Any], Any], dumps: Callable[[Any], s
 
     if int(pandas.__version__.split(".")[0]) < 3:  # it makes dates of columns by their names
         return None
-    known: set[tuple[str, ...]] = set()
+    known: OrderedDict[tuple[str, ...], None] = OrderedDict()  # the newest last
 
     def deserialize_input(input_data: Any) -> Any:
         names = _names_of(input_data)
@@ -92,8 +93,10 @@ def _frame_of(kind: Any, convert: Callable[[Any], Any], dumps: Callable[[Any], s
             return convert(input_data)
         if names not in known:
             frame = convert(input_data)
-            if tuple(frame.columns) == names and len(known) < _MOST_ORDERS:
-                known.add(names)
+            if tuple(frame.columns) == names:
+                known[names] = None
+                if len(known) > _MOST_ORDERS:
+                    known.popitem(last=False)
             return frame
         if kind.enforce_shape and len(names) != kind.sample_input.shape[1]:
             return convert(input_data)
