@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,9 +184,10 @@ def end(context: WorkspaceContext, run_id: str, exit_status: int | None, *, time
 
 def last_lines(context: WorkspaceContext, run_id: str) -> str:
     """Return the last lines of the output of a run's script."""
-    log = log_of(context, run_id)
-    lines = log.read_text(errors="replace", encoding="utf-8").splitlines()[-_LAST_LINES:] if log.exists() else []
-    return "\n".join(lines)
+    with suppress(FileNotFoundError):
+        lines = log_of(context, run_id).read_text(errors="replace", encoding="utf-8").splitlines()
+        return "\n".join(lines[-_LAST_LINES:])
+    return ""
 
 
 def _looked(context: WorkspaceContext, record: RunRecord) -> RunRecord:

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import DateTime, Engine, literal_column, select, text
@@ -91,6 +92,26 @@ def test_access_of_others_to_an_existing_file_is_taken_away(engine: Engine, path
     path.chmod(0o664)
     open_path(path).dispose()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_log_and_an_index_that_go_at_that_moment_do_not_hinder_opening(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_path(path).dispose()
+    parts = [path.with_name(f"{path.name}-{part}") for part in ("wal", "shm")]
+    for part in parts:
+        part.touch(mode=0o644)
+    look = Path.stat
+
+    def last_look(self: Path, **options: Any) -> os.stat_result:
+        found = look(self, **options)
+        if self in parts:
+            self.unlink()  # as the last process does that closes the database
+        return found
+
+    monkeypatch.setattr(Path, "stat", last_look)
+    open_path(path).dispose()
+    assert not any(part.exists() for part in parts)
 
 
 def test_opening_again_keeps_the_rows_and_does_not_import_alembic(path: Path) -> None:

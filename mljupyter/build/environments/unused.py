@@ -46,8 +46,9 @@ def unused_environments(root: Path, *, unused_seconds: float, in_use: Iterable[s
     kept = [place for path in in_use if path.startswith("/") for place in (path, _resolved(path))]
     found = []
     for directory in _directories(root):
-        record = directory / RECORD
-        used = (record if record.exists() else directory).stat().st_mtime
+        used = _used_time(directory)
+        if used is None:
+            continue  # another process has just removed it
         inside = f"{directory}{os.sep}"
         if used < used_before and not any(inside in path for path in kept):
             found.append(UnusedEnvironment(directory, used, _size(directory)))
@@ -70,9 +71,11 @@ def remove_environment(unused: UnusedEnvironment) -> bool:
             return False
         # Rename first: an interrupted removal then leaves nothing that looks like an environment.
         doomed = directory.with_name(f"{_DOOMED}{uuid.uuid4().hex}")
-        directory.rename(doomed)
-        record = doomed / RECORD
-        if record.exists() and record.stat().st_mtime > unused.used_time:
+        try:
+            directory.rename(doomed)
+        except FileNotFoundError:  # another process has removed it since it was found
+            return False
+        if (_used_time(doomed) or 0.0) > unused.used_time:
             doomed.rename(directory)
             return False
         shutil.rmtree(doomed, ignore_errors=True)
@@ -88,6 +91,14 @@ def _directories(root: Path) -> Iterator[Path]:
             ours = (path / RECORD).is_file() or path.name.startswith((_DOOMED, _SCRATCH))
             if path.is_dir() and not path.is_symlink() and ours:
                 yield path
+
+
+def _used_time(directory: Path) -> float | None:
+    """Return the time of the last request of an environment, or that of remains; None if it does not exist."""
+    for place in (directory / RECORD, directory):
+        with contextlib.suppress(FileNotFoundError):
+            return place.stat().st_mtime
+    return None
 
 
 def _resolved(path: str) -> str:

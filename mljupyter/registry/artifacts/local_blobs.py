@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -147,8 +147,9 @@ class LocalBlobs:
 
     def note(self, name: str) -> str | None:
         """Return the text of a small file beside the blobs, None when there is none."""
-        path = self._root / name
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        with suppress(FileNotFoundError):
+            return (self._root / name).read_text(encoding="utf-8")
+        return None
 
     def write_note(self, name: str, text: str) -> None:
         """Write a small file beside the blobs."""

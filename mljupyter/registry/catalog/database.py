@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,10 @@ def _check_file(path: Path) -> None:
         raise read_only_file(str(path))
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         file = path.with_name(name)
-        if file.exists() and file.stat().st_uid == os.geteuid() and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            file.chmod(FILE_MODE)
+        with suppress(FileNotFoundError):  # the last one that closes the database removes its log and index at any time
+            status = file.stat()
+            if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & 0o077:
+                file.chmod(FILE_MODE)
 
 
 def _remove(path: Path) -> None:
