@@ -38,11 +38,15 @@ _PAUSE_AFTER_FAILURE = 0.01
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that failed: when it was sent and when it failed, on the monotonic clock, and how."""
+    """A request that failed: when it was sent and when it failed, on the monotonic clock, how, and on which connection.
+
+    The connection is the client's port, and whether it was opened for this request.
+    """
 
     sent: float
     at: float
     kind: str
+    connection: str
 
 
 @dataclass
@@ -151,7 +155,7 @@ class _Sender:
         self._order = order
         self._stop = self._stop_now = False
         self._results: Counter[str] = Counter()
-        self._failures: deque[tuple[float, float, str]] = deque()
+        self._failures: deque[tuple[float, float, str, str]] = deque()
         self._milliseconds: list[float] = []
         self._begun = 0
 
@@ -187,7 +191,7 @@ class _Sender:
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         while not self._over():
             self._begun += 1
-            sent = time.monotonic()
+            sent, is_new = time.monotonic(), connection is None
             try:
                 async with asyncio.timeout(self._order["patience"]):
                     if connection is None:
@@ -200,7 +204,7 @@ class _Sender:
             if status == "200":
                 self._milliseconds.append((done - sent) * 1000)
             else:
-                self._failures.append((sent, done, status))
+                self._failures.append((sent, done, status, self._described(connection, is_new=is_new)))
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE)
             if self._order["pause"]:
                 await asyncio.sleep(self._order["pause"])
@@ -209,6 +213,13 @@ class _Sender:
                 connection = None
         if connection is not None:
             connection[1].close()
+
+    @staticmethod
+    def _described(connection: tuple[Any, asyncio.StreamWriter] | None, *, is_new: bool) -> str:
+        if connection is None:
+            return "not connected"
+        _, port = (connection[1].get_extra_info("sockname") or ("", "unknown"))[:2]
+        return f"port {port}, {'new' if is_new else 'kept'}"
 
     @staticmethod
     async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[str, bool]:
