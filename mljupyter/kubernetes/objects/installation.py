@@ -660,10 +660,8 @@ def _container(wanted: Installation, component: str) -> dict[str, Any]:
         "securityContext": container_security(USER),
         # A large installation takes a while to be read for the first time.
         "startupProbe": _probe("/healthz", port, period=1, failures=120),
-        # A single router that is not ready is an outage: on a busy node, its agent may be slow while Envoy serves. One
-        # that leaves or has ended is out of the Service without a probe.
-        "readinessProbe": _probe("/readyz", port, period=1, failures=3, within=3),
-        "livenessProbe": _probe("/healthz", port, period=10, failures=3, within=5),
+        "readinessProbe": _probe("/readyz", port, period=1, failures=2),
+        "livenessProbe": _probe("/healthz", port, period=10, failures=3),
         "volumeMounts": [
             {"name": "state", "mountPath": names.STATE_DIRECTORY},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the container
@@ -699,10 +697,10 @@ def _environment(wanted: Installation, component: str) -> list[dict[str, Any]]:
     return [*variables, *({"name": name, "value": value} for name, value in own.items())]
 
 
-def _probe(path: str, port: int, *, period: int, failures: int, within: int = 2) -> dict[str, Any]:
+def _probe(path: str, port: int, *, period: int, failures: int) -> dict[str, Any]:
     return {
         "httpGet": {"path": path, "port": port},
         "periodSeconds": period,
-        "timeoutSeconds": within,
+        "timeoutSeconds": 2,
         "failureThreshold": failures,
     }

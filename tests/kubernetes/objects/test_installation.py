@@ -115,20 +115,6 @@ def test_every_container_has_requests_and_a_memory_limit(component: str) -> None
     assert resources["limits"].keys() == {"memory"}
 
 
-@pytest.mark.parametrize("component", [names.COMPONENT_OPERATOR, names.COMPONENT_ROUTER])
-def test_a_pod_that_is_slow_for_some_seconds_stays_in_its_service_and_alive(component: str) -> None:
-    """The only router of an installation that is not ready is an outage, even if just its agent is slow."""
-    (container,) = pod(component)["containers"]
-
-    def stands(probe: dict[str, Any]) -> int:
-        """Return how long nothing may answer, in seconds, if it stops answering right after a probe."""
-        least = max(probe["periodSeconds"], probe["timeoutSeconds"])
-        return int(probe["timeoutSeconds"] + (probe["failureThreshold"] - 1) * least)
-
-    assert 9 <= stands(container["readinessProbe"]) < 15  # by then, the status says that it hangs
-    assert stands(container["livenessProbe"]) >= 20
-
-
 def test_the_router_gets_only_the_secret_between_it_and_the_operator() -> None:
     def keys(component: str) -> list[str]:
         volume = next(item for item in pod(component)["volumes"] if item["name"] == "access")
