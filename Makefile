@@ -121,7 +121,7 @@ compiled: $(VENV)/.dev ## import all tests once, which keeps the compiled module
 # Whole files are dealt out in the order of tests/parallel.py. Four at a time on two cores: many tests wait for something.
 DEALT = --dist=loadfile --no-loadscope-reorder --numprocesses
 # Only the files with such tests are read, since reading all of them takes longer than most stages have for a test.
-MARKED = $$(grep -rlE --include='test_*.py' 'mark\.$(1)' tests)
+MARKED = $$(grep -rlE --include='test_*.py' 'mark\.$(1)' tests | sort)
 
 unit: $(VENV)/.dev ## all tests but those of the other stages, JOBS=4 files at a time (0: in one process)
 	@$(BIN)/python -m pytest -m "not faults and not alone and not fuzz and not frameworks and not gpu and not jupyter" $(DEALT)=$(JOBS) $(if $(COVERAGE),--cov --cov-report=,--no-cov)

@@ -88,6 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "attached" in getattr(item, "fixturenames", ()) and lane_of(item.nodeid) not in _SHARING:
             raise pytest.UsageError(f"{item.nodeid} uses the shared cluster, and is not in its lane: tests/parallel.py")
     if not hasattr(config, "workerinput"):
+        items.sort(key=_leaves_traces)
         _span(items)
         return
     slow = dict.fromkeys(item.path for item in items if item.get_closest_marker("system"))
@@ -97,11 +98,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(
         key=lambda item: (
             lanes.index(lane_of(item.nodeid)),
+            _leaves_traces(item),
             getattr(getattr(item, "module", None), "DETACHES_CLUSTER", False),
             places.get(item.path, len(places)),
             not item.nodeid.startswith(_LONG),
         )
     )
+
+
+def _leaves_traces(item: pytest.Item) -> bool:
+    """Return whether the cluster can be used by no other test after this one, see `tests.shared_cluster.attached`."""
+    return getattr(getattr(item, "module", None), "LEAVES_TRACES", False)
 
 
 def spread(files: Sequence[T], among: Sequence[T]) -> dict[T, int]:

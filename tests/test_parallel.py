@@ -60,6 +60,21 @@ def test_lanes_are_dealt_out_first_and_the_file_that_detaches_the_cluster_last_i
     assert items == [sharing, detaching, browser, slow, long, quick]
 
 
+@pytest.mark.parametrize("config", [SimpleNamespace(workerinput={}), SimpleNamespace()], ids=["worker", "alone"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_file_that_leaves_traces_on_the_node_runs_after_all_others_of_its_cluster(
+    config: SimpleNamespace, is_first: bool
+) -> None:
+    leaving = item("tests/kubernetes/test_cluster_without_router.py::test_a", system=True, LEAVES_TRACES=True)
+    others = [
+        item("tests/kubernetes/test_cluster_faults.py::test_a", system=True, fixtures=("attached",)),
+        item("tests/kubernetes/test_cluster_damage.py::test_an_operator_that_dies_during_a_deploy[k]", system=True),
+    ]
+    items = [leaving, *others] if is_first else [others[0], leaving, others[1]]
+    pytest_collection_modifyitems(config, items)
+    assert items == [*others, leaving]
+
+
 def test_a_file_that_shares_the_cluster_and_is_in_no_lane_is_told() -> None:
     with pytest.raises(pytest.UsageError, match=r"test_new.py::test_a uses the shared cluster"):
         pytest_collection_modifyitems(

@@ -1,7 +1,8 @@
 """Rows of docs/faults.md on an attached cluster about its only router, or the route of an endpoint, being gone.
 
 They run after all other tests of their cluster, since what a node has accepted meanwhile may stay there: see
-`_without_router`.
+`_without_router`. For two minutes, the node remembers the ports of clients that came without a router: what they open
+next is not sent to a router either.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.steady_load import REQUESTS_ON, SteadyLoad
 from tests.waiting import promised
 
 pytestmark = pytest.mark.system
+LEAVES_TRACES = True
 
 
 @pytest.mark.faults(1, "kill -9 of the only router pod's container")
