@@ -20,8 +20,8 @@ def private_listener(
     """Return the listener.
 
     The router itself connects to it, with requests that it has accepted before. So its connections do not count towards
-    the limits of clients, and it stays as it is when the router stops accepting clients: it is not an inbound listener, and
-    its answers do not ask the router to close the connection.
+    the limits of clients, and it stays as it is when the router stops accepting clients: it is not an inbound listener,
+    and its answers do not ask the router to close the connection.
 
     Parameters:
         name: the name of the listener and of its statistics.
