@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "attached" in getattr(item, "fixturenames", ()) and lane_of(item.nodeid) not in _SHARING:
             raise pytest.UsageError(f"{item.nodeid} uses the shared cluster, and is not in its lane: tests/parallel.py")
     if not hasattr(config, "workerinput"):
-        items.sort(key=_leaves_traces)
+        items.sort(key=lambda item: _says(item, "LEAVES_TRACES"))
         _span(items)
         return
     slow = dict.fromkeys(item.path for item in items if item.get_closest_marker("system"))
@@ -98,17 +98,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(
         key=lambda item: (
             lanes.index(lane_of(item.nodeid)),
-            _leaves_traces(item),
-            getattr(getattr(item, "module", None), "DETACHES_CLUSTER", False),
+            _says(item, "LEAVES_TRACES"),
+            _says(item, "DETACHES_CLUSTER"),
             places.get(item.path, len(places)),
             not item.nodeid.startswith(_LONG),
         )
     )
 
 
-def _leaves_traces(item: pytest.Item) -> bool:
-    """Return whether the cluster can be used by no other test after this one, see `tests.shared_cluster.attached`."""
-    return getattr(getattr(item, "module", None), "LEAVES_TRACES", False)
+def _says(item: pytest.Item, name: str) -> bool:
+    """Return whether the module of a test sets a variable, such as those of `tests.shared_cluster.attached`."""
+    return getattr(getattr(item, "module", None), name, False)
 
 
 def spread(files: Sequence[T], among: Sequence[T]) -> dict[T, int]:
@@ -129,6 +129,6 @@ def _span(items: list[pytest.Item]) -> None:
 
     Its first test starts something that takes a while by itself. The others look at the end of that.
     """
-    spanning = [item for item in items if getattr(getattr(item, "module", None), "SPANS_OTHERS", False)]
+    spanning = [item for item in items if _says(item, "SPANS_OTHERS")]
     ranks = {item.nodeid: 1 if number else -1 for number, item in enumerate(spanning)}
     items.sort(key=lambda item: ranks.get(item.nodeid, 0))

@@ -109,8 +109,8 @@ def attached(request: pytest.FixtureRequest) -> Iterator[Site]:
     """The shared cluster, for the tests of a file.
 
     A file that changes the installation (routers, TLS) puts it back. One that detaches the cluster says
-    ``DETACHES_CLUSTER = True``, and runs after the others. So does, with ``LEAVES_TRACES = True``, one that leaves
-    traces on the node at the port of the routers.
+    ``DETACHES_CLUSTER = True``, and runs after the others. One that leaves traces on the node, at the port of the
+    routers, says ``LEAVES_TRACES = True``, and runs last.
     """
     needed("TESTBED_KUBECONFIG")
     shared: SharedCluster = request.getfixturevalue("shared_cluster")

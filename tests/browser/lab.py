@@ -189,14 +189,8 @@ def wait_started(page: Page) -> None:
 
 def to_panel(page: Page) -> None:
     """Press the keys for the panel until it has the focus."""
-    for _ in range(_MOST_TRIES):
-        page.keyboard.press("Control+Alt+e")
-        try:
-            expect(page.locator(PANEL)).to_be_focused(timeout=_NOTICED_MS)
-        except AssertionError:
-            continue
-        return
-    raise AssertionError("the keys do not lead to the panel")
+    panel = expect(page.locator(PANEL))
+    _repeat(lambda: page.keyboard.press("Control+Alt+e"), lambda: panel.to_be_focused(timeout=_NOTICED_MS))
 
 
 def open_section(panel: Locator, title: str) -> None:
@@ -205,14 +199,18 @@ def open_section(panel: Locator, title: str) -> None:
     A list above it that appears just then moves it away from under the mouse: then a person clicks once more.
     """
     part = panel.locator("details", has=panel.page.locator("summary", has_text=title))
-    for _ in range(_MOST_TRIES):
-        part.locator("summary").click()
-        try:
-            expect(part).to_have_attribute("open", "", timeout=_NOTICED_MS)
-        except AssertionError:
-            continue
-        return
-    raise AssertionError(f"{title} does not open")
+    _repeat(part.locator("summary").click, lambda: expect(part).to_have_attribute("open", "", timeout=_NOTICED_MS))
+
+
+def _repeat(act: Callable[[], None], check: Callable[[], None]) -> None:
+    """Do something until a check passes; the last failure of the check is raised."""
+    for _ in range(_MOST_TRIES - 1):
+        act()
+        with suppress(AssertionError):
+            check()
+            return
+    act()
+    check()
 
 
 def show_theme(page: Page, title: str) -> None:

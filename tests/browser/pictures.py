@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import PANEL, THEMES, Lab, Notebook, show_theme, to_panel, wait_started
+from tests.browser.lab import PANEL, THEMES, Lab, Notebook, open_section, show_theme, to_panel, wait_started
 from tests.browser.test_panels import LOAD, PREPARE, STOP, VERSIONS
 from tests.quickstart import code
 
@@ -171,7 +171,7 @@ def test_side_panel(page: Page, lab: Lab, tmp_path: Path) -> None:
         panel = page.locator(PANEL)
         panel.get_by_role("button", name="iris", exact=True).click()
         panel.get_by_role("button", name="Versions of iris").click()
-        panel.get_by_text("Models", exact=True).click()
+        open_section(panel, "Models")
         expect(panel.get_by_role("img", name=re.compile("p95 .* ms"))).to_have_count(2)
         page.wait_for_timeout(30_000)  # for charts with something in them
         for theme, title in THEMES.items():

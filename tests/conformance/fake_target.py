@@ -168,8 +168,11 @@ class FakeControlPlanes:
             threading.Thread(target=self._answer, args=[connection], daemon=True).start()
 
     def _answer(self, connection: Connection) -> None:
-        with connection, suppress(EOFError, OSError):  # a client may go at any time
-            directory, method, args, kwargs = connection.recv()
+        with connection:
+            try:
+                directory, method, args, kwargs = connection.recv()
+            except (EOFError, OSError):  # the client has gone
+                return
             with self._lock:
                 if directory not in self._planes:
                     self._planes[directory] = FakeControlPlane(directory)
@@ -179,7 +182,8 @@ class FakeControlPlanes:
                 answer = (True, result)
             except Exception as error:
                 answer = (False, error)
-            connection.send(answer)
+            with suppress(OSError):  # the client has gone
+                connection.send(answer)
 
 
 class _Endpoint:

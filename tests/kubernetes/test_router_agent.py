@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +181,9 @@ async def pod(cluster: Cluster, short_path: Path) -> AsyncIterator[RouterPod]:
         await found.close()
 
 
-def route(*keys: str, endpoint: str = "iris", without: tuple[str, ...] = (), waiting: bool = False) -> PublishedRoute:
-    version = VersionRoute(endpoint, 100, (), RequestLimits(), waiting=waiting)
+def route(*keys: str, endpoint: str = "iris", without: tuple[str, ...] = (), wake_wait_ms: int = 0) -> PublishedRoute:
+    limits, waits = RequestLimits(), wake_wait_ms > 0
+    version = VersionRoute(endpoint, 100, (), limits, waiting=waits, wake_wait_ms=wake_wait_ms)
     return PublishedRoute(
         EndpointRoute(endpoint, (version,), endpoint, keys or ("key-1",)),
         revisions={endpoint: (REVISION,)},
@@ -476,10 +477,7 @@ async def test_a_router_that_is_asked_to_end_is_not_ready_and_answers_until_its_
 async def test_a_router_that_leaves_keeps_a_request_until_its_version_has_a_replica(
     cluster: Cluster, pod: RouterPod, replica: Replica
 ) -> None:
-    asleep = route(waiting=True)
-    (version,) = asleep.route.versions
-    asleep = replace(asleep, route=replace(asleep.route, versions=(replace(version, wake_wait_ms=60_000),)))
-    await pod.in_force(await cluster.publish(asleep))
+    await pod.in_force(await cluster.publish(route(wake_wait_ms=60_000)))
     request = asyncio.create_task(pod.score())
     await until(lambda: tried_more_often(pod, 0), "the request waits for a replica")
     assert pod.process is not None
